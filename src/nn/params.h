@@ -1,0 +1,36 @@
+/* params.h: the parameters and buffers of a network by name, in the order in which they were added. */
+#ifndef NN_PARAMS_H
+#define NN_PARAMS_H
+#include "base/context.h"
+#include "base/rng.h"
+#include "tensor/tensor.h"
+
+typedef struct param {
+    char *name;     /* "blocks.0.ff1.linear1.weight" */
+    tensor value;   /* data and (trainable) grad owned by the set, 64-byte aligned; value.parameter is true */
+    bool trainable; /* false: a buffer (running statistics), saved with the weights but not optimised */
+    bool decay;     /* weight decay applies: true for matrices and kernels, false for biases, norms and tokens */
+} param;
+
+typedef struct params params;
+
+typedef enum param_init {
+    PARAM_ZEROS,
+    PARAM_ONES,
+    PARAM_UNIFORM_FAN_IN, /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch initialises Linear and Conv */
+    PARAM_UNIFORM01,      /* U[0,1): class token */
+    PARAM_NORMAL          /* N(0, 1/sqrt(last dimension)): relative position tables */
+} param_init;
+
+spoor_status params_new(spoor_context *ctx, uint64_t seed, params **out, spoor_error *err);
+void params_free(params *p);
+/* fan_in: for PARAM_UNIFORM_FAN_IN. The returned tensor lives as long as the set and never moves. The initial values
+ * depend on the seed and the name alone. */
+spoor_status params_add(params *p, const char *name, int ndim, const int64_t *dim, param_init init, int64_t fan_in,
+                        bool trainable, bool decay, tensor **out, spoor_error *err);
+size_t params_count(const params *p);              /* entries */
+param *params_at(params *p, size_t i);             /* lives as long as the set */
+param *params_find(params *p, const char *name);   /* NULL if there is none */
+int64_t params_numel(const params *p);             /* trainable numbers */
+void params_zero_grad(params *p);
+#endif

@@ -1,0 +1,25 @@
+/* kernels.h: vector kernels, compiled once for AVX-512, once for AVX2 and once for any processor, chosen at run time.
+ * All run on the calling thread. The bodies are plain C in kernels_body.h; a kernel here is a loop worth the trouble:
+ * what oneDNN lacks or does badly. Arrays do not overlap unless a comment says so. */
+#ifndef TENSOR_KERNELS_H
+#define TENSOR_KERNELS_H
+#include "tensor/tensor.h"
+
+typedef struct kernels {
+    const char *name; /* "avx512", "avx2", "portable" */
+
+    /* y[i] += a * x[i] */
+    void (*axpy)(int64_t n, real a, const real *x, real *y);
+    /* y[i] = exp(x[i]); x may be y. Relative error about 2e-7 in float, full precision in double. */
+    void (*exp)(int64_t n, const real *x, real *y);
+    /* Softmax of one row of n >= 1 values; x may be y. Rows of -inf only give a uniform row. */
+    void (*softmax)(int64_t n, const real *x, real *y);
+    /* dx[i] += y[i] * (dy[i] - sum_j y[j] dy[j]) */
+    void (*softmax_backward)(int64_t n, const real *y, const real *dy, real *dx);
+} kernels;
+
+/* The best table for this processor. SPOOR_ISA=portable|avx2|avx512 in the environment asks for less (tests). */
+const kernels *kernels_choose(void);
+/* A table by name; NULL if unknown or not supported by this processor or build. */
+const kernels *kernels_find(const char *name);
+#endif

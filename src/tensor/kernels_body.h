@@ -1,0 +1,125 @@
+/* kernels_body.h: the kernels of kernels.h in plain C. kernels_avx512.c, kernels_avx2.c and kernels_portable.c include
+ * this file with KERNELS_TABLE and KERNELS_NAME set and are compiled for their processor, with contraction to fused
+ * multiply-add where it has one. Reductions run over KERNELS_LANES partial sums of fixed order, so that compilers may
+ * vectorise them and still give the same bits every time. */
+#include "tensor/kernels.h"
+#include <math.h>
+#include <string.h>
+
+enum { KERNELS_LANES = 16 };
+
+static inline real lanes_sum(const real *s) {
+    real t[KERNELS_LANES];
+    memcpy(t, s, sizeof t);
+    for (int w = KERNELS_LANES / 2; w > 0; w /= 2) {
+        for (int i = 0; i < w; i++) {
+            t[i] += t[i + w];
+        }
+    }
+    return t[0];
+}
+
+#ifdef SPOOR_DOUBLE
+static inline real exp1(real x) { return exp(x); }
+#else
+/* exp(x) = 2^k * p(r), r = x - k ln 2 in [-ln2/2, ln2/2], p the degree-7 Taylor polynomial: error below 2 ulp.
+ * Branch-free, so that a loop over it vectorises. Below -87.3 the result is 0, above 88.7 it is +inf-like large. */
+static inline float exp1(float x) {
+    float c = x < -87.3f ? -87.3f : x > 88.3f ? 88.3f : x;
+    float k = floorf(c * 1.44269504f + 0.5f);
+    float r = c - k * 0.693359375f;
+    r = r - k * -2.12194440e-4f;
+    float p = 1.98412698e-4f;
+    p = p * r + 1.38888889e-3f;
+    p = p * r + 8.33333333e-3f;
+    p = p * r + 4.16666667e-2f;
+    p = p * r + 1.66666667e-1f;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    int32_t bits = ((int32_t)k + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    p *= scale;
+    return x < -87.3f ? 0.0f : x != x ? x : p;
+}
+#endif
+
+static void k_axpy(int64_t n, real a, const real *x, real *y) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        y[i] += a * x[i];
+    }
+}
+
+static void k_exp(int64_t n, const real *x, real *y) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = exp1(x[i]);
+    }
+}
+
+static void k_softmax(int64_t n, const real *x, real *y) {
+    real top = x[0];
+#pragma omp simd reduction(max : top)
+    for (int64_t i = 0; i < n; i++) {
+        top = x[i] > top ? x[i] : top;
+    }
+    if (top == -(real)INFINITY) {
+        for (int64_t i = 0; i < n; i++) {
+            y[i] = (real)1 / (real)n;
+        }
+        return;
+    }
+    real s[KERNELS_LANES] = {0};
+    int64_t i = 0;
+    for (; i + KERNELS_LANES <= n; i += KERNELS_LANES) {
+#pragma omp simd
+        for (int j = 0; j < KERNELS_LANES; j++) {
+            real e = exp1(x[i + j] - top);
+            y[i + j] = e;
+            s[j] += e;
+        }
+    }
+    for (int j = 0; i < n; i++, j++) {
+        real e = exp1(x[i] - top);
+        y[i] = e;
+        s[j] += e;
+    }
+    real inverse = (real)1 / lanes_sum(s);
+#pragma omp simd
+    for (i = 0; i < n; i++) {
+        y[i] *= inverse;
+    }
+}
+
+static real k_dot(int64_t n, const real *x, const real *y) {
+    real s[KERNELS_LANES] = {0};
+    int64_t i = 0;
+    for (; i + KERNELS_LANES <= n; i += KERNELS_LANES) {
+#pragma omp simd
+        for (int j = 0; j < KERNELS_LANES; j++) {
+            s[j] += x[i + j] * y[i + j];
+        }
+    }
+    for (int j = 0; i < n; i++, j++) {
+        s[j] += x[i] * y[i];
+    }
+    return lanes_sum(s);
+}
+
+static void k_softmax_backward(int64_t n, const real *y, const real *dy, real *dx) {
+    real dot = k_dot(n, y, dy);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        dx[i] += y[i] * (dy[i] - dot);
+    }
+}
+
+const kernels KERNELS_TABLE = {
+    .name = KERNELS_NAME,
+    .axpy = k_axpy,
+    .exp = k_exp,
+    .softmax = k_softmax,
+    .softmax_backward = k_softmax_backward,
+};

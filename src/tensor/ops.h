@@ -1,0 +1,125 @@
+/* ops.h: every differentiable operation. Each has a file of its own in ops/, forward over backward.
+ *
+ * Common rules:
+ *  - Inputs come first, the result is a new tensor of the tape; inputs are never changed.
+ *  - A NULL input gives NULL; a wrong shape calls tape_fail with the op's name and both shapes and gives NULL.
+ *  - [.., C] means any number of leading dimensions (rows) before the last. [B,T,C] = clips, frames, channels.
+ *  - Dimensions of size 0 are allowed where they make sense and give empty results; backward of nothing is nothing.
+ *  - Gradients are added to what the inputs hold. A gradient is computed only for inputs with needs_grad.
+ *  - An op whose tape is not recording keeps nothing.
+ */
+#ifndef TENSOR_OPS_H
+#define TENSOR_OPS_H
+#include "tensor/tape.h"
+
+typedef enum op_act {
+    OP_ACT_NONE,
+    OP_ACT_RELU,
+    OP_ACT_SWISH,   /* x * sigmoid(x) */
+    OP_ACT_GELU,    /* exact, x * Phi(x) with erf */
+    OP_ACT_SELU,    /* scale 1.0507009873554805, alpha 1.6732632423543772 */
+    OP_ACT_TANH,
+    OP_ACT_SIGMOID
+} op_act;
+
+/* ---- linear.c, matmul.c ---- */
+/* y[..,N] = act(x[..,K] * w[N,K]^T + b[N]); b may be NULL. */
+tensor *op_linear(tape *t, tensor *x, tensor *w, tensor *b, op_act act);
+/* y[B,M,N] = a[B,M,K] * b[B,K,N]; trans_b: b is [B,N,K]. Also 2-D (no B). */
+tensor *op_matmul(tape *t, tensor *a, tensor *b, bool trans_b);
+
+/* ---- activation.c ---- */
+tensor *op_activation(tape *t, tensor *x, op_act act);
+/* y[..,C] = x[..,:C] * sigmoid(x[..,C:]), x has 2C columns. glu.c */
+tensor *op_glu(tape *t, tensor *x);
+
+/* ---- elementwise.c ---- */
+/* a + scale * b, same shape. */
+tensor *op_add(tape *t, tensor *a, tensor *b, real scale);
+tensor *op_mul(tape *t, tensor *a, tensor *b); /* same shape */
+tensor *op_scale(tape *t, tensor *x, real factor);
+/* x[..,C] + b[C] */
+tensor *op_add_row(tape *t, tensor *x, tensor *b);
+/* The same numbers under another shape with the same count. */
+tensor *op_reshape(tape *t, tensor *x, int ndim, const int64_t *dim);
+/* x[B,T,C] -> [B,C,T] (also the last two of a 4-D tensor). transpose.c */
+tensor *op_transpose(tape *t, tensor *x);
+/* In training each value is 0 with probability p, else divided by 1-p; otherwise x itself. dropout.c */
+tensor *op_dropout(tape *t, tensor *x, double p);
+
+/* ---- softmax.c ---- over the last dimension */
+tensor *op_softmax(tape *t, tensor *x);
+tensor *op_log_softmax(tape *t, tensor *x);
+
+/* ---- attention.c ---- */
+/* Multi-head self attention with Shaw relative positions (Shaw et al. 2018, as in papers' Conformer):
+ *   logits[i,j] = scale * (q_i . k_j + q_i . e[clip(i-j,-R,R)+R]), out_i = sum_j softmax_j(logits[i,:]) v_j
+ * q, k, v: [B,T,H*D] (head h owns columns hD..hD+D-1), e: [2R+1,D] shared by the heads, or NULL for no positions.
+ * Result [B,T,H*D]. scale is usually D^-1/2. p: dropout on the attention weights in training. */
+tensor *op_attention(tape *t, tensor *q, tensor *k, tensor *v, tensor *e, int64_t heads, real scale, double p);
+
+/* ---- conv1d.c, conv2d.c, depthwise.c ---- */
+/* x[B,T,C] * w[O,K,C] (+ b[O]) -> [B,T',O], T' = (T + pad_left + pad_right - dilation*(K-1) - 1)/stride + 1, zeros
+ * outside. Frames are rows: with dilation 1 it is one matrix product over overlapping rows. (PyTorch's weight is
+ * [O,C,K].) groups divide C and O. */
+tensor *op_conv1d(tape *t, tensor *x, tensor *w, tensor *b, int64_t stride, int64_t dilation, int64_t pad_left,
+                  int64_t pad_right, int64_t groups);
+/* x[B,H,W,C] * w[O,KH,KW,C] (+ b[O]) -> [B,H',W',O], symmetric zero padding. (PyTorch's weight is [O,C,KH,KW].) */
+tensor *op_conv2d(tape *t, tensor *x, tensor *w, tensor *b, int64_t stride_h, int64_t stride_w, int64_t pad_h,
+                  int64_t pad_w);
+/* Depthwise: y[b,t,c] = b[c] + sum_k x[b,t+k-pad_left,c] * w[c,k], zeros outside, T' = T + pads - K + 1. w[C,K]. */
+tensor *op_depthwise(tape *t, tensor *x, tensor *w, tensor *b, int64_t pad_left, int64_t pad_right);
+
+/* ---- norm.c (layer_norm.c, batch_norm.c, group_norm.c) ---- */
+/* Over the last dimension: (x - mean)/sqrt(var + eps) * g[C] + b[C], biased variance. */
+tensor *op_layer_norm(tape *t, tensor *x, tensor *g, tensor *b, real eps);
+/* Over all rows, per column (torch BatchNorm semantics): in training batch statistics (biased variance) are used and
+ * running[C] += momentum * (batch - running), the running variance from the unbiased one; else the running statistics.
+ * running_mean, running_var: [C], no gradient. */
+tensor *op_batch_norm(tape *t, tensor *x, tensor *g, tensor *b, tensor *running_mean, tensor *running_var,
+                      real momentum, real eps);
+/* x[B,..,C]: per clip and group of C/groups columns over all positions; g[C], b[C]. */
+tensor *op_group_norm(tape *t, tensor *x, tensor *g, tensor *b, int64_t groups, real eps);
+
+/* ---- pool.c ---- x[B,T,C], over the frames */
+tensor *op_mean_pool(tape *t, tensor *x); /* [B,C] */
+tensor *op_max_pool(tape *t, tensor *x);  /* [B,C]; the gradient goes to the first maximum */
+/* [B,2C]: mean and standard deviation sqrt(biased variance + eps) side by side. */
+tensor *op_stats_pool(tape *t, tensor *x, real eps);
+/* Attentive statistics (Okabe et al. 2018): weights a[B,T,C] or [B,T,1] are softmax-ed over T here; [B,2C] as above. */
+tensor *op_attentive_pool(tape *t, tensor *x, tensor *a, real eps);
+/* Max pooling windows over H and W of x[B,H,W,C], no padding. pool2d.c */
+tensor *op_max_pool2d(tape *t, tensor *x, int64_t kernel_h, int64_t kernel_w, int64_t stride_h, int64_t stride_w);
+/* Mean over windows of `k` frames, stride k; the rest at the end is dropped. */
+tensor *op_avg_pool1d(tape *t, tensor *x, int64_t k);
+
+/* ---- shape.c (concat.c, gather.c) ---- */
+/* Join along dimension `axis`; all other dimensions equal. */
+tensor *op_concat(tape *t, tensor *const *x, size_t n, int axis);
+/* x[B,T,C] -> x[:, start:start+n, :] */
+tensor *op_slice_frames(tape *t, tensor *x, int64_t start, int64_t n);
+/* Put token[C] in front of every clip: x[B,T,C] -> [B,T+1,C]. */
+tensor *op_prepend_token(tape *t, tensor *x, tensor *token);
+/* Rows of table[N,..] by index (kept by reference until backward): [n,..]. Index out of range: tape_fail. */
+tensor *op_gather(tape *t, tensor *table, const int64_t *index, int64_t n);
+/* Per clip the k frames of x[B,T,C] with the highest score[B,T] (ties: the earlier frame), in order of score:
+ * [B,k,C]. The gradient flows to x only. */
+tensor *op_top_k(tape *t, tensor *x, tensor *score, int64_t k);
+/* x / max(||x||_2, eps) for each row. normalise.c */
+tensor *op_normalise(tape *t, tensor *x, real eps);
+
+/* ---- losses: one-element tensors ---- */
+/* Mean cross-entropy of logits[B,C] as torch defines it: target -1 = label missing (left out); class_weight[C] or NULL
+ * (weighted mean: divided by the sum of the targets' weights); label smoothing s in [0,1):
+ * (1-s) * nll + s/C * sum_c w_c * nll_c. No labelled row at all: loss 0, no gradient. cross_entropy.c */
+tensor *op_cross_entropy(tape *t, tensor *logits, const int64_t *target, const real *class_weight, real smoothing);
+/* The same against a distribution target[B,C] (mixup); row_weight[B] or NULL; rows of weight 0 are left out. */
+tensor *op_soft_cross_entropy(tape *t, tensor *logits, const real *target, const real *row_weight);
+/* Multi-class N-pair (Sohn 2016): f, p [N,E], row i of f and of p are two clips of one class, all classes distinct:
+ * (1/N) sum_i log(1 + sum_{j!=i} exp(f_i.p_j - f_i.p_i)) + l2 * (1/N) sum_i (|f_i|^2 + |p_i|^2)/2. N = 0: 0. n_pair.c */
+tensor *op_n_pair(tape *t, tensor *f, tensor *p, real l2);
+/* sum_i weight[i] * x[i] of one-element tensors. */
+tensor *op_weighted_sum(tape *t, tensor *const *x, const real *weight, size_t n);
+/* sum of all elements times factor; used by gradient checks. */
+tensor *op_sum(tape *t, tensor *x, real factor);
+#endif

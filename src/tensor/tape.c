@@ -1,0 +1,231 @@
+/* tape.c: see tape.h. Gradients of intermediate results live from their first use to the end of their op's backward
+ * function; their buffers are then reused, which keeps the backward pass within the cache. */
+#include "tensor/tape.h"
+#include "base/arena.h"
+#include "base/checked.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct tape_node {
+    tensor *out;
+    tape_backward_fn fn;
+    void *saved;
+} tape_node;
+
+typedef struct spare {
+    real *data;
+    int64_t count;
+} spare;
+
+struct tape {
+    spoor_context *ctx;
+    compute *compute;
+    arena *arena;
+    bool record, train;
+    uint64_t seed, streams;
+    tape_node *nodes;
+    size_t n_nodes, cap_nodes;
+    spare *spares; /* gradient buffers that may be used again */
+    size_t n_spares, cap_spares;
+    spoor_error error; /* sticky */
+};
+
+spoor_status tape_new(spoor_context *ctx, compute *c, tape **out, spoor_error *err) {
+    *out = NULL;
+    tape *t = ctx_calloc(ctx, 1, sizeof *t);
+    if (t == NULL) {
+        return error_memory(err, "making a tape");
+    }
+    t->ctx = ctx;
+    t->compute = c;
+    spoor_status status = arena_new(ctx, &t->arena, err);
+    if (status != SPOOR_OK) {
+        ctx_free(ctx, t);
+        return status;
+    }
+    *out = t;
+    return SPOOR_OK;
+}
+
+void tape_free(tape *t) {
+    if (t != NULL) {
+        arena_free(t->arena);
+        ctx_free(t->ctx, t->nodes);
+        ctx_free(t->ctx, t->spares);
+        ctx_free(t->ctx, t);
+    }
+}
+
+void tape_begin(tape *t, bool record, bool train, uint64_t seed) {
+    arena_reset(t->arena);
+    t->record = record;
+    t->train = train;
+    t->seed = seed;
+    t->streams = 0;
+    t->n_nodes = 0;
+    t->n_spares = 0;
+    t->error = (spoor_error){.status = SPOOR_OK};
+}
+
+bool tape_recording(const tape *t) { return t->record; }
+bool tape_training(const tape *t) { return t->train; }
+rng tape_rng(tape *t) { return rng_make(t->seed, t->streams++); }
+compute *tape_compute(tape *t) { return t->compute; }
+const kernels *tape_kernels(tape *t) { return compute_kernels(t->compute); }
+size_t tape_bytes(const tape *t) { return arena_bytes(t->arena); }
+
+void *tape_alloc(tape *t, size_t n, size_t size) {
+    void *p = t->error.status == SPOOR_OK ? arena_alloc(t->arena, n, size) : NULL;
+    if (p == NULL) {
+        tape_fail(t, SPOOR_ERR_LIMIT, "out of memory in a network step (%zu x %zu bytes)", n, size);
+    }
+    return p;
+}
+
+static tensor *shape_only(tape *t, int ndim, const int64_t *dim, int64_t *count) {
+    *count = 1;
+    bool good = ndim >= 1 && ndim <= TENSOR_DIMS;
+    for (int i = 0; good && i < ndim; i++) {
+        good = dim[i] >= 0 && checked_mul_i64(*count, dim[i], count);
+    }
+    if (!good || *count > INT64_MAX / (int64_t)sizeof(real)) {
+        tape_fail(t, SPOOR_ERR_LIMIT, "a tensor with an impossible shape was asked for");
+        return NULL;
+    }
+    tensor *x = tape_alloc(t, 1, sizeof *x);
+    if (x != NULL) {
+        *x = (tensor){.ndim = ndim};
+        memcpy(x->dim, dim, (size_t)ndim * sizeof *dim);
+    }
+    return x;
+}
+
+tensor *tape_tensor(tape *t, int ndim, const int64_t *dim) {
+    int64_t count;
+    tensor *x = shape_only(t, ndim, dim, &count);
+    if (x != NULL) {
+        x->data = tape_alloc(t, (size_t)count, sizeof(real));
+        if (x->data == NULL) {
+            return NULL;
+        }
+    }
+    return x;
+}
+
+tensor *tape_view(tape *t, int ndim, const int64_t *dim, real *data) {
+    int64_t count;
+    tensor *x = shape_only(t, ndim, dim, &count);
+    if (x != NULL) {
+        x->data = data;
+    }
+    return x;
+}
+
+void tape_fail(tape *t, spoor_status status, const char *format, ...) {
+    if (t->error.status != SPOOR_OK) {
+        return; /* the first failure is the cause */
+    }
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(t->error.message, sizeof t->error.message, format, args);
+    va_end(args);
+    t->error.status = status;
+}
+
+bool tape_ok(const tape *t) { return t->error.status == SPOOR_OK; }
+
+spoor_status tape_status(const tape *t, spoor_error *err) {
+    if (t->error.status != SPOOR_OK && err != NULL) {
+        *err = t->error;
+    }
+    return t->error.status;
+}
+
+void tape_record(tape *t, tensor *out, tape_backward_fn fn, void *saved) {
+    if (!ctx_grow(t->ctx, (void **)&t->nodes, &t->cap_nodes, t->n_nodes + 1, sizeof *t->nodes)) {
+        tape_fail(t, SPOOR_ERR_LIMIT, "out of memory in a network step (tape)");
+        return;
+    }
+    out->needs_grad = true;
+    t->nodes[t->n_nodes++] = (tape_node){out, fn, saved};
+}
+
+static real *buffer_take(tape *t, int64_t count) {
+    for (size_t i = t->n_spares; i-- > 0;) {
+        if (t->spares[i].count == count) {
+            real *data = t->spares[i].data;
+            t->spares[i] = t->spares[--t->n_spares];
+            return data;
+        }
+    }
+    return tape_alloc(t, (size_t)count, sizeof(real));
+}
+
+static void buffer_give(tape *t, tensor *x) {
+    if (x->parameter || x->grad == NULL) {
+        return;
+    }
+    if (ctx_grow(t->ctx, (void **)&t->spares, &t->cap_spares, t->n_spares + 1, sizeof *t->spares)) {
+        t->spares[t->n_spares++] = (spare){x->grad, tensor_count(x)};
+    }
+    x->grad = NULL;
+}
+
+real *tape_grad_fresh(tape *t, tensor *x, bool *fresh) {
+    *fresh = false;
+    if (!x->needs_grad) {
+        return NULL;
+    }
+    if (x->grad == NULL) {
+        x->grad = buffer_take(t, tensor_count(x));
+        *fresh = true;
+    }
+    return x->grad;
+}
+
+real *tape_grad(tape *t, tensor *x) {
+    bool fresh;
+    real *g = tape_grad_fresh(t, x, &fresh);
+    if (g != NULL && fresh) {
+        memset(g, 0, (size_t)tensor_count(x) * sizeof *g);
+    }
+    return g;
+}
+
+void tape_grad_pass(tape *t, tensor *out, tensor *x) {
+    if (!x->needs_grad) {
+        return;
+    }
+    if (x->grad == NULL && !x->parameter) {
+        x->grad = out->grad;
+        out->grad = NULL;
+        return;
+    }
+    real *g = tape_grad(t, x);
+    if (g != NULL) {
+        compute_kernels(t->compute)->axpy(tensor_count(x), 1, out->grad, g);
+    }
+}
+
+spoor_status tape_backward(tape *t, tensor *loss, spoor_error *err) {
+    if (loss == NULL || !tape_ok(t)) {
+        return tape_status(t, err);
+    }
+    if (tensor_count(loss) != 1) {
+        return error_set(err, SPOOR_ERR_USAGE, "backward starts from a loss with one element, not %lld",
+                         (long long)tensor_count(loss));
+    }
+    real *seed = tape_grad(t, loss);
+    if (seed != NULL) {
+        *seed = 1;
+    }
+    for (size_t i = t->n_nodes; i-- > 0 && tape_ok(t);) {
+        tape_node *node = &t->nodes[i];
+        if (node->out->grad != NULL) {
+            node->fn(t, node->saved);
+            buffer_give(t, node->out);
+        }
+    }
+    return tape_status(t, err);
+}

@@ -1,0 +1,56 @@
+/* tape.h: reverse-mode automatic differentiation. Ops (tensor/ops/) append to the tape as they run forward; tape_backward
+ * walks it from the end. All memory of a step comes from the tape's arena and is forgotten by the next tape_begin.
+ *
+ * Errors are sticky: a failing op calls tape_fail and returns NULL, every op given a NULL input returns NULL, and the
+ * caller asks tape_status once at the end. So a network reads like the formula that it follows. */
+#ifndef TENSOR_TAPE_H
+#define TENSOR_TAPE_H
+#include "base/context.h"
+#include "base/rng.h"
+#include "tensor/compute.h"
+#include "tensor/tensor.h"
+
+typedef struct tape tape;
+/* Adds to the gradients of the op's inputs, given the gradient of its output (out->grad, never NULL). */
+typedef void (*tape_backward_fn)(tape *t, void *saved);
+
+spoor_status tape_new(spoor_context *ctx, compute *c, tape **out, spoor_error *err);
+void tape_free(tape *t);
+
+/* Start a step: forget the last one. record: backward will be called. train: dropout is on and batch norm uses (and
+ * updates) batch statistics. seed: random numbers of this step (dropout). */
+void tape_begin(tape *t, bool record, bool train, uint64_t seed);
+bool tape_recording(const tape *t);
+bool tape_training(const tape *t);
+/* A fresh random stream, the n-th of this step: same seed and same order of ops give the same numbers. */
+rng tape_rng(tape *t);
+compute *tape_compute(tape *t);
+const kernels *tape_kernels(tape *t);
+size_t tape_bytes(const tape *t);
+
+/* Uninitialised tensor, or NULL (and tape_fail) when out of memory or a dimension is negative or absurd. Its needs_grad
+ * is false; an op that records sets it. */
+tensor *tape_tensor(tape *t, int ndim, const int64_t *dim);
+/* A tensor over the caller's data, which must outlive the step. Gets no gradient unless the caller sets needs_grad. */
+tensor *tape_view(tape *t, int ndim, const int64_t *dim, real *data);
+/* n * size bytes from the arena, aligned to 64; NULL and tape_fail when out of memory. */
+void *tape_alloc(tape *t, size_t n, size_t size);
+
+void tape_fail(tape *t, spoor_status status, const char *format, ...) BASE_PRINTF(3, 4);
+bool tape_ok(const tape *t);
+spoor_status tape_status(const tape *t, spoor_error *err);
+
+/* Called by an op after its forward pass when tape_recording(t) and some input needs a gradient; sets out->needs_grad. */
+void tape_record(tape *t, tensor *out, tape_backward_fn fn, void *saved);
+
+/* In a backward function: where to add the gradient of x (zeroed on first use); NULL if x needs none. */
+real *tape_grad(tape *t, tensor *x);
+/* The same without zeroing: *fresh = true means that the contents are undefined and must be assigned, not added to. */
+real *tape_grad_fresh(tape *t, tensor *x, bool *fresh);
+/* For ops that pass the gradient of `out` through unchanged to x (same number of elements): hands the buffer over
+ * without copying where x has none yet, else adds. Call at most once per `out`, as the last use of out->grad. */
+void tape_grad_pass(tape *t, tensor *out, tensor *x);
+
+/* loss must have one element. Gradients of parameters are added to what they hold (zero them before). */
+spoor_status tape_backward(tape *t, tensor *loss, spoor_error *err);
+#endif
