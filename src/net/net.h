@@ -1,0 +1,44 @@
+/* net.h: a network maps features [B,T,D] to an embedding [B,E] and to logits [B,C] for any number of named tasks.
+ * Written once over the tape: recording trains it, not recording infers. */
+#ifndef NET_NET_H
+#define NET_NET_H
+#include "nn/params.h"
+#include "tensor/tape.h"
+#include <jansson.h>
+
+enum { NET_MAX_TASKS = 32, NET_MAX_CLASSES = 65536 };
+
+typedef struct net net;
+
+typedef struct net_task {
+    char *name;     /* "source" */
+    int64_t classes;
+} net_task;
+
+typedef struct net_output {
+    tensor *embedding;              /* [B,E] */
+    tensor *logits[NET_MAX_TASKS];  /* [B,C_i], in the order of the tasks */
+} net_output;
+
+/* config: the "network" object of a recipe or model file:
+ *   {"kind": "conformer",
+ *    "stem": [{"channels": 32, "kernel": [3,3], "stride": [2,2]}, ...],   Conv2d + batch norm + swish over (time, band);
+ *                                                                          default none
+ *    "dim": 144, "depth": 4, "heads": 4, "ff_mult": 4, "conv_mult": 2, "kernel": 31, "max_distance": 512,
+ *    "dropout": 0, "pooling": "class-token" | "stats" | "attentive",
+ *    "embedding": 0,            0: the pooled vector itself; E > 0: Linear to E (no activation) is the embedding
+ *    "embedding_dropout": 0}    dropout between the embedding and the heads
+ * Unknown keys and impossible sizes are refused (config may come from a hostile file). tasks is copied. The initial
+ * weights depend on `seed` and parameter names alone. */
+spoor_status net_new(spoor_context *ctx, const json_t *config, int64_t input_dim, const net_task *tasks, size_t n_tasks,
+                     uint64_t seed, net **out, spoor_error *err);
+void net_free(net *n);
+/* Run on features [B,T,D]. Errors are sticky in the tape: ask tape_status. On failure every pointer of out is NULL. */
+void net_forward(net *n, tape *t, tensor *features, net_output *out);
+params *net_params(net *n);
+int64_t net_embedding_size(const net *n);
+size_t net_tasks(const net *n);
+const net_task *net_task_at(const net *n, size_t i);
+/* The resolved configuration with every default filled in; a new reference. */
+json_t *net_config(const net *n);
+#endif
