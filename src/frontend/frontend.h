@@ -1,0 +1,77 @@
+/* frontend.h: from mono 16 kHz samples to features [frames, dim], float32, row-major.
+ *
+ * A front end is made from a JSON object (of the recipe or of a model file's metadata; both are taken as hostile) and
+ * never changes afterwards, so threads share it. What a computation writes to lies in a scratch object, one per thread.
+ * The same samples give the same bits on every call, whatever the scratch object was used for before.
+ *
+ * Configuration: key, default, meaning. An unknown key, or a key that the kind does not use, is refused by name.
+ *   "kind"          required  "log-mel", "lfcc" or "linear-spectrogram"
+ *   "n_fft"         512       even, 16..8192, prime factors 2, 3 and 5 only
+ *   "win_length"    400       1..n_fft (lfcc: 320)
+ *   "hop_length"    160       16..n_fft
+ *   "window"        "hann"    "hann" or "hamming" (lfcc: "hamming")
+ *   "periodic"      true      window as torch makes it (denominator win_length); false: as MATLAB (win_length - 1) (lfcc: false)
+ *   "center"        true      frame t is centred on sample t * hop and the ends are mirrored (torch.stft center=True);
+ *                             false: frames lie inside the signal (lfcc: false)
+ *   "pad_end"       false     with center false: frames of win_length start at sample 0 and the last one is filled up
+ *                             with zeros (MATLAB's buffer(..., 'nodelay')), instead of torch.stft's frames of n_fft
+ *                             (lfcc: true unless center is true)
+ *   "power"         2         2 (power) or 1 (magnitude)
+ *   "preemphasis"   0         x[t] - a x[t-1], 0..1, x[-1] = 0 (lfcc: 0.97)
+ *   "f_min","f_max" 20, 7600  hertz, 0 <= f_min < f_max <= 8000 (lfcc and linear-spectrogram: 0, 8000)
+ *   "n_mels"        80        log-mel: bands, 1..512
+ *   "mel_scale"     "slaney"  log-mel: "slaney" or "htk"
+ *   "norm"          "slaney"  log-mel: "slaney" (area) or null
+ *   "n_filter"      20        lfcc: triangular filters equally spaced in hertz, 1..512
+ *   "n_lfcc"        20        lfcc: coefficients kept of the orthonormal DCT-II, 1..n_filter
+ *   "log"           "ln"      "ln" or "log10" (lfcc: "log10")
+ *   "log_floor"     1e-10     > 0 (lfcc: 2.220446049250313e-16, MATLAB's eps)
+ *   "log_floor_mode" "clamp"  "clamp": log(max(x, floor)); "add": log(x + floor) (lfcc: "add")
+ *   "deltas"        0         0, 1 or 2 orders appended to each row (lfcc: 2)
+ *   "delta_span"    1         N of d[t] = sum_{n=1..N} n (c[t+n] - c[t-n]), ends repeated; 1..8
+ *   "delta_norm"    true      divide by 2 sum n^2 (torchaudio, ASVspoof 2021); false: do not (ASVspoof 2019) (lfcc: false)
+ *   "level"         "none"    waveform scaled before anything else: "rms" (to 0.1), "peak" (to 1) or "none"
+ *   "normalise"     "none"    per recording and column over time, before stacking: "mean" (subtracted), "mean-var"
+ *                             (then divided by sqrt(variance + 1e-5)) or "none"
+ *   "stack"         1         1..16 consecutive frames joined into one row; an incomplete last row is dropped
+ *
+ * The lfcc defaults are the ASVspoof 2019 baseline (Sahidullah, Kinnunen and Hanilci, Interspeech 2015): pre-emphasis
+ * 0.97, 20 ms symmetric Hamming window, 10 ms hop, 512-point FFT, 20 linear triangular filters over 0..8 kHz,
+ * log10(x + eps), all 20 coefficients of the DCT-II, deltas and double deltas x[t+1] - x[t-1]: 60 columns.
+ * The ASVspoof 2021 LFCC differs: {"kind":"lfcc","n_fft":1024,"win_length":480,"hop_length":240,"preemphasis":0,
+ * "n_filter":70,"n_lfcc":19,"f_max":4000,"delta_norm":true}. */
+#ifndef FRONTEND_FRONTEND_H
+#define FRONTEND_FRONTEND_H
+#include "base/context.h"
+#include <jansson.h>
+
+#define FRONTEND_RATE 16000
+#define FRONTEND_MAX_DIM 16384        /* columns of a row */
+#define FRONTEND_MAX_SAMPLES 0x10000000u /* 4.6 hours; longer recordings are traced window by window */
+
+typedef struct frontend frontend;
+typedef struct frontend_scratch frontend_scratch;
+
+/* Make a front end; config is only read. A wrong configuration: SPOOR_ERR_USAGE with a sentence that names the key (a
+ * caller that read it from a model file turns that into SPOOR_ERR_MODEL). */
+spoor_status frontend_new(spoor_context *ctx, const json_t *config, frontend **out, spoor_error *err);
+void frontend_free(frontend *fe);
+
+/* Columns of a row. */
+size_t frontend_dim(const frontend *fe);
+/* Rows for n_samples: at least 1 for any n_samples >= 1; 0 for 0. */
+size_t frontend_frames(const frontend *fe, size_t n_samples);
+/* The configuration with every default filled in: what a model file stores. frontend_new of it gives the same front
+ * end. Belongs to fe and lives as long; threads that share fe may read it, but may not json_incref it. */
+const json_t *frontend_config(const frontend *fe);
+
+/* fe must outlive its scratch objects. */
+spoor_status frontend_scratch_new(const frontend *fe, frontend_scratch **out, spoor_error *err);
+void frontend_scratch_free(frontend_scratch *s);
+
+/* out [frontend_frames(fe, n), frontend_dim(fe)]. Always finite: a sample that is not finite counts as 0, and after the
+ * level step samples are held within +-1e6. n = 0 is SPOOR_ERR_USAGE, more than FRONTEND_MAX_SAMPLES or no memory for
+ * the scratch SPOOR_ERR_LIMIT. */
+spoor_status frontend_compute(const frontend *fe, frontend_scratch *s, const float *samples, size_t n, float *out,
+                              spoor_error *err);
+#endif
