@@ -1,0 +1,25 @@
+/* config.h: reading a JSON object (a recipe section, a model file's metadata) with every key and range checked.
+ * `where` names the object in error sentences ("network"). */
+#ifndef BASE_CONFIG_H
+#define BASE_CONFIG_H
+#include "base/error.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Refuse keys that are not in `known` (NULL-terminated); the sentence names the nearest known key. NULL object is fine. */
+spoor_status config_keys(const json_t *object, const char *where, const char *const *known, spoor_error *err);
+/* Missing key: the default. Wrong type or out of [min, max]: SPOOR_ERR_USAGE. */
+spoor_status config_int(const json_t *object, const char *where, const char *key, int64_t fallback, int64_t min,
+                        int64_t max, int64_t *out, spoor_error *err);
+spoor_status config_number(const json_t *object, const char *where, const char *key, double fallback, double min,
+                           double max, double *out, spoor_error *err);
+spoor_status config_bool(const json_t *object, const char *where, const char *key, bool fallback, bool *out,
+                         spoor_error *err);
+/* One of `choices` (NULL-terminated); *out is its index. */
+spoor_status config_choice(const json_t *object, const char *where, const char *key, const char *const *choices,
+                           int fallback, int *out, spoor_error *err);
+/* A string; *out lives as long as the object (or is `fallback`). */
+spoor_status config_string(const json_t *object, const char *where, const char *key, const char *fallback,
+                           const char **out, spoor_error *err);
+#endif
