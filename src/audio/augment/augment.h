@@ -1,0 +1,63 @@
+/* augment.h: waveform augmentation of mono 16 kHz clips; the length never changes.
+ *
+ * An augment is a chain of steps made from a JSON list, e.g. [{"kind":"gain","p":0.5,"db":[-12,6]}, ...]. It never
+ * changes, so loader threads share it; each thread has a scratch object. The result depends on the samples, the
+ * sources and the rng alone: same seed, same bits.
+ *
+ * Each step happens with probability "p" (default 1). [a,b] is a range drawn from uniformly. Unknown keys are refused.
+ *   noise      "snr":[5,30] dB, "color":["white","pink","brown"] (one is drawn)
+ *   babble     "snr":[5,30] dB, "talkers":[3,8]: other clips from augment_sources, each at the same level, summed
+ *   room       "rt60":[0.1,0.8] s, "drr":[0,15] dB (direct-to-reverberant energy): direct path 1 at lag 0, a few early
+ *              reflections, exponentially decaying noise
+ *   rawboost   "algo":5 or a list to draw from. Tak et al., ICASSP 2022: 1 linear and non-linear convolutive noise,
+ *              2 impulsive signal-dependent noise, 3 stationary signal-independent noise, 4 = 1,2,3 in series,
+ *              5 = 1,2 in series; the published parameters
+ *   gain       "db":[-12,6]
+ *   eq         "db":[-6,6], "knots":[3,8]: a smooth random magnitude curve, linear phase
+ *   bandlimit  "low":[0,300], "high":[3000,8000] hertz (half-amplitude points; low under 40 Hz or high over 7900 Hz
+ *              leaves that side open), linear phase
+ *   codec      "codecs": list of "opus","vorbis","mp3","mulaw","alaw" (one is drawn; default all), "kbps":[8,64] for
+ *              opus and mp3, "quality":[0,0.6] for vorbis (libsndfile's 0..1), "narrowband":0.5 probability that
+ *              mulaw and alaw run at 8 kHz. The delay of the codec is taken out
+ *   resample   "rate":[6000,15000] hertz: down to that rate and back
+ *   speed      "factor":[0.95,1.05]: faster and higher, or slower and lower; cut or repeated to length
+ *   mask       "count":[1,3], "seconds":[0.01,0.1]: stretches set to zero */
+#ifndef AUDIO_AUGMENT_H
+#define AUDIO_AUGMENT_H
+#include "base/context.h"
+#include "base/rng.h"
+#include <jansson.h>
+
+#define AUGMENT_RATE 16000
+#define AUGMENT_MAX_STEPS 32
+#define AUGMENT_MAX_SAMPLES (600u * 16000u) /* ten minutes */
+
+typedef struct augment augment;
+typedef struct augment_scratch augment_scratch;
+
+/* Where babble takes its talkers from. */
+typedef struct augment_sources {
+    size_t count; /* clips that there are */
+    void *user;
+    /* Fill out[n] from clip `index` (< count), starting at the fraction `where` (0 <= where < 1) of it and going round
+     * at its end. Called from several threads at once. */
+    spoor_status (*fill)(void *user, size_t index, double where, float *out, size_t n, spoor_error *err);
+} augment_sources;
+
+/* steps: a JSON list (NULL or empty: a chain that does nothing); only read. SPOOR_ERR_USAGE names step and key. */
+spoor_status augment_new(spoor_context *ctx, const json_t *steps, augment **out, spoor_error *err);
+void augment_free(augment *a);
+/* The list with every default filled in; belongs to a. */
+const json_t *augment_config(const augment *a);
+/* Some step needs augment_sources. */
+bool augment_needs_sources(const augment *a);
+
+spoor_status augment_scratch_new(const augment *a, augment_scratch **out, spoor_error *err);
+void augment_scratch_free(augment_scratch *s);
+
+/* Change x[n] in place. Exactly one number is drawn from r, whatever the chain does. sources may be NULL where no step
+ * needs them (else SPOOR_ERR_USAGE). Samples that are not finite count as 0; the result is finite. n = 0 does nothing.
+ * On an error x holds its former contents or a part of the chain's work: discard it. */
+spoor_status augment_apply(const augment *a, augment_scratch *s, const augment_sources *sources, rng *r, float *x,
+                           size_t n, spoor_error *err);
+#endif
