@@ -1,0 +1,110 @@
+/* audio.h: sound in. Bytes -> decoded channels -> one mono channel -> 16 kHz -> windows, all in memory that does not
+ * grow with the recording; and the verdict whether a recording can be assessed at all.
+ * The public part (spoor_audio_open and friends) is in spoor/spoor.h. Augmentation is in audio/augment/.
+ *
+ * A truncated file, a header that promises more than the file holds, a decoder error: SPOOR_ERR_INPUT, never a part of
+ * the recording passed off as the whole. Some formats show the cut only at the end of decoding, so every reader here
+ * may return SPOOR_ERR_INPUT late. */
+#ifndef AUDIO_AUDIO_H
+#define AUDIO_AUDIO_H
+#include "base/context.h"
+
+#define AUDIO_RATE 16000                      /* hertz of everything behind audio_read */
+#define AUDIO_WINDOW 64600                    /* samples of a window: 4.0375 s, as ASVspoof systems use */
+#define AUDIO_RATE_MIN 4000.0                 /* source rates, hertz */
+#define AUDIO_RATE_MAX 192000.0
+#define AUDIO_CHANNELS_MAX 1024               /* libsndfile's own limit */
+#define AUDIO_SECONDS_MAX (7.0 * 24 * 3600)   /* longest recording that is read */
+#define AUDIO_SPOOL_MAX (4ull << 30)          /* bytes of standard input that are put aside in a temporary file */
+#define AUDIO_LOAD_SECONDS_MAX 3600.0         /* longest clip for audio_load */
+
+/* ---- what the file is --------------------------------------------------------------------------------- */
+
+typedef struct audio_info {
+    const char *name;    /* the path as given, "standard input", "memory" or "samples"; lives as long as the audio */
+    const char *format;  /* "WAV (Microsoft), Signed 16 bit PCM"; lives as long as the audio */
+    double seconds;      /* by the header; negative where it does not say */
+    double rate;         /* of the source, hertz */
+    int channels;        /* of the source */
+} audio_info;
+
+audio_info audio_get_info(const spoor_audio *audio);
+
+/* SHA-256 of the bytes of the file (of the float samples for spoor_audio_open_samples), 64 hexadecimal digits. */
+spoor_status audio_sha256(spoor_audio *audio, char hex[65], spoor_error *err);
+
+/* ---- streaming ---------------------------------------------------------------------------------------- */
+
+/* Up to n samples of mono 16 kHz into out; *got < n only at the end, *got = 0 after it. The samples do not depend on
+ * the sizes asked for. They are finite: NaN, infinities and values beyond 1e6 become 0 and are counted (audio_levels).
+ * PCM is scaled to [-1, 1); float files keep their values. */
+spoor_status audio_read(spoor_audio *audio, float *out, size_t n, size_t *got, spoor_error *err);
+
+/* Back to the beginning: the same samples come again, and the counts of audio_levels start anew. */
+spoor_status audio_rewind(spoor_audio *audio, spoor_error *err);
+
+/* What was seen so far at the source rate, after mix-down, before resampling. */
+typedef struct audio_levels {
+    uint64_t samples;    /* mono samples at the source rate */
+    uint64_t invalid;    /* of these: NaN, infinite or beyond 1e6 */
+    uint64_t clipped;    /* of these: |x| >= 0.99 */
+    double peak;         /* max |x| of the valid ones */
+    double rounding;     /* power of the rounding noise of the source's sample format, as a density in the 16 kHz signal
+                          * (white noise of this variance); 0 where it is not known (float, 24 bit, lossy codecs) */
+} audio_levels;
+
+audio_levels audio_get_levels(const spoor_audio *audio);
+
+/* The whole recording, from the beginning. *samples is freed with ctx_free. Over AUDIO_LOAD_SECONDS_MAX:
+ * SPOOR_ERR_LIMIT. options may be NULL. */
+spoor_status audio_load(spoor_context *ctx, const char *path, const spoor_audio_options *options, float **samples,
+                        size_t *n, spoor_error *err);
+
+/* ---- is there enough to judge? ------------------------------------------------------------------------ */
+
+typedef enum audio_verdict {
+    AUDIO_ASSESSABLE,
+    AUDIO_INVALID_SAMPLES, /* NaN, infinite or absurd sample values */
+    AUDIO_SILENT,          /* nothing above -90 dBFS */
+    AUDIO_TOO_SHORT,       /* less than 0.5 s of signal */
+    AUDIO_NARROW           /* less than 3 kHz of bandwidth */
+} audio_verdict;
+
+typedef struct audio_assessment {
+    audio_verdict verdict;
+    char reason[160];      /* one sentence; "" when assessable */
+    double seconds;        /* of the recording */
+    double active_seconds; /* of signal, see assess.c */
+    double peak_dbfs;      /* 20 log10 of the largest |x|; -200 for silence */
+    double rms_dbfs;       /* of the signal part; -200 for silence */
+    double clipped;        /* share of source samples with |x| >= 0.99 */
+    double bandwidth;      /* hertz, to within 125; 0 for silence */
+} audio_assessment;
+
+typedef struct audio_assess audio_assess;
+spoor_status audio_assess_new(spoor_context *ctx, audio_assess **out, spoor_error *err);
+void audio_assess_free(audio_assess *a);
+/* Every 16 kHz sample of the recording, once, in order, in pieces of any size. */
+void audio_assess_add(audio_assess *a, const float *samples, size_t n);
+/* The answer on everything added; levels may be NULL (then peak comes from the samples, nothing is called invalid). */
+void audio_assess_finish(audio_assess *a, const audio_levels *levels, audio_assessment *out);
+
+/* ---- windows ------------------------------------------------------------------------------------------ */
+
+typedef struct audio_window {
+    double start, end;   /* seconds in the recording; end <= its length also where the clip was repeated */
+    size_t index;        /* 0, 1, 2, ... */
+} audio_window;
+
+/* Windows of AUDIO_WINDOW samples that start at 0, hop, 2 hop, ...; where the last of these does not end with the
+ * recording, one more is aligned to its end. A recording shorter than a window gives one window, repeated to length.
+ * A recording without a sample is an error of audio_read. Memory: one window, however long the recording. */
+typedef struct audio_windows audio_windows;
+/* Starts the audio from the beginning. hop in samples of 16 kHz, 0 = AUDIO_WINDOW. assess (may be NULL) is given every
+ * sample of the recording. audio and assess must outlive the windows. */
+spoor_status audio_windows_new(spoor_context *ctx, spoor_audio *audio, size_t hop, audio_assess *assess,
+                               audio_windows **out, spoor_error *err);
+void audio_windows_free(audio_windows *w);
+/* Fills samples[AUDIO_WINDOW] and *window, *more = true; or *more = false after the last one. */
+spoor_status audio_windows_next(audio_windows *w, float *samples, audio_window *window, bool *more, spoor_error *err);
+#endif
