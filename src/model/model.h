@@ -4,20 +4,29 @@
  *
  * "spoor": {"format": 1, "name": "...", "card": "one line", "window": 64600,
  *   "frontend": {...}, "network": {...},
- *   "tasks": [{"name": "source", "classes": ["bonafide", "adain-vc", ...], "temperature": 1.0}, ...],
- *   "openset": {"score": "energy", "temperature": 1.0, "task": "source", "threshold": x, "acceptance": 0.95},
- *   "bonafide": {"a": slope, "b": offset, "prior": 0.5},     LLR = a * (bona fide logit - spoof logit) + b
- *   "provenance": {...}}                                      anything: recipe, data, hashes, dev results
+ *   "tasks": [{"name": "source", "classes": ["bonafide", "adain-vc", ...], "calibration": {...}}, ...],
+ *   "known": {"task": "source", "openset": {...}},
+ *   "bonafide": {...},
+ *   "provenance": {...}}
+ * calibration: calibrate_temperature_to_json; openset: openset_to_json; bonafide: calibrate_logistic_to_json of the
+ * score of model_bonafide_score; provenance: anything (recipe, data, dev results). calibration, known and bonafide may be
+ * absent: temperature 1, everything known, llr = score.
+ *
+ * A class named "bonafide" or "human" is the task's human class: it takes no part in ranking sources (that ranking is
+ * given that the speech is synthetic) nor in the known score.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 #include "frontend/frontend.h"
 #include "net/net.h"
+#include "openset/calibrate.h"
+#include "openset/openset.h"
 
 typedef struct model_task {
     char *name;
     size_t n_classes;
     char **classes;
+    int64_t human;      /* index of the class "bonafide" or "human"; -1 if there is none */
     double temperature; /* calibrated probabilities = softmax(mean logits / temperature) */
 } model_task;
 
@@ -30,9 +39,10 @@ struct spoor_model {
     int64_t window; /* samples at 16 kHz */
     char *name, *card;
     char sha256[65]; /* of the file */
-    double known_temperature, known_threshold, known_acceptance;
-    size_t known_task; /* which task's logits give the energy */
-    double bonafide_a, bonafide_b;
+    size_t known_task;    /* which task's logits give the known score; SIZE_MAX: none */
+    openset openset;
+    size_t bonafide_task; /* which task's logits give the bona fide score; SIZE_MAX: none */
+    calibrate_logistic bonafide;
     json_t *meta; /* the whole "spoor" object */
 };
 
@@ -41,6 +51,17 @@ struct spoor_model {
 spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err);
 /* Index of a task by name, or SIZE_MAX. */
 size_t model_find_task(const spoor_model *m, const char *name);
+/* The task "bonafide" if the model has it (classes "bonafide" and "spoof"), else any task with a human class; SIZE_MAX. */
+size_t model_bonafide_task(const model_task *tasks, size_t n);
+/* Uncalibrated log odds of human speech from a task's logits: logit of the human class minus logsumexp of the others. */
+double model_bonafide_score(const model_task *task, const float *logits);
+/* The logits without the human class, into out[n_classes]; returns how many there are. map (may be NULL) gets the
+ * class index of each. */
+size_t model_synthetic_logits(const model_task *task, const float *logits, float *out, int32_t *map);
+/* Fill name, classes, n_classes and human of a task; names are copied. */
+spoor_status model_task_init(spoor_context *ctx, model_task *task, const char *name, const char *const *classes,
+                             size_t n, spoor_error *err);
+void model_task_clear(spoor_context *ctx, model_task *task);
 /* Write a model file: the network's parameters (half: as F16) and the metadata object above. */
 spoor_status model_save(spoor_context *ctx, const char *path, net *n, const json_t *meta, bool half, spoor_error *err);
 #endif

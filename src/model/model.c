@@ -1,0 +1,357 @@
+/* model.c: opening, checking and writing model files; see model.h. */
+#include "model/model.h"
+#include "base/io.h"
+#include "weights/safetensors.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SPOOR_DATA_DIR
+#define SPOOR_DATA_DIR "/usr/local/share/spoor"
+#endif
+
+enum { MODEL_FORMAT = 1, MODEL_META_MAX = 16 << 20, MODEL_NAME_MAX = 200 };
+
+/* ---- tasks -------------------------------------------------------------------------------------------- */
+
+spoor_status model_task_init(spoor_context *ctx, model_task *task, const char *name, const char *const *classes,
+                             size_t n, spoor_error *err) {
+    *task = (model_task){.human = -1, .temperature = 1.0};
+    task->name = ctx_strdup(ctx, name);
+    task->classes = ctx_calloc(ctx, n, sizeof *task->classes);
+    if (task->name == NULL || task->classes == NULL) {
+        model_task_clear(ctx, task);
+        return error_memory(err, "naming the classes of a task");
+    }
+    task->n_classes = n;
+    for (size_t i = 0; i < n; i++) {
+        task->classes[i] = ctx_strdup(ctx, classes[i]);
+        if (task->classes[i] == NULL) {
+            model_task_clear(ctx, task);
+            return error_memory(err, "naming the classes of a task");
+        }
+        if (strcmp(classes[i], "bonafide") == 0 || strcmp(classes[i], "human") == 0) {
+            task->human = (int64_t)i;
+        }
+    }
+    return SPOOR_OK;
+}
+
+void model_task_clear(spoor_context *ctx, model_task *task) {
+    for (size_t i = 0; task->classes != NULL && i < task->n_classes; i++) {
+        ctx_free(ctx, task->classes[i]);
+    }
+    ctx_free(ctx, task->classes);
+    ctx_free(ctx, task->name);
+    *task = (model_task){0};
+}
+
+size_t model_find_task(const spoor_model *m, const char *name) {
+    for (size_t i = 0; i < m->n_tasks; i++) {
+        if (strcmp(m->tasks[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
+size_t model_bonafide_task(const model_task *tasks, size_t n) {
+    size_t any = SIZE_MAX;
+    for (size_t i = 0; i < n; i++) {
+        if (tasks[i].human < 0 || tasks[i].n_classes < 2) {
+            continue;
+        }
+        if (strcmp(tasks[i].name, "bonafide") == 0) {
+            return i;
+        }
+        any = any == SIZE_MAX ? i : any;
+    }
+    return any;
+}
+
+double model_bonafide_score(const model_task *task, const float *logits) {
+    double top = -INFINITY, sum = 0;
+    for (size_t i = 0; i < task->n_classes; i++) {
+        if ((int64_t)i != task->human && (double)logits[i] > top) {
+            top = (double)logits[i];
+        }
+    }
+    for (size_t i = 0; i < task->n_classes; i++) {
+        if ((int64_t)i != task->human) {
+            sum += exp((double)logits[i] - top);
+        }
+    }
+    return (double)logits[task->human] - (top + log(sum));
+}
+
+size_t model_synthetic_logits(const model_task *task, const float *logits, float *out, int32_t *map) {
+    size_t n = 0;
+    for (size_t i = 0; i < task->n_classes; i++) {
+        if ((int64_t)i == task->human) {
+            continue;
+        }
+        out[n] = logits[i];
+        if (map != NULL) {
+            map[n] = (int32_t)i;
+        }
+        n++;
+    }
+    return n;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------ */
+
+/* A sentence of another folder about a wrong setting, as a sentence about this file. */
+static spoor_status in_model(spoor_status status, const char *path, spoor_error *err) {
+    if (status == SPOOR_ERR_USAGE && err != NULL) {
+        char inner[300];
+        (void)strncpy(inner, err->message, sizeof inner - 1);
+        inner[sizeof inner - 1] = '\0';
+        return error_set(err, SPOOR_ERR_MODEL, "%.150s is no usable model: %s", path, inner);
+    }
+    return status == SPOOR_ERR_USAGE ? SPOOR_ERR_MODEL : status;
+}
+
+static spoor_status bad(const char *path, spoor_error *err, const char *why) {
+    return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: %s", path, why);
+}
+
+static spoor_status read_task(spoor_model *m, const char *path, const json_t *item, spoor_error *err) {
+    const char *name = json_string_value(json_object_get(item, "name"));
+    const json_t *classes = json_object_get(item, "classes");
+    size_t n = json_array_size(classes);
+    if (name == NULL || strlen(name) > MODEL_NAME_MAX || n < 1 || n > NET_MAX_CLASSES) {
+        return bad(path, err, "a task lacks a name or its classes");
+    }
+    if (model_find_task(m, name) != SIZE_MAX) {
+        return bad(path, err, "two tasks have the same name");
+    }
+    const char **names = ctx_alloc(m->ctx, n, sizeof *names);
+    if (names == NULL) {
+        return error_memory(err, "opening a model");
+    }
+    spoor_status status = SPOOR_OK;
+    for (size_t i = 0; i < n && status == SPOOR_OK; i++) {
+        const json_t *c = json_array_get(classes, i);
+        names[i] = json_string_value(c);
+        if (names[i] == NULL || strlen(names[i]) != json_string_length(c) || strlen(names[i]) > MODEL_NAME_MAX) {
+            status = bad(path, err, "a class name is no short text");
+        }
+    }
+    if (status == SPOOR_OK) {
+        status = model_task_init(m->ctx, &m->tasks[m->n_tasks], name, names, n, err);
+    }
+    ctx_free(m->ctx, names);
+    TRY(status);
+    model_task *task = &m->tasks[m->n_tasks++];
+    const json_t *calibration = json_object_get(item, "calibration");
+    if (calibration != NULL) {
+        calibrate_temperature t;
+        TRY(calibrate_temperature_from_json(calibration, &t, err));
+        task->temperature = t.temperature;
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status read_tasks(spoor_model *m, const char *path, spoor_error *err) {
+    const json_t *tasks = json_object_get(m->meta, "tasks");
+    size_t n = json_array_size(tasks);
+    if (n < 1 || n > NET_MAX_TASKS) {
+        return bad(path, err, "it must have 1 to 32 tasks");
+    }
+    m->tasks = ctx_calloc(m->ctx, n, sizeof *m->tasks);
+    if (m->tasks == NULL) {
+        return error_memory(err, "opening a model");
+    }
+    for (size_t i = 0; i < n; i++) {
+        TRY(read_task(m, path, json_array_get(tasks, i), err));
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status read_decision(spoor_model *m, const char *path, spoor_error *err) {
+    openset_init(&m->openset);
+    m->known_task = SIZE_MAX;
+    const json_t *known = json_object_get(m->meta, "known");
+    if (known != NULL) {
+        const char *task = json_string_value(json_object_get(known, "task"));
+        m->known_task = task == NULL ? SIZE_MAX : model_find_task(m, task);
+        if (m->known_task == SIZE_MAX) {
+            return bad(path, err, "the known score names no task of the model");
+        }
+        TRY(openset_from_json(json_object_get(known, "openset"), &m->openset, err));
+    } else {
+        m->known_task = model_find_task(m, "source");
+    }
+    if (m->known_task != SIZE_MAX && m->tasks[m->known_task].n_classes == (m->tasks[m->known_task].human >= 0)) {
+        return bad(path, err, "the task of the known score has no synthetic class");
+    }
+    m->bonafide_task = model_bonafide_task(m->tasks, m->n_tasks);
+    m->bonafide = (calibrate_logistic){.scale = 1.0, .prior = 0.5, .informative = true};
+    const json_t *bonafide = json_object_get(m->meta, "bonafide");
+    return bonafide == NULL ? SPOOR_OK : calibrate_logistic_from_json(bonafide, &m->bonafide, err);
+}
+
+static char *copy_text(spoor_model *m, const char *key, const char *fallback) {
+    const char *s = json_string_value(json_object_get(m->meta, key));
+    return ctx_strdup(m->ctx, s == NULL ? fallback : s);
+}
+
+static spoor_status read_meta(spoor_model *m, const char *path, const safetensors *f, spoor_error *err) {
+    const char *text = safetensors_meta(f, "spoor");
+    if (text == NULL) {
+        return bad(path, err, "it is a safetensors file without Spoor's metadata; make one with spoor train");
+    }
+    json_error_t where;
+    m->meta = strlen(text) > MODEL_META_MAX ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    if (!json_is_object(m->meta)) {
+        return bad(path, err, "its metadata is no JSON object");
+    }
+    const json_t *format = json_object_get(m->meta, "format");
+    if (!json_is_integer(format) || json_integer_value(format) != MODEL_FORMAT) {
+        return bad(path, err, "its format is not 1; it was written by another version of Spoor");
+    }
+    const json_t *window = json_object_get(m->meta, "window");
+    m->window = json_integer_value(window);
+    if (m->window != 64600) {
+        return bad(path, err, "its window is not 64600 samples");
+    }
+    m->name = copy_text(m, "name", "unnamed");
+    m->card = copy_text(m, "card", "");
+    if (m->name == NULL || m->card == NULL) {
+        return error_memory(err, "opening a model");
+    }
+    TRY(read_tasks(m, path, err));
+    return read_decision(m, path, err);
+}
+
+static spoor_status fill_param(param *item, const char *path, const safetensors *f, spoor_error *err) {
+    const safetensors_tensor *t = safetensors_find(f, item->name);
+    if (t == NULL) {
+        return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: the tensor %s is missing", path, item->name);
+    }
+    bool same = t->rank == item->value.ndim && (t->dtype == SAFETENSORS_F32 || t->dtype == SAFETENSORS_F16);
+    for (int i = 0; same && i < t->rank; i++) {
+        same = t->shape[i] == item->value.dim[i];
+    }
+    if (!same) {
+        return error_set(err, SPOOR_ERR_MODEL,
+                         "%.200s is no usable model: the tensor %s has another shape or type than its network needs", path,
+                         item->name);
+    }
+    safetensors_to_f32(t, item->value.data);
+    for (size_t i = 0; i < t->count; i++) {
+        if (!isfinite(item->value.data[i])) {
+            return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: the tensor %s holds NaN or Inf", path,
+                             item->name);
+        }
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status build_network(spoor_model *m, const char *path, const safetensors *f, spoor_error *err) {
+    TRY(in_model(frontend_new(m->ctx, json_object_get(m->meta, "frontend"), &m->frontend, err), path, err));
+    net_task tasks[NET_MAX_TASKS];
+    for (size_t i = 0; i < m->n_tasks; i++) {
+        tasks[i] = (net_task){m->tasks[i].name, (int64_t)m->tasks[i].n_classes};
+    }
+    TRY(in_model(net_new(m->ctx, json_object_get(m->meta, "network"), (int64_t)frontend_dim(m->frontend), tasks,
+                         m->n_tasks, 0, &m->net, err),
+                 path, err));
+    params *p = net_params(m->net);
+    for (size_t i = 0; i < params_count(p); i++) {
+        TRY(fill_param(params_at(p, i), path, f, err));
+        params_at(p, i)->value.needs_grad = false;
+    }
+    if (safetensors_count(f) != params_count(p)) {
+        for (size_t i = 0; i < safetensors_count(f); i++) {
+            if (params_find(p, safetensors_at(f, i)->name) == NULL) {
+                return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: its network has no tensor named %.150s",
+                                 path, safetensors_at(f, i)->name);
+            }
+        }
+    }
+    return SPOOR_OK;
+}
+
+spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err) {
+    *out = NULL;
+    safetensors *f;
+    TRY(safetensors_open(ctx, path, &f, err));
+    spoor_model *m = ctx_calloc(ctx, 1, sizeof *m);
+    spoor_status status = SPOOR_OK;
+    if (m == NULL) {
+        status = error_memory(err, "opening a model");
+    } else {
+        m->ctx = ctx;
+        size_t size;
+        const void *bytes = safetensors_bytes(f, &size);
+        io_sha256(bytes, size, m->sha256);
+        status = read_meta(m, path, f, err);
+    }
+    if (status == SPOOR_OK) {
+        status = build_network(m, path, f, err);
+    }
+    safetensors_free(f);
+    if (status != SPOOR_OK) {
+        spoor_model_free(m);
+        return status;
+    }
+    *out = m;
+    return SPOOR_OK;
+}
+
+spoor_status spoor_model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err) {
+    if (path == NULL) {
+        path = getenv("SPOOR_MODEL");
+    }
+    return model_open(ctx, path != NULL ? path : SPOOR_DATA_DIR "/default.safetensors", out, err);
+}
+
+void spoor_model_free(spoor_model *m) {
+    if (m == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < m->n_tasks; i++) {
+        model_task_clear(m->ctx, &m->tasks[i]);
+    }
+    ctx_free(m->ctx, m->tasks);
+    ctx_free(m->ctx, m->name);
+    ctx_free(m->ctx, m->card);
+    net_free(m->net);
+    frontend_free(m->frontend);
+    json_decref(m->meta);
+    ctx_free(m->ctx, m);
+}
+
+const char *spoor_model_name(const spoor_model *m) { return m->name; }
+const char *spoor_model_sha256(const spoor_model *m) { return m->sha256; }
+const char *spoor_model_card(const spoor_model *m) { return m->card; }
+size_t spoor_model_embedding_size(const spoor_model *m) { return (size_t)net_embedding_size(m->net); }
+
+/* ---- writing ------------------------------------------------------------------------------------------ */
+
+spoor_status model_save(spoor_context *ctx, const char *path, net *n, const json_t *meta, bool half, spoor_error *err) {
+    char *text = json_dumps(meta, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    safetensors_writer *w = NULL;
+    spoor_status status = text == NULL ? error_memory(err, "writing a model") : safetensors_writer_new(ctx, &w, err);
+    if (status == SPOOR_OK) {
+        status = safetensors_writer_meta(w, "format", "pt", err); /* what other tools of the field expect to find */
+    }
+    if (status == SPOOR_OK) {
+        status = safetensors_writer_meta(w, "spoor", text, err);
+    }
+    params *p = net_params(n);
+    for (size_t i = 0; i < params_count(p) && status == SPOOR_OK; i++) {
+        const param *item = params_at(p, i);
+        bool as_half = half && item->decay; /* matrices and kernels; norms, biases and statistics stay exact */
+        status = safetensors_writer_add(w, item->name, as_half ? SAFETENSORS_F16 : SAFETENSORS_F32, item->value.ndim,
+                                        item->value.dim, item->value.data, err);
+    }
+    if (status == SPOOR_OK) {
+        status = safetensors_writer_save(w, path, err);
+    }
+    safetensors_writer_free(w);
+    free(text);
+    return status;
+}
