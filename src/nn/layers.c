@@ -6,7 +6,9 @@
 enum { NN_NAME = 160 };
 
 static const char *join(char out[NN_NAME], const char *name, const char *part) {
-    (void)snprintf(out, NN_NAME, "%s.%s", name, part);
+    if (snprintf(out, NN_NAME, "%s.%s", name, part) >= NN_NAME) {
+        out[0] = '\0'; /* two such names are refused by params_add */
+    }
     return out;
 }
 
