@@ -49,8 +49,8 @@ typedef struct audio_levels {
     uint64_t invalid;    /* of these: NaN, infinite or beyond 1e6 */
     uint64_t clipped;    /* of these: |x| >= 0.99 */
     double peak;         /* max |x| of the valid ones */
-    double rounding;     /* power of the rounding noise of the source's sample format, as a density in the 16 kHz signal
-                          * (white noise of this variance); 0 where it is not known (float, 24 bit, lossy codecs) */
+    double rounding;     /* rounding noise of the source's sample format, as the variance of white noise of the same
+                          * density in the 16 kHz signal; 0 where it is not known (float, lossy) or tiny (24 bit) */
 } audio_levels;
 
 audio_levels audio_get_levels(const spoor_audio *audio);
@@ -82,12 +82,13 @@ typedef struct audio_assessment {
 } audio_assessment;
 
 typedef struct audio_assess audio_assess;
-spoor_status audio_assess_new(spoor_context *ctx, audio_assess **out, spoor_error *err);
+/* Judges the recording of `audio` (not NULL), which must outlive it. */
+spoor_status audio_assess_new(spoor_context *ctx, const spoor_audio *audio, audio_assess **out, spoor_error *err);
 void audio_assess_free(audio_assess *a);
-/* Every 16 kHz sample of the recording, once, in order, in pieces of any size. */
+/* Every 16 kHz sample of the recording, once, in order, in pieces of any size (audio_windows does it for you). */
 void audio_assess_add(audio_assess *a, const float *samples, size_t n);
-/* The answer on everything added; levels may be NULL (then peak comes from the samples, nothing is called invalid). */
-void audio_assess_finish(audio_assess *a, const audio_levels *levels, audio_assessment *out);
+/* The answer, once, after the last sample. */
+void audio_assess_finish(audio_assess *a, audio_assessment *out);
 
 /* ---- windows ------------------------------------------------------------------------------------------ */
 
