@@ -10,6 +10,15 @@ typedef struct kernels {
 
     /* y[i] += a * x[i] */
     void (*axpy)(int64_t n, real a, const real *x, real *y);
+    /* kernels_elementwise.h; z may be x or y */
+    void (*add_scaled)(int64_t n, const real *x, real a, const real *y, real *z); /* z = x + a y */
+    void (*scale)(int64_t n, real a, const real *x, real *z);                     /* z = a x */
+    void (*mul)(int64_t n, const real *x, const real *y, real *z);                /* z = x y */
+    void (*mul_add)(int64_t n, const real *x, const real *y, real *z);            /* z += x y */
+    void (*add_row)(int64_t rows, int64_t n, const real *b, real *z);             /* z[r,n] += b[n] */
+    void (*sum_rows)(int64_t rows, int64_t n, const real *x, real *z);            /* z[n] += sum_r x[r,n] */
+    /* z[i] = x[i] * scale where the 32-bit hash of (key, first + i) >= threshold, else 0 */
+    void (*dropout)(int64_t n, uint64_t key, uint32_t first, uint32_t threshold, real scale, const real *x, real *z);
     /* y[i] = exp(x[i]); x may be y. Relative error about 2e-7 in float, full precision in double. */
     void (*exp)(int64_t n, const real *x, real *y);
     /* Softmax of one row of n >= 1 values; x may be y. Rows of -inf only give a uniform row. */

@@ -25,7 +25,7 @@ static inline real exp1(real x) { return exp(x); }
 /* exp(x) = 2^k * p(r), r = x - k ln 2 in [-ln2/2, ln2/2], p the degree-7 Taylor polynomial: error below 2 ulp.
  * Branch-free, so that a loop over it vectorises. Below -87.3 the result is 0, above 88.7 it is +inf-like large. */
 static inline float exp1(float x) {
-    float c = x < -87.3f ? -87.3f : x > 88.3f ? 88.3f : x;
+    float c = x > 88.3f ? 88.3f : x > -87.3f ? x : -87.3f; /* NaN too: its exponent must not be computed */
     float k = floorf(c * 1.44269504f + 0.5f);
     float r = c - k * 0.693359375f;
     r = r - k * -2.12194440e-4f;
@@ -58,6 +58,8 @@ static void k_exp(int64_t n, const real *x, real *y) {
         y[i] = exp1(x[i]);
     }
 }
+
+#include "tensor/kernels_elementwise.h"
 
 static void k_softmax(int64_t n, const real *x, real *y) {
     real top = x[0];
@@ -119,6 +121,13 @@ static void k_softmax_backward(int64_t n, const real *y, const real *dy, real *d
 const kernels KERNELS_TABLE = {
     .name = KERNELS_NAME,
     .axpy = k_axpy,
+    .add_scaled = k_add_scaled,
+    .scale = k_scale,
+    .mul = k_mul,
+    .mul_add = k_mul_add,
+    .add_row = k_add_row,
+    .sum_rows = k_sum_rows,
+    .dropout = k_dropout,
     .exp = k_exp,
     .softmax = k_softmax,
     .softmax_backward = k_softmax_backward,

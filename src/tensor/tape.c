@@ -28,6 +28,8 @@ struct tape {
     size_t n_nodes, cap_nodes;
     spare *spares; /* gradient buffers that may be used again */
     size_t n_spares, cap_spares;
+    spare *lent; /* scratch of the backward function that runs now */
+    size_t n_lent, cap_lent;
     spoor_error error; /* sticky */
 };
 
@@ -53,6 +55,7 @@ void tape_free(tape *t) {
         arena_free(t->arena);
         ctx_free(t->ctx, t->nodes);
         ctx_free(t->ctx, t->spares);
+        ctx_free(t->ctx, t->lent);
         ctx_free(t->ctx, t);
     }
 }
@@ -65,6 +68,7 @@ void tape_begin(tape *t, bool record, bool train, uint64_t seed) {
     t->streams = 0;
     t->n_nodes = 0;
     t->n_spares = 0;
+    t->n_lent = 0;
     t->error = (spoor_error){.status = SPOOR_OK};
 }
 
@@ -162,14 +166,26 @@ static real *buffer_take(tape *t, int64_t count) {
     return tape_alloc(t, (size_t)count, sizeof(real));
 }
 
+static void buffer_keep(tape *t, spare s) { /* out of memory: the buffer is merely not used again */
+    if (ctx_grow(t->ctx, (void **)&t->spares, &t->cap_spares, t->n_spares + 1, sizeof *t->spares)) {
+        t->spares[t->n_spares++] = s;
+    }
+}
+
 static void buffer_give(tape *t, tensor *x) {
     if (x->parameter || x->grad == NULL) {
         return;
     }
-    if (ctx_grow(t->ctx, (void **)&t->spares, &t->cap_spares, t->n_spares + 1, sizeof *t->spares)) {
-        t->spares[t->n_spares++] = (spare){x->grad, tensor_count(x)};
-    }
+    buffer_keep(t, (spare){x->grad, tensor_count(x)});
     x->grad = NULL;
+}
+
+real *tape_scratch(tape *t, int64_t count) {
+    real *data = buffer_take(t, count);
+    if (data != NULL && ctx_grow(t->ctx, (void **)&t->lent, &t->cap_lent, t->n_lent + 1, sizeof *t->lent)) {
+        t->lent[t->n_lent++] = (spare){data, count};
+    }
+    return data;
 }
 
 real *tape_grad_fresh(tape *t, tensor *x, bool *fresh) {
@@ -179,7 +195,7 @@ real *tape_grad_fresh(tape *t, tensor *x, bool *fresh) {
     }
     if (x->grad == NULL) {
         x->grad = buffer_take(t, tensor_count(x));
-        *fresh = true;
+        *fresh = x->grad != NULL;
     }
     return x->grad;
 }
@@ -225,6 +241,9 @@ spoor_status tape_backward(tape *t, tensor *loss, spoor_error *err) {
         if (node->out->grad != NULL) {
             node->fn(t, node->saved);
             buffer_give(t, node->out);
+            while (t->n_lent > 0) {
+                buffer_keep(t, t->lent[--t->n_lent]);
+            }
         }
     }
     return tape_status(t, err);

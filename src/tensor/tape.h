@@ -50,6 +50,9 @@ real *tape_grad_fresh(tape *t, tensor *x, bool *fresh);
 /* For ops that pass the gradient of `out` through unchanged to x (same number of elements): hands the buffer over
  * without copying where x has none yet, else adds. Call at most once per `out`, as the last use of out->grad. */
 void tape_grad_pass(tape *t, tensor *out, tensor *x);
+/* In a backward function: `count` uninitialised values that are given back for reuse when the function returns; NULL and
+ * tape_fail when out of memory. */
+real *tape_scratch(tape *t, int64_t count);
 
 /* loss must have one element. Gradients of parameters are added to what they hold (zero them before). */
 spoor_status tape_backward(tape *t, tensor *loss, spoor_error *err);

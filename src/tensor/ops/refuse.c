@@ -1,0 +1,28 @@
+/* refuse.c: see refuse.h. */
+#include "tensor/ops/refuse.h"
+#include <stdio.h>
+
+enum { SHAPE_TEXT = 96 };
+
+static void shape_text(char text[SHAPE_TEXT], const tensor *x) {
+    size_t used = 0;
+    for (int i = 0; i < x->ndim && used < SHAPE_TEXT; i++) {
+        int n = snprintf(text + used, SHAPE_TEXT - used, "%s%lld", i == 0 ? "[" : ",", (long long)x->dim[i]);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    if (used < SHAPE_TEXT) {
+        (void)snprintf(text + used, SHAPE_TEXT - used, "]");
+    }
+}
+
+tensor *op_refuse(tape *t, const char *op, const char *why, const tensor *a, const tensor *b) {
+    char first[SHAPE_TEXT], second[SHAPE_TEXT];
+    shape_text(first, a);
+    if (b == NULL) {
+        tape_fail(t, SPOOR_ERR_USAGE, "%s: shape %s does not fit: %s", op, first, why);
+    } else {
+        shape_text(second, b);
+        tape_fail(t, SPOOR_ERR_USAGE, "%s: shapes %s and %s do not fit: %s", op, first, second, why);
+    }
+    return NULL;
+}
