@@ -255,13 +255,16 @@ static spoor_status build_network(spoor_model *m, const char *path, const safete
     for (size_t i = 0; i < m->n_tasks; i++) {
         tasks[i] = (net_task){m->tasks[i].name, (int64_t)m->tasks[i].n_classes};
     }
-    TRY(in_model(net_new(m->ctx, json_object_get(m->meta, "network"), (int64_t)frontend_dim(m->frontend), tasks,
-                         m->n_tasks, 0, &m->net, err),
+    int64_t numel = 0; /* the file was read whole, so this cannot overflow */
+    for (size_t i = 0; i < safetensors_count(f); i++) {
+        numel += (int64_t)safetensors_at(f, i)->count;
+    }
+    TRY(in_model(net_new_for_weights(m->ctx, json_object_get(m->meta, "network"), (int64_t)frontend_dim(m->frontend),
+                                     tasks, m->n_tasks, numel, &m->net, err),
                  path, err));
     params *p = net_params(m->net);
     for (size_t i = 0; i < params_count(p); i++) {
         TRY(fill_param(params_at(p, i), path, f, err));
-        params_at(p, i)->value.needs_grad = false;
     }
     if (safetensors_count(f) != params_count(p)) {
         for (size_t i = 0; i < safetensors_count(f); i++) {

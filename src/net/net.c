@@ -51,18 +51,17 @@ static spoor_status add_tasks(net *n, const net_task *tasks, size_t n_tasks, spo
     return SPOOR_OK;
 }
 
-spoor_status net_new(spoor_context *ctx, const json_t *config, int64_t input_dim, const net_task *tasks, size_t n_tasks,
-                     uint64_t seed, net **out, spoor_error *err) {
-    *out = NULL;
+/* Takes over `set`, also on failure. */
+static spoor_status build(spoor_context *ctx, params *set, const json_t *config, int64_t input_dim,
+                          const net_task *tasks, size_t n_tasks, net **out, spoor_error *err) {
     net *n = ctx_calloc(ctx, 1, sizeof *n);
     if (n == NULL) {
+        params_free(set);
         return error_memory(err, "making a network");
     }
     n->ctx = ctx;
-    spoor_status status = params_new(ctx, seed, &n->params, err);
-    if (status == SPOOR_OK) {
-        status = configure(n, config, input_dim, err);
-    }
+    n->params = set;
+    spoor_status status = configure(n, config, input_dim, err);
     if (status == SPOOR_OK) {
         status = conformer_init(&n->body, n->params, err);
     }
@@ -78,6 +77,22 @@ spoor_status net_new(spoor_context *ctx, const json_t *config, int64_t input_dim
     }
     *out = n;
     return SPOOR_OK;
+}
+
+spoor_status net_new(spoor_context *ctx, const json_t *config, int64_t input_dim, const net_task *tasks, size_t n_tasks,
+                     uint64_t seed, net **out, spoor_error *err) {
+    *out = NULL;
+    params *set;
+    TRY(params_new(ctx, seed, &set, err));
+    return build(ctx, set, config, input_dim, tasks, n_tasks, out, err);
+}
+
+spoor_status net_new_for_weights(spoor_context *ctx, const json_t *config, int64_t input_dim, const net_task *tasks,
+                                 size_t n_tasks, int64_t max_numel, net **out, spoor_error *err) {
+    *out = NULL;
+    params *set;
+    TRY(params_new_for_weights(ctx, max_numel, &set, err));
+    return build(ctx, set, config, input_dim, tasks, n_tasks, out, err);
 }
 
 void net_free(net *n) {

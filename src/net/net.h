@@ -32,6 +32,10 @@ typedef struct net_output {
  * weights depend on `seed` and parameter names alone. */
 spoor_status net_new(spoor_context *ctx, const json_t *config, int64_t input_dim, const net_task *tasks, size_t n_tasks,
                      uint64_t seed, net **out, spoor_error *err);
+/* The same for weights that come from a file: all values 0, no gradients, at most max_numel numbers (else
+ * SPOOR_ERR_USAGE). */
+spoor_status net_new_for_weights(spoor_context *ctx, const json_t *config, int64_t input_dim, const net_task *tasks,
+                                 size_t n_tasks, int64_t max_numel, net **out, spoor_error *err);
 void net_free(net *n);
 /* Run on features [B,T,D]. Errors are sticky in the tape: ask tape_status. On failure every pointer of out is NULL. */
 void net_forward(net *n, tape *t, tensor *features, net_output *out);

@@ -9,6 +9,8 @@ struct params {
     spoor_context *ctx;
     arena *arena; /* all names and numbers */
     uint64_t seed;
+    bool weights_follow; /* values come from a file: no initialisation, no gradients */
+    int64_t numel, max_numel;
     param **items; /* pointers, so that handed-out tensors never move */
     size_t n, capacity;
 };
@@ -21,12 +23,20 @@ spoor_status params_new(spoor_context *ctx, uint64_t seed, params **out, spoor_e
     }
     p->ctx = ctx;
     p->seed = seed;
+    p->max_numel = INT64_MAX;
     spoor_status status = arena_new(ctx, &p->arena, err);
     if (status != SPOOR_OK) {
         ctx_free(ctx, p);
         return status;
     }
     *out = p;
+    return SPOOR_OK;
+}
+
+spoor_status params_new_for_weights(spoor_context *ctx, int64_t max_numel, params **out, spoor_error *err) {
+    TRY(params_new(ctx, 0, out, err));
+    (*out)->weights_follow = true;
+    (*out)->max_numel = max_numel;
     return SPOOR_OK;
 }
 
@@ -72,23 +82,28 @@ spoor_status params_add(params *p, const char *name, int ndim, const int64_t *di
             return error_set(err, SPOOR_ERR_LIMIT, "the parameter %s would be too large", name);
         }
     }
+    if (count > p->max_numel - p->numel) {
+        return error_set(err, SPOOR_ERR_USAGE, "its network has more parameters than the file has numbers (at %s)", name);
+    }
     if (params_find(p, name) != NULL) {
         return error_set(err, SPOOR_ERR_USAGE, "the parameter %s exists twice", name);
     }
+    bool with_grad = trainable && !p->weights_follow;
     param *item = arena_alloc(p->arena, 1, sizeof *item);
     char *copy = arena_alloc(p->arena, strlen(name) + 1, 1);
     real *data = arena_alloc(p->arena, (size_t)count, sizeof *data);
-    real *grad = trainable ? arena_alloc(p->arena, (size_t)count, sizeof *grad) : NULL;
-    if (item == NULL || copy == NULL || data == NULL || (trainable && grad == NULL) ||
+    real *grad = with_grad ? arena_alloc(p->arena, (size_t)count, sizeof *grad) : NULL;
+    if (item == NULL || copy == NULL || data == NULL || (with_grad && grad == NULL) ||
         !ctx_grow(p->ctx, (void **)&p->items, &p->capacity, p->n + 1, sizeof(param *))) {
         return error_memory(err, "making the network's parameters");
     }
     memcpy(copy, name, strlen(name) + 1);
     *item = (param){.name = copy, .trainable = trainable, .decay = decay};
-    item->value = (tensor){.ndim = ndim, .data = data, .grad = grad, .needs_grad = trainable, .parameter = true};
+    item->value = (tensor){.ndim = ndim, .data = data, .grad = grad, .needs_grad = with_grad, .parameter = true};
     memcpy(item->value.dim, dim, (size_t)ndim * sizeof *dim);
-    fill(&item->value, init, fan_in, rng_make(p->seed, name_stream(name)));
-    if (trainable) {
+    fill(&item->value, p->weights_follow ? PARAM_ZEROS : init, fan_in, rng_make(p->seed, name_stream(name)));
+    p->numel += count;
+    if (with_grad) {
         memset(grad, 0, (size_t)count * sizeof *grad);
     }
     p->items[p->n++] = item;

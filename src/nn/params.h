@@ -23,6 +23,9 @@ typedef enum param_init {
 } param_init;
 
 spoor_status params_new(spoor_context *ctx, uint64_t seed, params **out, spoor_error *err);
+/* The same for weights that come from a file: values start at 0, nothing gets a gradient, and asking for more than
+ * max_numel numbers in all is SPOOR_ERR_USAGE (a hostile description cannot claim more than the file holds). */
+spoor_status params_new_for_weights(spoor_context *ctx, int64_t max_numel, params **out, spoor_error *err);
 void params_free(params *p);
 /* fan_in: for PARAM_UNIFORM_FAN_IN. The returned tensor lives as long as the set and never moves. The initial values
  * depend on the seed and the name alone. */
