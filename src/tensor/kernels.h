@@ -19,6 +19,13 @@ typedef struct kernels {
     void (*sum_rows)(int64_t rows, int64_t n, const real *x, real *z);            /* z[n] += sum_r x[r,n] */
     /* z[i] = x[i] * scale where the 32-bit hash of (key, first + i) >= threshold, else 0 */
     void (*dropout)(int64_t n, uint64_t key, uint32_t first, uint32_t threshold, real scale, const real *x, real *z);
+    /* kernels_activation.h; act is an op_act of ops.h; y may be x, dx may be dy */
+    void (*activate)(int act, int64_t n, const real *x, real *y); /* y = act(x) */
+    /* dx = dy * act'(x); reads x where op_act_needs_input(act), else y = act(x) */
+    void (*activate_backward)(int act, int64_t n, const real *x, const real *y, const real *dy, real *dx);
+    void (*glu)(int64_t n, const real *a, const real *b, real *y); /* y = a * sigmoid(b) */
+    /* The gradients of a and b; add: added to da and db, else assigned. */
+    void (*glu_backward)(int64_t n, const real *a, const real *b, const real *dy, bool add, real *da, real *db);
     /* y[i] = exp(x[i]); x may be y. Relative error about 2e-7 in float, full precision in double. */
     void (*exp)(int64_t n, const real *x, real *y);
     /* Softmax of one row of n >= 1 values; x may be y. Rows of -inf only give a uniform row. */

@@ -59,6 +59,7 @@ static void k_exp(int64_t n, const real *x, real *y) {
     }
 }
 
+#include "tensor/kernels_activation.h"
 #include "tensor/kernels_elementwise.h"
 
 static void k_softmax(int64_t n, const real *x, real *y) {
@@ -128,6 +129,10 @@ const kernels KERNELS_TABLE = {
     .add_row = k_add_row,
     .sum_rows = k_sum_rows,
     .dropout = k_dropout,
+    .activate = k_activate,
+    .activate_backward = k_activate_backward,
+    .glu = k_glu,
+    .glu_backward = k_glu_backward,
     .exp = k_exp,
     .softmax = k_softmax,
     .softmax_backward = k_softmax_backward,

@@ -22,6 +22,9 @@ typedef enum op_act {
     OP_ACT_SIGMOID
 } op_act;
 
+/* Whether the slope of an activation is computed from its input (else from its result). */
+static inline bool op_act_needs_input(op_act act) { return act == OP_ACT_SWISH || act == OP_ACT_GELU; }
+
 /* ---- linear.c, matmul.c ---- */
 /* y[..,N] = act(x[..,K] * w[N,K]^T + b[N]); b may be NULL. */
 tensor *op_linear(tape *t, tensor *x, tensor *w, tensor *b, op_act act);
