@@ -162,8 +162,9 @@ SPOOR_API const spoor_class *spoor_result_ranked(const spoor_result *result, con
 SPOOR_API double spoor_result_known(const spoor_result *result, double *threshold);
 /* The embedding of the whole recording: spoor_model_embedding_size() values; NULL if not assessable. */
 SPOOR_API const float *spoor_result_embedding(const spoor_result *result);
-/* The documented JSON of one file (docs/json.md) without a trailing newline. Lives as long as the result. */
-SPOOR_API const char *spoor_result_json(const spoor_result *result);
+/* The documented JSON of one file (docs/json.md) without a trailing newline, made on the first call; lives as long as the
+ * result. NULL when out of memory. */
+SPOOR_API const char *spoor_result_json(spoor_result *result);
 
 #ifdef __cplusplus
 }
