@@ -5,6 +5,11 @@
 #define TENSOR_KERNELS_H
 #include "tensor/tensor.h"
 
+enum {
+    KERNELS_LANES = 16, /* partial sums of a reduction; columns of a slab (correlate) */
+    KERNELS_BLOCK = 8   /* rows that correlate makes at a time */
+};
+
 typedef struct kernels {
     const char *name; /* "avx512", "avx2", "portable" */
 
@@ -32,6 +37,32 @@ typedef struct kernels {
     void (*softmax)(int64_t n, const real *x, real *y);
     /* dx[i] += y[i] * (dy[i] - sum_j y[j] dy[j]) */
     void (*softmax_backward)(int64_t n, const real *y, const real *dy, real *dx);
+
+    /* ---- normalisation (kernels_norm.h): x, dy, y, dx are [rows][n]; mean, scale, ... are [n] unless said ---- */
+    /* Column means and sums of squared deviations from them; rows >= 0. */
+    void (*moments)(int64_t rows, int64_t n, const real *x, real *mean, real *m2);
+    /* sum_dy[c] += sum_r dy, sum_dyx[c] += sum_r dy * (x - mean[c]) */
+    void (*norm_sums)(int64_t rows, int64_t n, const real *x, const real *dy, const real *mean, real *sum_dy,
+                      real *sum_dyx);
+    /* sum[c] += sum_r x */
+    void (*column_sums)(int64_t rows, int64_t n, const real *x, real *sum);
+    /* y = (x - mean) * scale + shift; y += with add */
+    void (*affine)(int64_t rows, int64_t n, const real *x, const real *mean, const real *scale, const real *shift,
+                   bool add, real *y);
+    /* dx = a * dy + b * (x - mean) + s; dx += with add */
+    void (*affine_backward)(int64_t rows, int64_t n, const real *x, const real *dy, const real *mean, const real *a,
+                            const real *b, const real *s, bool add, real *dx);
+    /* Layer norm of each row, n >= 1; mean, rstd: [rows] */
+    void (*layer_norm)(int64_t rows, int64_t n, real eps, const real *x, const real *g, const real *b, real *y,
+                       real *mean, real *rstd);
+    /* dx as above or NULL; dg[n] and db[n] are added to. */
+    void (*layer_norm_backward)(int64_t rows, int64_t n, const real *x, const real *dy, const real *g,
+                                const real *mean, const real *rstd, bool add, real *dx, real *dg, real *db);
+
+    /* ---- depthwise convolution (kernels_conv.h) ---- */
+    /* y[i][l] = sum_{j<k} a[i+j][l] * b[j][l] for i < n, l < KERNELS_LANES; rows of KERNELS_LANES values. n is a
+     * multiple of KERNELS_BLOCK, a has n + k - 1 rows. */
+    void (*correlate)(int64_t n, int64_t k, const real *a, const real *b, real *y);
 } kernels;
 
 /* The best table for this processor. SPOOR_ISA=portable|avx2|avx512 in the environment asks for less (tests). */

@@ -6,8 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { KERNELS_LANES = 16 };
-
 static inline real lanes_sum(const real *s) {
     real t[KERNELS_LANES];
     memcpy(t, s, sizeof t);
@@ -119,6 +117,9 @@ static void k_softmax_backward(int64_t n, const real *y, const real *dy, real *d
     }
 }
 
+#include "tensor/kernels_conv.h"
+#include "tensor/kernels_norm.h"
+
 const kernels KERNELS_TABLE = {
     .name = KERNELS_NAME,
     .axpy = k_axpy,
@@ -136,4 +137,12 @@ const kernels KERNELS_TABLE = {
     .exp = k_exp,
     .softmax = k_softmax,
     .softmax_backward = k_softmax_backward,
+    .moments = k_moments,
+    .norm_sums = k_norm_sums,
+    .column_sums = k_column_sums,
+    .affine = k_affine,
+    .affine_backward = k_affine_backward,
+    .layer_norm = k_layer_norm,
+    .layer_norm_backward = k_layer_norm_backward,
+    .correlate = k_correlate,
 };
