@@ -44,8 +44,6 @@ typedef struct kernels {
     /* sum_dy[c] += sum_r dy, sum_dyx[c] += sum_r dy * (x - mean[c]) */
     void (*norm_sums)(int64_t rows, int64_t n, const real *x, const real *dy, const real *mean, real *sum_dy,
                       real *sum_dyx);
-    /* sum[c] += sum_r x */
-    void (*column_sums)(int64_t rows, int64_t n, const real *x, real *sum);
     /* y = (x - mean) * scale + shift; y += with add */
     void (*affine)(int64_t rows, int64_t n, const real *x, const real *mean, const real *scale, const real *shift,
                    bool add, real *y);

@@ -139,7 +139,6 @@ const kernels KERNELS_TABLE = {
     .softmax_backward = k_softmax_backward,
     .moments = k_moments,
     .norm_sums = k_norm_sums,
-    .column_sums = k_column_sums,
     .affine = k_affine,
     .affine_backward = k_affine_backward,
     .layer_norm = k_layer_norm,

@@ -67,27 +67,6 @@ static void k_norm_sums(int64_t rows, int64_t n, const real *x, const real *dy, 
     }
 }
 
-static void k_column_sums(int64_t rows, int64_t n, const real *x, real *sum) {
-    int64_t r = 0;
-    for (; r + NORM_ROWS <= rows; r += NORM_ROWS) {
-        const real *p = x + r * n;
-#pragma omp simd
-        for (int64_t c = 0; c < n; c++) {
-            real s = p[c];
-            for (int64_t i = 1; i < NORM_ROWS; i++) {
-                s += p[i * n + c];
-            }
-            sum[c] += s;
-        }
-    }
-    for (; r < rows; r++) {
-#pragma omp simd
-        for (int64_t c = 0; c < n; c++) {
-            sum[c] += x[r * n + c];
-        }
-    }
-}
-
 static void k_affine(int64_t rows, int64_t n, const real *x, const real *mean, const real *scale, const real *shift,
                      bool add, real *y) {
     for (int64_t r = 0; r < rows; r++) {

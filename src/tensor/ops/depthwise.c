@@ -143,7 +143,7 @@ static void backward_item(void *arg, int64_t item, unsigned worker) {
             backward_slab(s, clip, i, scratch, dw == NULL ? NULL : dw + i * part);
         }
         if (db != NULL) {
-            s->k->column_sums(s->out, s->channels, s->y->grad + clip * s->out * s->channels, db);
+            s->k->sum_rows(s->out, s->channels, s->y->grad + clip * s->out * s->channels, db);
         }
     }
 }
