@@ -51,6 +51,7 @@ typedef struct audio_levels {
     double peak;         /* max |x| of the valid ones */
     double rounding;     /* rounding noise of the source's sample format, as the variance of white noise of the same
                           * density in the 16 kHz signal; 0 where it is not known (float, lossy) or tiny (24 bit) */
+    double companding;   /* the same for mu-law and A-law, as a share of the sound's own power; else 0 */
 } audio_levels;
 
 audio_levels audio_get_levels(const spoor_audio *audio);
@@ -99,7 +100,8 @@ typedef struct audio_window {
 
 /* Windows of AUDIO_WINDOW samples that start at 0, hop, 2 hop, ...; where the last of these does not end with the
  * recording, one more is aligned to its end. A recording shorter than a window gives one window, repeated to length.
- * A recording without a sample is an error of audio_read. Memory: one window, however long the recording. */
+ * (One of a few samples can resample to nothing and gives no window; the assessment calls it too short. One without
+ * any sample is an error.) Memory: one window, however long the recording. */
 typedef struct audio_windows audio_windows;
 /* Starts the audio from the beginning. hop in samples of 16 kHz, 0 = AUDIO_WINDOW. assess (may be NULL) is given every
  * sample of the recording. audio and assess must outlive the windows. */

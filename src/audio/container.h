@@ -1,0 +1,15 @@
+/* container.h: is the file as long as its own header says? libsndfile quietly shortens a truncated recording. */
+#ifndef AUDIO_CONTAINER_H
+#define AUDIO_CONTAINER_H
+#include "audio/source.h"
+
+typedef enum container_kind {
+    CONTAINER_UNKNOWN, /* none of the first bytes below */
+    CONTAINER_KNOWN,   /* starts like a sound file */
+} container_kind;
+
+/* SPOOR_ERR_INPUT with a sentence if the header of WAV, RF64, W64, AIFF, 8SVX, AU, CAF, VOC, NIST, Ogg or MP3 (with a
+ * Xing or Info frame) promises more bytes than there are. Lengths that writers to a pipe leave open (0, all ones, sox'
+ * and ffmpeg's largest values) promise nothing. *kind tells a broken sound file from something else. */
+spoor_status container_check(source *s, const char *shown, container_kind *kind, spoor_error *err);
+#endif
