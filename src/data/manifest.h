@@ -1,0 +1,49 @@
+/* manifest.h: one or more CSV files (RFC 4180, with a header) joined into one in-memory table of clips.
+ * Every clip has a path; every other column is a label or a group ("source", "page", "speaker"). A missing label is "". */
+#ifndef DATA_MANIFEST_H
+#define DATA_MANIFEST_H
+#include "base/context.h"
+
+enum {
+    MANIFEST_MAX_BYTES = 1 << 30,  /* of one file */
+    MANIFEST_MAX_ROWS = 20000000,  /* of all files */
+    MANIFEST_MAX_COLUMNS = 256,    /* of one file */
+    MANIFEST_MAX_FIELD = 1 << 16,  /* bytes of one field */
+    MANIFEST_MAX_PATH = 4096       /* bytes of a path, folder included */
+};
+
+typedef struct manifest manifest;
+
+/* Keep only rows whose `column` has one of the values; a file without the column keeps none. */
+typedef struct manifest_where {
+    const char *column;
+    const char *const *values;
+    size_t n_values;
+} manifest_where;
+
+spoor_status manifest_new(spoor_context *ctx, manifest **out, spoor_error *err);
+void manifest_free(manifest *m);
+
+/* Add the rows of a CSV file. Paths in its column "path" are relative to `root`, or, where root is NULL, to the folder of
+ * the file. SPOOR_ERR_INPUT with file and line for anything that is not RFC 4180, a row with a wrong number of fields, an
+ * empty path; SPOOR_ERR_LIMIT over a limit above; SPOOR_ERR_IO where the file cannot be read. On failure the table is as
+ * it was before. */
+spoor_status manifest_add(manifest *m, const char *csv, const char *root, const manifest_where *where, size_t n_where,
+                          spoor_error *err);
+
+size_t manifest_rows(const manifest *m);
+size_t manifest_columns(const manifest *m);
+/* Index of a column by its header name, or SIZE_MAX. Columns of several files with the same name are one column. */
+size_t manifest_column(const manifest *m, const char *name);
+const char *manifest_column_name(const manifest *m, size_t column);
+/* The strings below live as long as the manifest. "" where the row's file lacks the column or column is SIZE_MAX. */
+const char *manifest_cell(const manifest *m, size_t row, size_t column);
+const char *manifest_id(const manifest *m, size_t row);   /* the path as the CSV has it */
+const char *manifest_path(const manifest *m, size_t row); /* the path to open */
+/* True if the row passes all filters. */
+bool manifest_match(const manifest *m, size_t row, const manifest_where *where, size_t n_where);
+
+/* SPOOR_ERR_INPUT if some of the files of these rows (NULL: the first n rows) are not there or cannot be read: the
+ * sentence has their number and the first names; all of them (up to 100) go to the log. */
+spoor_status manifest_check_files(const manifest *m, const size_t *rows, size_t n, spoor_error *err);
+#endif

@@ -1,0 +1,112 @@
+/* recipe.h: everything that a training depends on, read from YAML, checked, defaults filled in. docs/recipe.md describes
+ * each setting. Sections that belong to a module (frontend, network, augment) are passed on as JSON; it checks them. */
+#ifndef TRAIN_RECIPE_H
+#define TRAIN_RECIPE_H
+#include "base/context.h"
+#include "data/manifest.h"
+#include "data/sampler.h"
+#include <jansson.h>
+
+enum {
+    RECIPE_MAX_MANIFESTS = 64,
+    RECIPE_MAX_WHERE = 16,   /* filters of one mapping */
+    RECIPE_MAX_COLUMNS = 8,  /* columns that a task may take its label from */
+    RECIPE_MAX_METRICS = 64
+};
+
+typedef struct recipe_where { /* {column: value, column: [value, value]} */
+    manifest_where item[RECIPE_MAX_WHERE];
+    size_t n;
+} recipe_where;
+
+typedef struct recipe_manifest {
+    const char *path; /* as written; a relative path counts from the recipe's folder */
+    const char *root; /* NULL = the manifest's folder */
+    recipe_where where;
+} recipe_manifest;
+
+typedef struct recipe_task {
+    const char *name;
+    const char *column[RECIPE_MAX_COLUMNS]; /* the first that is not empty gives the label */
+    size_t n_columns;
+    const char *const *except; /* labels that count as missing */
+    size_t n_except;
+    double weight;
+    double smoothing;
+    int64_t min_clips;         /* classes with fewer train clips count as missing */
+    bool balanced;             /* class_weights: balanced (n / (classes * n_class)) or none */
+} recipe_task;
+
+typedef enum recipe_metric_kind {
+    RECIPE_ACCURACY, RECIPE_TOP5, RECIPE_MACRO_F1, RECIPE_LOSS, RECIPE_AUROC, RECIPE_EER, RECIPE_KNOWN_AUROC
+} recipe_metric_kind;
+
+typedef struct recipe_metric {
+    const char *name;
+    const char *task;
+    recipe_metric_kind kind;
+    recipe_where where; /* of the dev rows */
+} recipe_metric;
+
+typedef enum recipe_mixup_kind { RECIPE_MIXUP_NONE, RECIPE_MIXUP, RECIPE_REGMIXUP } recipe_mixup_kind;
+typedef enum recipe_average_kind { RECIPE_AVERAGE_NONE, RECIPE_AVERAGE_EMA, RECIPE_AVERAGE_SWA } recipe_average_kind;
+typedef enum recipe_schedule_kind { RECIPE_CONSTANT, RECIPE_COSINE, RECIPE_STEP } recipe_schedule_kind;
+
+typedef struct recipe {
+    json_t *resolved; /* the whole recipe with every default filled in; owns all strings here */
+    char *folder;     /* of the recipe file, "" or ending in '/' */
+    const char *name;
+    int64_t seed, batch, epochs;
+
+    recipe_manifest manifest[RECIPE_MAX_MANIFESTS];
+    size_t n_manifests;
+    recipe_where train, dev;
+    recipe_task *task;
+    size_t n_tasks;
+    const char *group[SAMPLER_MAX_GROUPS];
+    size_t n_groups;
+    int64_t window, crop;   /* samples: of the model's windows, of training clips */
+    int64_t cache_mb;
+    const char *page_column, *setting_column;
+    const char *bonafide_task, *bonafide_class; /* which head and class say "a person" */
+    const char *source_task;                    /* whose logits tell known from unknown */
+
+    const json_t *frontend, *network, *augment; /* borrowed from resolved */
+    double augment_p;                           /* share of training clips that go through the chain */
+    int64_t time_masks, time_width, band_masks, band_width;
+    int mixup;
+    double mixup_p, mixup_alpha, mixup_eta;
+    double npair_weight, npair_l2, npair_scale;
+    bool npair_normalise;
+    int sampler;
+    const char *sampler_task;
+    int64_t pairs;
+
+    bool adamw;
+    double lr, beta1, beta2, eps, weight_decay, clip;
+    int schedule;
+    double warmup, floor, step_factor;
+    int64_t step_epochs;
+    int average;
+    double average_decay, average_start;
+
+    int64_t dev_every, patience, checkpoint_steps, log_steps;
+    recipe_metric *metric;
+    size_t n_metrics;
+    const char *select[RECIPE_MAX_METRICS]; /* names of metrics: their mean is what best means */
+    size_t n_select;
+    bool half;               /* weights of the model file as F16 */
+    double acceptance;       /* of known sources, for the threshold */
+    double prior;            /* of bona fide, for probabilities */
+} recipe;
+
+/* set: "key.key=value" (value as in YAML, without lists) applied before checking. SPOOR_ERR_USAGE names file and key;
+ * an unknown key comes with the nearest known one. */
+spoor_status recipe_open(spoor_context *ctx, const char *path, const char *const *set, size_t n_set, recipe **out,
+                         spoor_error *err);
+/* From a JSON object (borrowed); folder as in struct recipe. */
+spoor_status recipe_from_json(spoor_context *ctx, const json_t *json, const char *folder, recipe **out, spoor_error *err);
+void recipe_free(spoor_context *ctx, recipe *r);
+/* Path of a file named in the recipe; freed with ctx_free, NULL = out of memory. */
+char *recipe_path(spoor_context *ctx, const recipe *r, const char *path);
+#endif

@@ -1,0 +1,11 @@
+/* recipe_parts.h: the lists and mappings of a recipe, read by recipe_lists.c; for recipe.c alone. */
+#ifndef TRAIN_RECIPE_PARTS_H
+#define TRAIN_RECIPE_PARTS_H
+#include "train/recipe.h"
+
+/* data.manifests, data.train, data.dev, data.tasks, data.groups of r->resolved. */
+spoor_status recipe_read_data(spoor_context *ctx, recipe *r, spoor_error *err);
+/* dev.metrics, dev.select */
+spoor_status recipe_read_dev(spoor_context *ctx, recipe *r, spoor_error *err);
+void recipe_free_parts(spoor_context *ctx, recipe *r);
+#endif
