@@ -77,9 +77,12 @@ typedef struct metric_class {
 } metric_class;
 metric_class metric_one_class(const uint64_t *confusion, size_t classes, size_t index);
 
-/* What a label of the set does that has neither support nor predictions: 0 (scikit-learn's zero_division=0), or left
- * out of the macro mean (zero_division=nan). */
-typedef enum f1_absent { F1_ABSENT_ZERO, F1_ABSENT_SKIP } f1_absent;
+/* What a label of the set does in the macro mean when the data lack it. */
+typedef enum f1_absent {
+    F1_ABSENT_ZERO, /* neither support nor predictions: it counts as 0 (scikit-learn's zero_division=0) */
+    F1_ABSENT_SKIP, /* neither support nor predictions: it is left out (zero_division=nan) */
+    F1_SUPPORTED    /* no support: it is left out, predicted or not (the label set is what the data hold) */
+} f1_absent;
 
 /* Means over an explicit label set (m class indices; the papers differ in it, so it is always the caller's choice).
  * macro: plain mean of F1; weighted: by support; micro: from the pooled counts of the set; balanced: mean recall of the
@@ -134,4 +137,6 @@ spoor_status bootstrap_intervals(spoor_context *ctx, size_t n, const bootstrap_o
                                  void *arg, size_t count, metric_interval *out, spoor_error *err);
 /* Linear quantile (numpy's default) of n rising values, q in [0, 1]; NaN if n = 0. */
 double metric_quantile(const double *rising, size_t n, double q);
+/* a + t (b - a) for 0 <= t < 1, rounded as numpy's quantiles are: exact where a = b or t = 0. */
+double metric_between(double a, double b, double t);
 #endif
