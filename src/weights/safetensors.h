@@ -8,7 +8,7 @@
 /* Limits of what is read and written. */
 #define SAFETENSORS_MAX_HEADER ((size_t)16 << 20)  /* bytes of JSON */
 #define SAFETENSORS_MAX_TENSORS ((size_t)65536)
-#define SAFETENSORS_MAX_FILE ((size_t)16 << 30)    /* bytes */
+#define SAFETENSORS_MAX_FILE ((size_t)4 << 30)     /* bytes; read whole into memory */
 #define SAFETENSORS_MAX_RANK 8
 #define SAFETENSORS_MAX_NAME 1024                  /* bytes of a tensor's name or a metadata key */
 
