@@ -68,10 +68,12 @@ static void minimise(const problem *q, const sums *s, double *a, double *b) {
     double g[2], h[3], unused_g[2], unused_h[3];
     *a = *b = 0;
     double value = objective(q, s, *a, *b, g, h);
-    for (int i = 0; i < 200 && hypot(g[0], g[1]) > 1e-13; i++) {
+    bool near = false; /* the last step's predicted gain was rounding: Newton has squared the error since */
+    for (int i = 0; i < 200 && !near; i++) {
         double ridge = 1e-12 * (h[0] + h[2]) + 1e-300;
         double aa = h[0] + ridge, bb = h[2] + ridge, det = aa * bb - h[1] * h[1];
         double da = (bb * g[0] - h[1] * g[1]) / det, db = (aa * g[1] - h[1] * g[0]) / det, step = 1;
+        near = !(g[0] * da + g[1] * db > 1e-14);
         while (step > 1e-10 && !(objective(q, s, *a - step * da, *b - step * db, unused_g, unused_h) <= value)) {
             step /= 2;
         }
