@@ -123,12 +123,12 @@ static spoor_status rank_task(spoor_result *r, size_t index, const float *logits
     return status;
 }
 
-static void spread_over_windows(spoor_result *r, int32_t best) {
+static void agreement_of_windows(spoor_result *r, int32_t best) {
     size_t agree = 0;
     for (size_t i = 0; i < r->n_windows; i++) {
         agree += r->windows[i].source == best;
     }
-    r->spread = r->n_windows == 0 ? 0.0 : (double)agree / (double)r->n_windows;
+    r->agreement = r->n_windows == 0 ? 0.0 : (double)agree / (double)r->n_windows;
 }
 
 static spoor_status decide(spoor_result *r, sums *sum, spoor_error *err) {
@@ -144,7 +144,7 @@ static spoor_status decide(spoor_result *r, sums *sum, spoor_error *err) {
     r->bonafide_p = bonafide_probability(m, r->bonafide_llr);
     int32_t best;
     TRY(known_score(m, r->logits, sum->window_logits, &r->known, &best, err));
-    spread_over_windows(r, best);
+    agreement_of_windows(r, best);
     const float *logits = r->logits;
     for (size_t i = 0; i < m->n_tasks; i++) {
         TRY(rank_task(r, i, logits, err));
@@ -164,8 +164,8 @@ static spoor_status decide(spoor_result *r, sums *sum, spoor_error *err) {
     return SPOOR_OK;
 }
 
-static spoor_status run_windows(spoor_session *s, audio_windows *windows, trace_sink sink, void *user, sums *sum,
-                                spoor_result *r, spoor_error *err) {
+static spoor_status run_windows(spoor_session *s, audio_windows *windows, double seconds, trace_sink sink, void *user,
+                                sums *sum, spoor_result *r, spoor_error *err) {
     size_t heard = 0; /* samples of the recording that the sink was given */
     for (;;) {
         audio_window where;
@@ -181,6 +181,7 @@ static spoor_status run_windows(spoor_session *s, audio_windows *windows, trace_
             sink(user, s->samples + (heard - start), end - heard);
         }
         heard = end > heard ? end : heard;
+        ctx_progress(s->ctx, heard, seconds > 0 ? (uint64_t)(seconds * AUDIO_RATE) : 0);
     }
 }
 
@@ -221,7 +222,7 @@ static spoor_status trace_into(spoor_session *s, spoor_audio *audio, const spoor
     spoor_status status =
         audio_windows_new(s->ctx, audio, (size_t)llround(o->hop_seconds * AUDIO_RATE), assess, &windows, err);
     if (status == SPOOR_OK) {
-        status = run_windows(s, windows, sink, user, sum, r, err);
+        status = run_windows(s, windows, audio_get_info(audio).seconds, sink, user, sum, r, err);
     }
     if (status == SPOOR_OK) {
         audio_assess_finish(assess, &r->assessment);

@@ -1,0 +1,67 @@
+/* text.c: see text.h. */
+#include "report/text.h"
+#include <math.h>
+#include <string.h>
+
+char *report_plain_name(spoor_context *ctx, const char *name) {
+    char *copy = ctx_strdup(ctx, name);
+    for (char *c = copy; c != NULL && *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            *c = '?';
+        }
+    }
+    return copy;
+}
+
+static void task_line(FILE *out, const spoor_result *r, const char *task, const char *title) {
+    size_t n;
+    const spoor_class *c = spoor_result_ranked(r, task, &n);
+    if (n > 0) {
+        fprintf(out, "  %s: %s %.0f %%", title, c[0].name, 100.0 * c[0].p);
+        if (n > 1) {
+            fprintf(out, ", then %s %.0f %%", c[1].name, 100.0 * c[1].p);
+        }
+        fputc('\n', out);
+    }
+}
+
+static void verdict_line(FILE *out, const spoor_result *r) {
+    size_t n;
+    const spoor_class *source = spoor_result_ranked(r, "source", &n);
+    double other = 1.0 - r->bonafide_p;
+    switch (r->verdict) {
+    case SPOOR_BONAFIDE: fprintf(out, "  human speech, probability %.0f %%", 100.0 * r->bonafide_p); break;
+    case SPOOR_KNOWN:
+        fprintf(out, "  synthetic, probability %.0f %%; most like %s (%.0f %%)", 100.0 * other,
+                n > 0 ? source[0].name : "a known source", n > 0 ? 100.0 * source[0].p : 0.0);
+        break;
+    case SPOOR_UNKNOWN: fprintf(out, "  synthetic, probability %.0f %%; unknown source", 100.0 * other); break;
+    case SPOOR_NOT_ASSESSABLE: fprintf(out, "  not assessable: %s\n", r->reason); return;
+    }
+    fprintf(out, "  (log-likelihood ratio for human %+.2f)\n", r->bonafide_llr);
+}
+
+void report_text_result(FILE *out, const spoor_result *r, size_t top) {
+    char *name = report_plain_name(r->ctx, r->name);
+    fprintf(out, "%s  %.2f s\n", name == NULL ? "?" : name, r->seconds);
+    ctx_free(r->ctx, name);
+    verdict_line(out, r);
+    if (r->verdict == SPOOR_NOT_ASSESSABLE) {
+        return;
+    }
+    size_t n;
+    const spoor_class *source = spoor_result_ranked(r, "source", &n);
+    if (r->verdict != SPOOR_BONAFIDE) {
+        for (size_t i = 0; i < n && i < top; i++) {
+            int bar = (int)lround(30.0 * source[i].p);
+            fprintf(out, "  %2zu. %-22s %5.1f %% %.*s\n", i + 1, source[i].name, 100.0 * source[i].p, bar,
+                    "##############################");
+        }
+        task_line(out, r, "vocoder", "waveform maker");
+        task_line(out, r, "family", "family");
+        fprintf(out, "  known-source score %.2f, threshold %.2f (higher = more like a known source)\n", r->known,
+                r->model->openset.threshold);
+    }
+    fprintf(out, "  %zu window%s; %.0f %% agree on the best source\n", r->n_windows, r->n_windows == 1 ? "" : "s",
+            100.0 * r->agreement);
+}
