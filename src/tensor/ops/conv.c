@@ -1,0 +1,272 @@
+/* conv.c: see conv.h.
+ *
+ * A block of output positions at a time, the input under the kernel is copied into rows of a matrix (in the order of the
+ * weights, so a row is one copy per row of the kernel), which stays in the cache for a matrix product with the weights.
+ * With the kernel 1 x 1 the input is that matrix. (dnnl_sgemm refuses overlapping rows, lda < k, so frames that overlap
+ * cannot be used in place; the copy costs one store for 2 x `out` operations.) Backward, the gradient of the rows is
+ * added back into the input, and the rows are made again for the gradient of the weights.
+ *
+ * Forward items are blocks; backward items are groups of clips, whose parts of dw and db are added in order. */
+#include "tensor/ops/conv.h"
+#include <string.h>
+
+enum {
+    CONV_ITEMS = 16,        /* at most so many parts of dw */
+    CONV_VALUES = 1 << 16,  /* values of a block's matrix, about */
+    CONV_ROWS_LEAST = 192,  /* rows of a block: products with fewer spend their time on packing the weights */
+    CONV_ROWS_MOST = 2048
+};
+
+typedef struct conv {
+    conv_shape s;
+    const kernels *k;
+    tensor *x, *w, *b, *y;
+    int64_t places;         /* output positions of a clip */
+    int64_t rows, blocks;   /* places of a block, blocks of a clip */
+    int64_t depth;          /* columns of the matrix */
+    bool direct;            /* x is the matrix */
+    real *scratch;          /* [workers][rows * depth], none if direct */
+    int64_t items;
+    real *dx;
+    bool fresh;
+    real *dw, *db;          /* of the first item; the others lie behind. NULL = not wanted */
+} conv;
+
+int64_t conv_places(int64_t n, int64_t taps, int64_t stride, int64_t dilation, int64_t pad_before, int64_t pad_after) {
+    if (taps < 1 || stride < 1 || dilation < 1 || pad_before < 0 || pad_after < 0 || taps > INT32_MAX ||
+        stride > CONV_LIMIT || dilation > CONV_LIMIT || pad_before > CONV_LIMIT || pad_after > CONV_LIMIT) {
+        return 0;
+    }
+    int64_t room = n + pad_before + pad_after - dilation * (taps - 1) - 1;
+    return room < 0 ? 0 : room / stride + 1;
+}
+
+/* ---- the matrix of a block ---- */
+
+/* Calls for one row of the kernel of one output position: which taps [*first, *end) lie inside the width. */
+static void taps_inside(const conv_shape *s, int64_t left, int64_t *first, int64_t *end) {
+    int64_t d = s->dilation;
+    *first = left < 0 ? (-left + d - 1) / d : 0;
+    *end = s->width > left ? (s->width - left + d - 1) / d : 0;
+    *first = *first > s->taps_w ? s->taps_w : *first;
+    *end = *end > s->taps_w ? s->taps_w : *end;
+    *end = *end < *first ? *first : *end;
+}
+
+static inline void copy(real *dst, const real *src, int64_t n) {
+    if (n < 16) {
+        for (int64_t i = 0; i < n; i++) {
+            dst[i] = src[i];
+        }
+    } else {
+        memcpy(dst, src, (size_t)n * sizeof *dst);
+    }
+}
+
+static inline void clear(real *dst, int64_t n) {
+    if (n > 0) {
+        memset(dst, 0, (size_t)n * sizeof *dst);
+    }
+}
+
+/* rows[count][depth] of group g for the places from `place` of one clip's x. */
+static void gather(const conv *c, const real *x, int64_t g, int64_t place, int64_t count, real *rows) {
+    const conv_shape *s = &c->s;
+    int64_t n = s->channels / s->groups, line = s->taps_w * n;
+    bool whole = s->dilation == 1 && s->groups == 1;
+    for (int64_t p = place; p < place + count; p++) {
+        int64_t top = p / s->out_width * s->stride_h - s->pad_top, left = p % s->out_width * s->stride_w - s->pad_left;
+        int64_t first, end;
+        taps_inside(s, left, &first, &end);
+        for (int64_t h = 0; h < s->taps_h; h++, rows += line) {
+            if (top + h < 0 || top + h >= s->height || first == end) {
+                clear(rows, line);
+                continue;
+            }
+            int64_t at = ((top + h) * s->width + left) * s->channels + g * n; /* of tap 0, maybe outside */
+            clear(rows, first * n);
+            if (whole) {
+                copy(rows + first * n, x + (at + first * n), (end - first) * n);
+            } else {
+                for (int64_t k = first; k < end; k++) {
+                    copy(rows + k * n, x + (at + k * s->dilation * s->channels), n);
+                }
+            }
+            clear(rows + end * n, (s->taps_w - end) * n);
+        }
+    }
+}
+
+/* The reverse: adds the rows into dx. */
+static void scatter(const conv *c, real *dx, int64_t g, int64_t place, int64_t count, const real *rows) {
+    const conv_shape *s = &c->s;
+    int64_t n = s->channels / s->groups, line = s->taps_w * n;
+    bool whole = s->dilation == 1 && s->groups == 1;
+    for (int64_t p = place; p < place + count; p++) {
+        int64_t top = p / s->out_width * s->stride_h - s->pad_top, left = p % s->out_width * s->stride_w - s->pad_left;
+        int64_t first, end;
+        taps_inside(s, left, &first, &end);
+        for (int64_t h = 0; h < s->taps_h; h++, rows += line) {
+            if (top + h < 0 || top + h >= s->height || first == end) {
+                continue;
+            }
+            int64_t at = ((top + h) * s->width + left) * s->channels + g * n;
+            if (whole) {
+                c->k->axpy((end - first) * n, 1, rows + first * n, dx + (at + first * n));
+            } else {
+                for (int64_t k = first; k < end; k++) {
+                    c->k->axpy(n, 1, rows + k * n, dx + (at + k * s->dilation * s->channels));
+                }
+            }
+        }
+    }
+}
+
+/* ---- forward ---- */
+
+static int64_t block_range(const conv *c, int64_t block, int64_t *place) {
+    *place = block * c->rows;
+    return c->places - *place < c->rows ? c->places - *place : c->rows;
+}
+
+static void forward_item(void *arg, int64_t item, unsigned worker) {
+    conv *c = arg;
+    const conv_shape *s = &c->s;
+    int64_t clip = item / c->blocks, place, count = block_range(c, item % c->blocks, &place);
+    real *scratch = c->scratch + worker * c->rows * c->depth;
+    const real *x = c->x->data + clip * s->height * s->width * s->channels;
+    int64_t out = s->out / s->groups;
+    for (int64_t g = 0; g < s->groups; g++) {
+        if (!c->direct) {
+            gather(c, x, g, place, count, scratch);
+        }
+        compute_gemm(&(gemm){.tb = true, .m = count, .n = out, .k = c->depth,
+                             .a = c->direct ? x + place * s->channels : scratch, .lda = c->depth,
+                             .b = c->w->data + g * out * c->depth, .ldb = c->depth,
+                             .c = c->y->data + (clip * c->places + place) * s->out + g * out, .ldc = s->out,
+                             .bias = c->b != NULL ? c->b->data + g * out : NULL});
+    }
+}
+
+/* ---- backward ---- */
+
+static void backward_input(conv *c, int64_t clip, int64_t g, int64_t place, int64_t count, real *rows) {
+    const conv_shape *s = &c->s;
+    int64_t out = s->out / s->groups;
+    real *dx = c->dx + clip * s->height * s->width * s->channels;
+    gemm product = {.m = count, .n = c->depth, .k = out,
+                    .a = c->y->grad + (clip * c->places + place) * s->out + g * out, .lda = s->out,
+                    .b = c->w->data + g * out * c->depth, .ldb = c->depth, .c = rows, .ldc = c->depth};
+    if (c->direct) {
+        product.c = dx + place * s->channels;
+        product.accumulate = !c->fresh;
+    }
+    compute_gemm(&product);
+    if (!c->direct) {
+        scatter(c, dx, g, place, count, rows);
+    }
+}
+
+static void backward_weights(conv *c, int64_t clip, int64_t g, int64_t place, int64_t count, real *rows, real *dw) {
+    const conv_shape *s = &c->s;
+    int64_t out = s->out / s->groups;
+    const real *x = c->x->data + clip * s->height * s->width * s->channels;
+    if (!c->direct) {
+        gather(c, x, g, place, count, rows);
+    }
+    compute_gemm(&(gemm){.ta = true, .m = out, .n = c->depth, .k = count, .accumulate = true,
+                         .a = c->y->grad + (clip * c->places + place) * s->out + g * out, .lda = s->out,
+                         .b = c->direct ? x + place * s->channels : rows, .ldb = c->depth,
+                         .c = dw + g * out * c->depth, .ldc = c->depth});
+}
+
+static void backward_item(void *arg, int64_t item, unsigned worker) {
+    conv *c = arg;
+    const conv_shape *s = &c->s;
+    real *rows = c->scratch + worker * c->rows * c->depth;
+    real *dw = c->dw == NULL ? NULL : c->dw + item * s->out * c->depth;
+    real *db = c->db == NULL ? NULL : c->db + item * s->out;
+    int64_t end = compute_split(s->clips, c->items, item + 1);
+    for (int64_t clip = compute_split(s->clips, c->items, item); clip < end; clip++) {
+        if (c->dx != NULL && c->fresh && !c->direct) {
+            int64_t size = s->height * s->width * s->channels;
+            memset(c->dx + clip * size, 0, (size_t)size * sizeof *c->dx);
+        }
+        for (int64_t i = 0; i < c->blocks * s->groups; i++) {
+            int64_t place, count = block_range(c, i / s->groups, &place), g = i % s->groups;
+            if (dw != NULL) {
+                backward_weights(c, clip, g, place, count, rows, dw);
+            }
+            if (c->dx != NULL) {
+                backward_input(c, clip, g, place, count, rows);
+            }
+        }
+        if (db != NULL) {
+            c->k->sum_rows(c->places, s->out, c->y->grad + clip * c->places * s->out, db);
+        }
+    }
+}
+
+/* Room for the parts of a gradient of n values: the gradient itself where there is one item. */
+static real *parts(tape *t, const conv *c, real *gradient, int64_t n) {
+    if (gradient == NULL || c->items <= 1) {
+        return gradient;
+    }
+    real *p = tape_alloc(t, (size_t)(c->items * n), sizeof *p);
+    if (p != NULL) {
+        memset(p, 0, (size_t)(c->items * n) * sizeof *p);
+    }
+    return p;
+}
+
+static void add_parts(const conv *c, const real *p, real *gradient, int64_t n) {
+    for (int64_t i = 0; p != gradient && i < c->items; i++) {
+        c->k->axpy(n, 1, p + i * n, gradient);
+    }
+}
+
+static real *take_scratch(tape *t, const conv *c) {
+    size_t size = c->direct ? 0 : (size_t)(c->rows * c->depth);
+    return tape_alloc(t, size * compute_threads(tape_compute(t)), sizeof(real));
+}
+
+static void backward(tape *t, void *saved) {
+    conv *c = saved;
+    real *dw = tape_grad(t, c->w), *db = c->b != NULL ? tape_grad(t, c->b) : NULL;
+    c->dx = tape_grad_fresh(t, c->x, &c->fresh);
+    c->items = c->s.clips < CONV_ITEMS ? c->s.clips : CONV_ITEMS;
+    c->dw = parts(t, c, dw, c->s.out * c->depth);
+    c->db = parts(t, c, db, c->s.out);
+    c->scratch = take_scratch(t, c);
+    if (!tape_ok(t)) {
+        return;
+    }
+    compute_for(tape_compute(t), c->items, backward_item, c);
+    add_parts(c, c->dw, dw, c->s.out * c->depth);
+    add_parts(c, c->db, db, c->s.out);
+}
+
+tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor *b, tensor *y) {
+    conv *c = tape_alloc(t, 1, sizeof *c);
+    if (c == NULL || y == NULL) {
+        return NULL;
+    }
+    *c = (conv){.s = *shape, .k = tape_kernels(t), .x = x, .w = w, .b = b, .y = y,
+                .places = shape->out_height * shape->out_width,
+                .depth = shape->taps_h * shape->taps_w * (shape->channels / shape->groups)};
+    c->direct = shape->taps_h == 1 && shape->taps_w == 1 && shape->stride_h == 1 && shape->stride_w == 1 &&
+                shape->groups == 1 && c->places == shape->height * shape->width;
+    c->rows = c->depth > 0 ? CONV_VALUES / c->depth : CONV_ROWS_MOST;
+    c->rows = c->rows < CONV_ROWS_LEAST ? CONV_ROWS_LEAST : c->rows > CONV_ROWS_MOST ? CONV_ROWS_MOST : c->rows;
+    c->rows = c->rows < c->places ? c->rows : c->places;
+    c->blocks = (c->places + c->rows - 1) / c->rows;
+    c->scratch = take_scratch(t, c);
+    if (c->scratch == NULL) {
+        return NULL;
+    }
+    compute_for(tape_compute(t), shape->clips * c->blocks, forward_item, c);
+    if (tape_recording(t) && (x->needs_grad || w->needs_grad || (b != NULL && b->needs_grad))) {
+        tape_record(t, y, backward, c);
+    }
+    return y;
+}
