@@ -20,13 +20,13 @@ static const char *const SCALES[] = {"slaney", "htk", NULL};
     "kind", "n_fft", "win_length", "hop_length", "window", "periodic", "center", "pad_end", "power", "preemphasis", \
         "f_min", "f_max", "log", "log_floor", "log_floor_mode", "deltas", "delta_span", "delta_norm", "level",      \
         "normalise", "stack"
-static const char *const LOG_MEL_KEYS[] = {COMMON_KEYS, "n_mels", "mel_scale", "norm", NULL};
+static const char *const LOG_MEL_KEYS[] = {COMMON_KEYS, "n_mels", "mel_scale", "norm", "flatten", NULL};
 static const char *const LFCC_KEYS[] = {COMMON_KEYS, "n_filter", "n_lfcc", NULL};
-static const char *const LINEAR_KEYS[] = {COMMON_KEYS, NULL};
+static const char *const LINEAR_KEYS[] = {COMMON_KEYS, "flatten", NULL};
 
 /* A configuration while it is read. */
 typedef struct settings {
-    int64_t n_fft, win_length, hop_length, power, deltas, delta_span, stack, n_filter, n_lfcc;
+    int64_t n_fft, win_length, hop_length, power, deltas, delta_span, stack, n_filter, n_lfcc, flatten;
     int window, log, floor_mode, level, normalise, mel_scale;
     bool periodic, area;
     double f_min, f_max, log_floor;
@@ -87,6 +87,12 @@ static spoor_status read_bands(const json_t *c, frontend *fe, settings *v, spoor
         TRY(config_int(c, WHERE, "n_filter", 20, 1, 512, &v->n_filter, err));
         TRY(config_int(c, WHERE, "n_lfcc", v->n_filter < 20 ? v->n_filter : 20, 1, v->n_filter, &v->n_lfcc, err));
     }
+    if (!lfcc) {
+        TRY(config_int(c, WHERE, "flatten", 0, 0, 255, &v->flatten, err));
+        if (v->flatten != 0 && (v->flatten < 3 || v->flatten % 2 == 0)) {
+            return error_set(err, SPOOR_ERR_USAGE, "%s.flatten must be 0 or an odd number from 3 to 255", WHERE);
+        }
+    }
     TRY(config_choice(c, WHERE, "log", LOGS, lfcc, &v->log, err));
     TRY(config_number(c, WHERE, "log_floor", lfcc ? 0x1p-52 : 1e-10, 1e-30, 1e6, &v->log_floor, err));
     return config_choice(c, WHERE, "log_floor_mode", FLOOR_MODES, lfcc, &v->floor_mode, err);
@@ -116,6 +122,7 @@ static spoor_status derive(frontend *fe, const settings *v, spoor_error *err) {
     fe->normalise = (frontend_normalise)v->normalise;
     fe->stack = (size_t)v->stack;
     fe->n_bands = (size_t)v->n_filter;
+    fe->flatten = (size_t)v->flatten;
     if (fe->kind == FRONTEND_LINEAR) {
         double width = (double)FRONTEND_RATE / (double)fe->n_fft;
         double first = ceil(v->f_min / width), last = floor(v->f_max / width);
@@ -175,7 +182,10 @@ static spoor_status write_config(frontend *fe, const settings *v, spoor_error *e
         failed |= json_object_set_new(c, "n_mels", json_integer(v->n_filter)) != 0;
         failed |= json_object_set_new(c, "mel_scale", json_string(SCALES[v->mel_scale])) != 0;
         failed |= json_object_set_new(c, "norm", v->area ? json_string("slaney") : json_null()) != 0;
-    } else if (fe->kind == FRONTEND_LFCC) {
+    }
+    if (fe->kind != FRONTEND_LFCC) {
+        failed |= json_object_set_new(c, "flatten", json_integer(v->flatten)) != 0;
+    } else {
         failed |= json_object_set_new(c, "n_filter", json_integer(v->n_filter)) != 0;
         failed |= json_object_set_new(c, "n_lfcc", json_integer(v->n_lfcc)) != 0;
     }

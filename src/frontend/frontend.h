@@ -27,6 +27,9 @@
  *   "log"           "ln"      "ln" or "log10" (lfcc: "log10")
  *   "log_floor"     1e-10     > 0 (lfcc: 2.220446049250313e-16, MATLAB's eps)
  *   "log_floor_mode" "clamp"  "clamp": log(max(x, floor)); "add": log(x + floor) (lfcc: "add")
+ *   "flatten"       0         log-mel, linear-spectrogram: odd number of bands, 3..255; each frame's logarithm minus its
+ *                             moving average over that many bands (ends repeated). Takes away level, channel and
+ *                             formants and leaves the fine structure, where waveform makers leave their traces. 0: off
  *   "deltas"        0         0, 1 or 2 orders appended to each row (lfcc: 2)
  *   "delta_span"    1         N of d[t] = sum_{n=1..N} n (c[t+n] - c[t-n]), ends repeated; 1..8
  *   "delta_norm"    true      divide by 2 sum n^2 (torchaudio, ASVspoof 2021); false: do not (ASVspoof 2019) (lfcc: false)

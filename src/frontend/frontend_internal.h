@@ -24,7 +24,8 @@ struct frontend {
     float *dct;             /* lfcc: [n_base, n_bands] */
     bool log10, floor_adds; /* log(x + floor) instead of log(max(x, floor)) */
     float log_floor;
-    size_t n_base; /* static columns */
+    size_t flatten; /* width of the moving average over bands that is subtracted; 0 = none */
+    size_t n_base;  /* static columns */
     size_t deltas, delta_span;
     bool delta_norm;
     frontend_normalise normalise;

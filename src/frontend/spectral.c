@@ -65,6 +65,21 @@ static void take_logarithm(const frontend *fe, float *v, size_t n) {
     }
 }
 
+/* v[n] minus its moving average over `width` values, the ends repeated; `copy` has room for n values. */
+static void flatten(float *v, size_t n, size_t width, float *copy) {
+    memcpy(copy, v, n * sizeof *v);
+    size_t half = width / 2;
+    double sum = (double)half * (double)copy[0]; /* of positions -half .. half - 1 around 0 */
+    for (size_t i = 0; i < half; i++) {
+        sum += (double)copy[i < n ? i : n - 1];
+    }
+    for (size_t i = 0; i < n; i++) {
+        sum += (double)copy[i + half < n ? i + half : n - 1];
+        v[i] = (float)((double)copy[i] - sum / (double)width);
+        sum -= (double)copy[i >= half ? i - half : 0];
+    }
+}
+
 /* out[n_base]: the static features of one windowed frame. */
 static void frame_features(const frontend *fe, frontend_scratch *s, float *out) {
     size_t bins = fe->n_fft / 2 + 1;
@@ -87,6 +102,9 @@ static void frame_features(const frontend *fe, frontend_scratch *s, float *out) 
         }
     }
     take_logarithm(fe, bands, fe->n_bands);
+    if (fe->flatten > 0) {
+        flatten(bands, fe->n_bands, fe->flatten, s->bands);
+    }
     if (fe->kind == FRONTEND_LFCC) {
         for (size_t c = 0; c < fe->n_base; c++) {
             float sum = 0;

@@ -239,6 +239,38 @@ static void threads_share_a_front_end_and_get_the_same_bits(void **state) {
     frontend_free(fe);
 }
 
+/* flatten = the unflattened row minus its moving average over bands, by the definition. */
+static void flattening_subtracts_the_moving_average(void **state) {
+    (void)state;
+    size_t n;
+    float *x = read_floats("signal", &n);
+    const int widths[] = {3, 17, 255};
+    for (size_t k = 0; k < 3; k++) {
+        char text[128];
+        snprintf(text, sizeof text, "{\"kind\":\"linear-spectrogram\",\"n_fft\":256,\"win_length\":256,\"flatten\":%d}",
+                 widths[k]);
+        frontend *flat = make(text), *plain = make("{\"kind\":\"linear-spectrogram\",\"n_fft\":256,\"win_length\":256}");
+        float *a = compute(flat, x, n), *b = compute(plain, x, n);
+        int dim = (int)frontend_dim(flat), half = widths[k] / 2;
+        assert_int_equal(dim, 129);
+        for (size_t t = 0; t < frontend_frames(flat, n); t++) {
+            for (int i = 0; i < dim; i++) {
+                double mean = 0;
+                for (int j = i - half; j <= i + half; j++) {
+                    mean += (double)b[t * (size_t)dim + (size_t)(j < 0 ? 0 : j >= dim ? dim - 1 : j)] / widths[k];
+                }
+                support_close((double)a[t * (size_t)dim + (size_t)i], (double)b[t * (size_t)dim + (size_t)i] - mean, 1e-5,
+                              "flattened value");
+            }
+        }
+        ctx_free(ctx, a);
+        ctx_free(ctx, b);
+        frontend_free(flat);
+        frontend_free(plain);
+    }
+    ctx_free(ctx, x);
+}
+
 static void wrong_configurations_are_refused_by_name(void **state) {
     (void)state;
     static const char *const bad[][2] = {
@@ -257,6 +289,8 @@ static void wrong_configurations_are_refused_by_name(void **state) {
         {"{\"kind\":\"log-mel\",\"win_length\":0}", "win_length"},
         {"{\"kind\":\"log-mel\",\"hop_length\":0}", "hop_length"},
         {"{\"kind\":\"log-mel\",\"n_mels\":100000}", "n_mels"},
+        {"{\"kind\":\"log-mel\",\"flatten\":4}", "flatten"},
+        {"{\"kind\":\"lfcc\",\"flatten\":3}", "flatten"},
         {"{\"kind\":\"log-mel\",\"f_max\":9000}", "f_max"},
         {"{\"kind\":\"log-mel\",\"f_min\":5000,\"f_max\":5000}", "f_max"},
         {"{\"kind\":\"log-mel\",\"norm\":\"area\"}", "norm"},
@@ -325,6 +359,7 @@ int main(void) {
         cmocka_unit_test(hard_inputs_give_finite_rows),
         cmocka_unit_test(the_level_step_takes_the_level_out),
         cmocka_unit_test(threads_share_a_front_end_and_get_the_same_bits),
+        cmocka_unit_test(flattening_subtracts_the_moving_average),
         cmocka_unit_test(wrong_configurations_are_refused_by_name),
         cmocka_unit_test(every_failing_allocation_is_reported),
     };
