@@ -1,4 +1,4 @@
-/* norm_cases.h: checks of layer_norm.c and batch_norm.c, run in the float and in the double build. */
+/* norm_cases.h: checks of layer_norm.c, batch_norm.c and group_norm.c, run in the float and in the double build. */
 #include "support/gradcheck.h"
 #include "support/naive.h"
 #include <math.h>
@@ -135,11 +135,75 @@ static void test_running_statistics(void **state) {
     spoor_context_free(ctx);
 }
 
+/* ---- group norm ---- */
+
+typedef struct group_arg {
+    int64_t groups;
+    real eps;
+} group_arg;
+
+static tensor *build_group(tape *t, tensor *const *in, const void *arg) {
+    const group_arg *a = arg;
+    return op_group_norm(t, in[0], in[1], in[2], a->groups, a->eps);
+}
+
+static void naive_group(const op_case *c, const double *const *in, double *out) {
+    const group_arg *a = c->arg;
+    int64_t clips = c->in[0].dim[0], n = cols_of(c), rows = clips == 0 ? 0 : rows_of(c) / clips, part = n / a->groups;
+    double *x = malloc((size_t)(rows * part + 1) * sizeof *x);
+    assert_non_null(x);
+    for (int64_t i = 0; i < clips * a->groups && rows * part > 0; i++) {
+        int64_t first = i / a->groups * rows * n + i % a->groups * part;
+        for (int64_t j = 0; j < rows * part; j++) {
+            x[j] = in[0][first + j / part * n + j % part];
+        }
+        double mean = naive_mean(rows * part, x, 1), var = naive_variance(rows * part, x, 1);
+        for (int64_t j = 0; j < rows * part; j++) {
+            int64_t col = i % a->groups * part + j % part;
+            out[first + j / part * n + j % part] = (x[j] - mean) / sqrt(var + (double)a->eps) * in[1][col] + in[2][col];
+        }
+    }
+    free(x);
+}
+
+static void check_group(int64_t clips, int64_t rows, int64_t n, int64_t groups) {
+    bool small = clips * rows * n > 0 && rows * (n / groups) <= 2;
+    group_arg a = {groups, small ? large_eps : eps};
+    gradcheck_op(&(op_case){"op_group_norm", build_group, naive_group, &a, {{3, {clips, rows, n}}, {1, {n}}, {1, {n}}},
+                            .tolerance = small ? 1e-4 : 2e-5});
+}
+
+static void test_group_norm(void **state) {
+    (void)state;
+    check_group(1, 1, 1, 1);
+    check_group(2, 9, 6, 1);
+    check_group(2, 9, 6, 3);
+    check_group(3, 17, 5, 5); /* a group for each column: instance norm */
+    check_group(1, 40, 34, 2);
+    check_group(2, 1, 8, 2);
+    check_group(0, 5, 4, 2);
+    check_group(2, 0, 4, 2);
+    check_group(2, 5, 0, 3);
+    group_arg two = {2, eps}, none = {0, eps};
+    gradcheck_op(&(op_case){"op_group_norm", build_group, naive_group, &two, {{4, {2, 3, 4, 6}}, {1, {6}}, {1, {6}}},
+                            .tolerance = 2e-5});
+    gradcheck_op(&(op_case){"op_group_norm far from zero", build_group, naive_group, &two,
+                            {{3, {2, 30, 6}, .shift = 1000, .constant = true}, {1, {6}}, {1, {6}}}, .tolerance = 2e-4});
+    op_case wrong = {"op_group_norm", build_group, NULL, &two, {{3, {2, 3, 5}}, {1, {5}}, {1, {5}}}};
+    gradcheck_refuses(&wrong, "5 columns does not fit 2 groups");
+    wrong.arg = &none;
+    gradcheck_refuses(&wrong, "0 groups");
+    op_case bias = {"op_group_norm", build_group, NULL, &two, {{3, {2, 3, 4}}, {1, {4}}, {1, {5}}}};
+    gradcheck_refuses(&bias, "5 biases");
+    gradcheck_memory(&(op_case){"op_group_norm", build_group, NULL, &two, {{3, {2, 3, 4}}, {1, {4}}, {1, {4}}}});
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_batch_norm),
         cmocka_unit_test(test_running_statistics),
+        cmocka_unit_test(test_group_norm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* pool_cases.h: checks of pool.c and attentive_pool.c, run in the float and in the double build. */
+/* pool_cases.h: checks of pool.c, attentive_pool.c and pool2d.c, run in the float and in the double build. */
 #include "support/gradcheck.h"
 #include "support/naive.h"
 #include <math.h>
@@ -138,6 +138,49 @@ static void test_attentive_pool(void **state) {
     }
 }
 
+typedef struct windows {
+    int64_t kernel_h, kernel_w, stride_h, stride_w;
+} windows;
+
+static tensor *build_max_2d(tape *t, tensor *const *in, const void *arg) {
+    const windows *w = arg;
+    return op_max_pool2d(t, in[0], w->kernel_h, w->kernel_w, w->stride_h, w->stride_w);
+}
+
+static void naive_max_2d(const op_case *c, const double *const *in, double *out) {
+    const windows *w = c->arg;
+    const int64_t *x = c->in[0].dim;
+    int64_t height = (x[1] - w->kernel_h) / w->stride_h + 1, width = (x[2] - w->kernel_w) / w->stride_w + 1;
+    for (int64_t i = 0; i < x[0] * height * width * x[3]; i++) {
+        int64_t clip = i / x[3] / width / height, row = i / x[3] / width % height, col = i / x[3] % width;
+        out[i] = -INFINITY;
+        for (int64_t k = 0; k < w->kernel_h * w->kernel_w; k++) {
+            int64_t r = row * w->stride_h + k / w->kernel_w, q = col * w->stride_w + k % w->kernel_w;
+            out[i] = fmax(out[i], in[0][((clip * x[1] + r) * x[2] + q) * x[3] + i % x[3]]);
+        }
+    }
+}
+
+static void test_max_pool2d(void **state) {
+    (void)state;
+    static const windows w[] = {{1, 1, 1, 1}, {2, 3, 2, 3}, {3, 2, 1, 1}, {5, 6, 1, 1}, {1, 2, 3, 4}};
+    double far_apart[2 * 5 * 6 * 3];
+    for (int i = 0; i < 180; i++) {
+        far_apart[i] = (i * 37 % 180) * 0.25;
+    }
+    for (size_t i = 0; i < sizeof w / sizeof *w; i++) {
+        gradcheck_op(&(op_case){"op_max_pool2d", build_max_2d, naive_max_2d, &w[i], {{4, {2, 5, 6, 3}, .values = far_apart}}});
+        gradcheck_op(&(op_case){"op_max_pool2d", build_max_2d, naive_max_2d, &w[i], {{4, {0, 5, 6, 3}}}});
+        gradcheck_op(&(op_case){"op_max_pool2d", build_max_2d, naive_max_2d, &w[i], {{4, {2, 5, 6, 0}}}});
+    }
+    gradcheck_op(&(op_case){"op_max_pool2d", build_max_2d, naive_max_2d, &w[0], {{4, {1, 1, 1, 1}}}});
+    windows tall = {6, 1, 1, 1}, still = {1, 1, 0, 1};
+    gradcheck_refuses(&(op_case){"tall", build_max_2d, NULL, &tall, {{4, {1, 5, 6, 3}}}}, "max_pool2d: windows of 6 x 1");
+    gradcheck_refuses(&(op_case){"still", build_max_2d, NULL, &still, {{4, {1, 5, 6, 3}}}}, "stride 0, 1");
+    gradcheck_refuses(&(op_case){"flat", build_max_2d, NULL, &w[0], {{3, {5, 6, 3}}}}, "3 dimensions");
+    gradcheck_memory(&(op_case){"op_max_pool2d", build_max_2d, NULL, &w[0], {{4, {1, 5, 6, 3}}}});
+}
+
 /* The gradient of a tie goes to the first maximum. */
 static void test_first_maximum(void **state) {
     (void)state;
@@ -180,8 +223,12 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pools),           cmocka_unit_test(test_max_pool),  cmocka_unit_test(test_attentive_pool),
-        cmocka_unit_test(test_first_maximum), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_max_pool),
+        cmocka_unit_test(test_attentive_pool),
+        cmocka_unit_test(test_max_pool2d),
+        cmocka_unit_test(test_first_maximum),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
