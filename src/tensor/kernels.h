@@ -35,6 +35,10 @@ typedef struct kernels {
     void (*exp)(int64_t n, const real *x, real *y);
     /* Softmax of one row of n >= 1 values; x may be y. Rows of -inf only give a uniform row. */
     void (*softmax)(int64_t n, const real *x, real *y);
+    /* y = softmax(scale * (x + r)); r may be NULL; y may be x */
+    void (*softmax_scaled)(int64_t n, real scale, const real *x, const real *r, real *y);
+    /* dx[i] = scale * y[i] * (dy[i] - sum_j y[j] dy[j]); dx may be dy */
+    void (*softmax_slope)(int64_t n, real scale, const real *y, const real *dy, real *dx);
     /* dx[i] += y[i] * (dy[i] - sum_j y[j] dy[j]) */
     void (*softmax_backward)(int64_t n, const real *y, const real *dy, real *dx);
 

@@ -82,10 +82,18 @@ static void k_softmax(int64_t n, const real *x, real *y) {
             s[j] += e;
         }
     }
-    for (int j = 0; i < n; i++, j++) {
-        real e = exp1(x[i] - top);
-        y[i] = e;
-        s[j] += e;
+    if (i < n) { /* the rest filled up with values whose exponential is 0, so that it too runs in vectors */
+        real rest[KERNELS_LANES];
+        for (int j = 0; j < KERNELS_LANES; j++) {
+            rest[j] = -(real)INFINITY;
+        }
+        memcpy(rest, x + i, (size_t)(n - i) * sizeof *x);
+#pragma omp simd
+        for (int j = 0; j < KERNELS_LANES; j++) {
+            rest[j] = exp1(rest[j] - top);
+            s[j] += rest[j];
+        }
+        memcpy(y + i, rest, (size_t)(n - i) * sizeof *y);
     }
     real inverse = (real)1 / lanes_sum(s);
 #pragma omp simd
@@ -120,6 +128,29 @@ static void k_softmax_backward(int64_t n, const real *y, const real *dy, real *d
 #include "tensor/kernels_conv.h"
 #include "tensor/kernels_norm.h"
 
+static void k_softmax_scaled(int64_t n, real scale, const real *x, const real *r, real *y) {
+    if (r == NULL) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) {
+            y[i] = scale * x[i];
+        }
+    } else {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) {
+            y[i] = scale * (x[i] + r[i]);
+        }
+    }
+    k_softmax(n, y, y);
+}
+
+static void k_softmax_slope(int64_t n, real scale, const real *y, const real *dy, real *dx) {
+    real dot = k_dot(n, y, dy);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        dx[i] = scale * y[i] * (dy[i] - dot);
+    }
+}
+
 const kernels KERNELS_TABLE = {
     .name = KERNELS_NAME,
     .axpy = k_axpy,
@@ -136,6 +167,8 @@ const kernels KERNELS_TABLE = {
     .glu_backward = k_glu_backward,
     .exp = k_exp,
     .softmax = k_softmax,
+    .softmax_scaled = k_softmax_scaled,
+    .softmax_slope = k_softmax_slope,
     .softmax_backward = k_softmax_backward,
     .moments = k_moments,
     .norm_sums = k_norm_sums,
