@@ -2,7 +2,9 @@
 """Vectors for tests/frontend: a test signal, and what torchaudio (or NumPy in double, for the MATLAB baselines of
 ASVspoof) makes of it. Run: /usr/bin/python3 tests/torch/make_frontend.py (PyTorch 1.13, torchaudio 0.13).
 
-Writes tests/frontend/data/: signal.f32, cases.json (name, configuration, samples used, rows, columns) and NAME.f32.
+Writes tests/frontend/data/: signal.f32, cases.json (name, configuration, samples used, rows, columns) and NAME.f32;
+and tests/augment/data/notches.f64: SciPy's firwin for RawBoost's notches, each as centre, width, taps and 99 numbers
+(coefficients divided by the largest, then zeros).
 """
 import json
 import os
@@ -67,6 +69,19 @@ def asvspoof_lfcc(x, win, hop, n_fft, filters, keep_n, f_max, emphasis, halve):
     return np.concatenate([static, delta(static), delta(delta(static))], axis=1)
 
 
+def notches():
+    rows = []
+    for centre, width, taps in [(1000, 100, 99), (3000, 1000, 11), (150, 200, 51), (6500, 444.4, 37), (30, 900, 75),
+                                (7990, 300, 63)]:
+        low, high = centre - width / 2, centre + width / 2
+        low, high = 0.001 if low <= 0 else low, RATE / 2 - 0.001 if high >= RATE / 2 else high
+        h = scipy.signal.firwin(taps, [low, high], window="hamming", fs=RATE)
+        rows.append([centre, width, taps] + list(h / h[np.argmax(np.abs(h))]) + [0] * (99 - taps))
+    folder = os.path.join(OUT, "..", "..", "augment", "data")
+    os.makedirs(folder, exist_ok=True)
+    np.array(rows, dtype=np.float64).tofile(os.path.join(folder, "notches.f64"))
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     x = signal()
@@ -120,6 +135,7 @@ def main():
                                "n_filter": 70, "n_lfcc": 19, "f_max": 4000, "delta_norm": True},
          asvspoof_lfcc(x, 480, 240, 1024, 70, 19, 4000, 0, True), n)
 
+    notches()
     with open(os.path.join(OUT, "cases.json"), "w") as f:
         json.dump(cases, f, indent=1)
         f.write("\n")

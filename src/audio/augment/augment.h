@@ -8,12 +8,12 @@
  *   noise      "snr":[5,30] dB, "color":["white","pink","brown"] (one is drawn)
  *   babble     "snr":[5,30] dB, "talkers":[3,8]: other clips from augment_sources, each at the same level, summed
  *   room       "rt60":[0.1,0.8] s, "drr":[0,15] dB (direct-to-reverberant energy): direct path 1 at lag 0, a few early
- *              reflections, exponentially decaying noise
+ *              reflections, exponentially decaying noise, both darker than the direct path
  *   rawboost   "algo":5 or a list to draw from. Tak et al., ICASSP 2022: 1 linear and non-linear convolutive noise,
  *              2 impulsive signal-dependent noise, 3 stationary signal-independent noise, 4 = 1,2,3 in series,
  *              5 = 1,2 in series; the published parameters
  *   gain       "db":[-12,6]
- *   eq         "db":[-6,6], "knots":[3,8]: a smooth random magnitude curve, linear phase
+ *   eq         "db":[-6,6], "knots":[3,8]: a smooth random magnitude curve between 60 Hz and 8 kHz, linear phase
  *   bandlimit  "low":[0,300], "high":[3000,8000] hertz (half-amplitude points; low under 40 Hz or high over 7900 Hz
  *              leaves that side open), linear phase
  *   codec      "codecs": list of "opus","vorbis","mp3","mulaw","alaw" (one is drawn; default all), "kbps":[8,64] for
@@ -30,7 +30,7 @@
 
 #define AUGMENT_RATE 16000
 #define AUGMENT_MAX_STEPS 32
-#define AUGMENT_MAX_SAMPLES (600u * 16000u) /* ten minutes */
+#define AUGMENT_MAX_SAMPLES (120u * 16000u) /* two minutes */
 
 typedef struct augment augment;
 typedef struct augment_scratch augment_scratch;
