@@ -100,10 +100,18 @@ static spoor_status encode(memory_file *f, int codec, double quality, const floa
     return SPOOR_OK;
 }
 
+/* MP3 frames too small for LAME's header say nothing of the encoder's delay (576 samples) and the decoder's (529): then
+ * more comes back than went in. With the header, as with Ogg, exactly the samples that went in come back. */
+enum { MP3_DELAY = 1105, DECODE_EXTRA = 8192 };
+
 static spoor_status decode(memory_file *f, int codec, float *x, size_t n, spoor_error *err) {
     SF_VIRTUAL_IO io = memory_io();
     SF_INFO info = {0};
     f->at = 0;
+    float *y = step_buffer(f->s, 2, n + DECODE_EXTRA);
+    if (y == NULL) {
+        return error_memory(err, "coding a clip");
+    }
     SNDFILE *file = sf_open_virtual(&io, SFM_READ, &info, f);
     if (file == NULL || info.channels != 1 || info.samplerate != AUGMENT_RATE) {
         if (file != NULL) {
@@ -111,10 +119,11 @@ static spoor_status decode(memory_file *f, int codec, float *x, size_t n, spoor_
         }
         return codec_failed(f, codec, "read", err);
     }
-    sf_count_t got = sf_readf_float(file, x, (sf_count_t)n);
+    sf_count_t got = sf_readf_float(file, y, (sf_count_t)(n + DECODE_EXTRA));
     sf_close(file);
-    size_t have = got < 0 ? 0 : (size_t)got;
-    memset(x + have, 0, (n - have) * sizeof *x);
+    size_t have = got < 0 ? 0 : (size_t)got, skip = codec == CODEC_MP3 && have > n ? MP3_DELAY : 0;
+    memset(y + have, 0, (n + DECODE_EXTRA - have) * sizeof *y);
+    memcpy(x, y + skip, n * sizeof *x);
     return SPOOR_OK;
 }
 
