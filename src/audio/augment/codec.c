@@ -31,7 +31,7 @@ static sf_count_t memory_seek(sf_count_t offset, int whence, void *user) {
 
 static sf_count_t memory_read(void *to, sf_count_t count, void *user) {
     memory_file *f = user;
-    size_t left = f->size - f->at, n = count < 0 ? 0 : (size_t)count < left ? (size_t)count : left;
+    size_t left = f->failed ? 0 : f->size - f->at, n = count < 0 ? 0 : (size_t)count < left ? (size_t)count : left;
     if (n > 0) {
         memcpy(to, f->s->bytes + f->at, n);
         f->at += n;
@@ -39,17 +39,14 @@ static sf_count_t memory_read(void *to, sf_count_t count, void *user) {
     return (sf_count_t)n;
 }
 
+/* Out of memory is kept to ourselves until the file is closed: libsndfile 1.2 leaks where writing fails midway. */
 static sf_count_t memory_write(const void *from, sf_count_t count, void *user) {
     memory_file *f = user;
-    if (count <= 0 || f->failed) {
-        return 0;
+    size_t end = f->at + (count < 0 ? 0 : (size_t)count);
+    f->failed = f->failed || !ctx_grow(f->s->ctx, (void **)&f->s->bytes, &f->s->bytes_capacity, end, 1);
+    if (!f->failed && end > f->at) {
+        memcpy(f->s->bytes + f->at, from, end - f->at);
     }
-    size_t end = f->at + (size_t)count;
-    if (!ctx_grow(f->s->ctx, (void **)&f->s->bytes, &f->s->bytes_capacity, end, 1)) {
-        f->failed = true;
-        return 0;
-    }
-    memcpy(f->s->bytes + f->at, from, (size_t)count);
     f->at = end;
     f->size = end > f->size ? end : f->size;
     return count;
