@@ -1,0 +1,47 @@
+/* main.c: `spoor COMMAND ...`: finds the command, nothing else. */
+#include "cli/cli.h"
+#include <stdio.h>
+#include <string.h>
+
+typedef struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} command;
+
+static const command COMMANDS[] = {
+    {"trace", cli_trace, "say for each recording: human or synthetic, and which system made it"},
+    {"inspect", cli_inspect, "show what a model file holds"},
+};
+
+static void usage(FILE *out) {
+    fprintf(out, "Usage: spoor COMMAND [OPTION...]\n\n"
+                 "Follow a speech recording back to the system that made it.\n\n");
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
+        fprintf(out, "  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
+    }
+    fprintf(out, "\nspoor COMMAND --help tells more. Exit codes: 0 ok, 1 usage, 2 some inputs failed, 3 bad model,\n"
+                 "4 out of memory or over a limit, 5 input/output, 130 interrupted.\n");
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        usage(stderr);
+        return SPOOR_ERR_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return SPOOR_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        printf("spoor %s\n", spoor_version());
+        return SPOOR_OK;
+    }
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
+        if (strcmp(argv[1], COMMANDS[i].name) == 0) {
+            return COMMANDS[i].run(argc - 1, argv + 1);
+        }
+    }
+    fprintf(stderr, "spoor: there is no command \"%s\"; spoor --help lists them\n", argv[1]);
+    return SPOOR_ERR_USAGE;
+}

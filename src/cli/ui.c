@@ -1,0 +1,93 @@
+/* ui.c: see ui.h. */
+#include "cli/ui.h"
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number) {
+    (void)number;
+    if (interrupted) {
+        _exit(SPOOR_ERR_CANCELLED); /* the second Ctrl-C does not wait */
+    }
+    interrupted = 1;
+}
+
+bool ui_interrupted(void) { return interrupted != 0; }
+
+void ui_error(const spoor_error *err) { fprintf(stderr, "spoor: %s\n", err->message); }
+
+static void log_line(void *user, spoor_log_level level, const char *message) {
+    (void)user;
+    if (level <= SPOOR_LOG_WARN) {
+        fprintf(stderr, "spoor: %s\n", message);
+    }
+}
+
+static int cancel(void *user) {
+    (void)user;
+    return interrupted != 0;
+}
+
+void ui_context_options(spoor_context_options *options) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    options->log = log_line;
+    options->cancel = cancel;
+}
+
+static double seconds(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void ui_progress_start(ui_progress *p, const char *label, const char *unit) {
+    *p = (ui_progress){.label = label, .unit = unit, .started = seconds(), .drawn = 0, .on = isatty(STDERR_FILENO) == 1};
+}
+
+static void print_time(double s) {
+    long t = s < 0 || s > 1e8 ? 0 : (long)(s + 0.5);
+    if (t >= 3600) {
+        fprintf(stderr, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
+    } else {
+        fprintf(stderr, "%ld:%02ld", t / 60, t % 60);
+    }
+}
+
+void ui_progress_show(ui_progress *p, uint64_t done, uint64_t total) {
+    double now = seconds();
+    if (!p->on || (now - p->drawn < 0.1 && done != total)) {
+        return;
+    }
+    p->drawn = now;
+    double rate = now > p->started ? (double)done / (now - p->started) : 0;
+    fprintf(stderr, "\r\033[K%s  ", p->label);
+    if (total > 0) {
+        char bar[25];
+        size_t full = (size_t)(24.0 * (double)done / (double)total);
+        memset(bar, '.', 24);
+        memset(bar, '#', full > 24 ? 24 : full);
+        bar[24] = '\0';
+        fprintf(stderr, "[%s]  %llu/%llu %s  %.1f/s  ETA ", bar, (unsigned long long)done, (unsigned long long)total,
+                p->unit, rate);
+        print_time(rate > 0 ? (double)(total - done) / rate : 0);
+    } else {
+        fprintf(stderr, "%llu %s  %.1f/s", (unsigned long long)done, p->unit, rate);
+    }
+    (void)fflush(stderr);
+}
+
+void ui_progress_clear(ui_progress *p) {
+    if (p->on && p->drawn > 0) {
+        fprintf(stderr, "\r\033[K");
+        (void)fflush(stderr);
+        p->drawn = 0;
+    }
+}

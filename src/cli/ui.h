@@ -1,0 +1,24 @@
+/* ui.h: what the commands say to a person: errors, warnings, a progress line with rate and ETA (terminals only), and
+ * stopping on Ctrl-C. */
+#ifndef CLI_UI_H
+#define CLI_UI_H
+#include "base/context.h"
+
+/* "spoor: SENTENCE" on stderr. */
+void ui_error(const spoor_error *err);
+/* Fill log and cancel of the options: warnings and errors go to stderr, Ctrl-C and SIGTERM cancel. */
+void ui_context_options(spoor_context_options *options);
+bool ui_interrupted(void);
+
+/* One line on stderr that is redrawn at most ten times a second: "label  [#####.....]  43/100  12.3/s  ETA 0:05". Does
+ * nothing unless stderr is a terminal. */
+typedef struct ui_progress {
+    const char *label, *unit;
+    double started, drawn;
+    bool on;
+} ui_progress;
+void ui_progress_start(ui_progress *p, const char *label, const char *unit);
+void ui_progress_show(ui_progress *p, uint64_t done, uint64_t total);
+/* Wipe the line, so that results can be printed. */
+void ui_progress_clear(ui_progress *p);
+#endif
