@@ -2,19 +2,23 @@
  *
  * The term q_i . e[clip(i-j)] is a product of Q with a table whose row w belongs to the distance i - j = T-1-w, so that
  * for a fixed i it is read forwards in j: column j + T-1-i. The table repeats the end rows of e beyond R, which is all
- * that clip() asks. Rows are taken in blocks: a block of m rows needs only T-1+m columns of that product.
+ * that clip() asks. Rows are taken in blocks: a block of m rows needs only T-1+m columns of that product. The table is
+ * kept both ways round because oneDNN is a fifth slower at the transposed products of narrow matrices.
  * Forward, an item is one head of one clip; backward, one clip, whose gradient of the table is kept apart and added in
  * the order of the clips. */
 #include "tensor/ops/refuse.h"
 #include <string.h>
 
-enum { BLOCK_ROWS = 64 };
+enum { BLOCK_ROWS = 64 }; /* at most */
 
 typedef struct attention {
     tensor *out, *q, *k, *v, *e;
     int64_t clips, frames, heads, size, width; /* size: of a head; width = heads * size */
     real scale;
     real *table;   /* [2T-1, size]; NULL without positions */
+    real *columns; /* the same transposed: [size, stride] */
+    int64_t stride;
+    int64_t block; /* rows of a block */
     real *weights; /* softmax [clips, heads, T, T]; NULL where it is not kept */
     bool drop;
     uint64_t key;
@@ -24,7 +28,7 @@ typedef struct attention {
     real *scratch; /* scratch_size values for each worker */
     int64_t scratch_size;
     /* while backward runs */
-    real *dq, *dk, *dv, *dtable; /* dtable: [clips, 2T-1, size] */
+    real *dq, *dk, *dv, *dtable; /* dtable: [clips, size, stride], as columns */
     bool dq_fresh, dk_fresh, dv_fresh;
 } attention;
 
@@ -38,7 +42,7 @@ static int64_t table_source(const attention *s, int64_t w) {
 }
 
 static int64_t block_end(const attention *s, int64_t begin) {
-    return s->frames - begin < BLOCK_ROWS ? s->frames : begin + BLOCK_ROWS;
+    return s->frames - begin < s->block ? s->frames : begin + s->block;
 }
 
 /* The mask of weights [first, first + n) of a head; from may be to. */
@@ -64,8 +68,9 @@ static void weights_block(const attention *s, int64_t at, int64_t begin, int64_t
                     .ldc = frames};
     compute_gemm(&product);
     if (s->table != NULL) {
-        product.b = s->table + (frames - end) * s->size;
-        product.ldb = s->size;
+        product.tb = false;
+        product.b = s->columns + frames - end;
+        product.ldb = s->stride;
         product.n = product.ldc = columns;
         product.c = g;
         compute_gemm(&product);
@@ -80,7 +85,7 @@ static void weights_block(const attention *s, int64_t at, int64_t begin, int64_t
 static void forward(void *arg, int64_t item, unsigned worker) {
     const attention *s = arg;
     int64_t frames = s->frames, at = item / s->heads * frames * s->width + item % s->heads * s->size;
-    real *spare = s->scratch + (int64_t)worker * s->scratch_size, *g = spare + BLOCK_ROWS * frames;
+    real *spare = s->scratch + (int64_t)worker * s->scratch_size, *g = spare + s->block * frames;
     for (int64_t begin = 0, end; begin < frames; begin = end) {
         end = block_end(s, begin);
         real *p = s->weights == NULL ? spare : s->weights + (item * frames + begin) * frames;
@@ -131,28 +136,30 @@ static void backward_positions(const attention *s, int64_t at, const real *ds, r
             memcpy(row + before, ds + i * frames, (size_t)frames * sizeof *row);
             memset(row + before + frames, 0, (size_t)(columns - before - frames) * sizeof *row);
         }
-        gemm product = {.m = m,
-                        .n = s->size,
-                        .k = columns,
-                        .a = g,
-                        .lda = columns,
-                        .b = s->table + (frames - end) * s->size,
-                        .ldb = s->size,
-                        .c = s->dq + at + begin * s->width,
-                        .ldc = s->width,
-                        .accumulate = true};
         if (s->dq != NULL) {
-            compute_gemm(&product);
+            compute_gemm(&(gemm){.m = m,
+                                 .n = s->size,
+                                 .k = columns,
+                                 .a = g,
+                                 .lda = columns,
+                                 .b = s->table + (frames - end) * s->size,
+                                 .ldb = s->size,
+                                 .c = s->dq + at + begin * s->width,
+                                 .ldc = s->width,
+                                 .accumulate = true});
         }
         if (dtable != NULL) {
-            product.ta = true;
-            product.m = columns;
-            product.k = m;
-            product.b = s->q->data + at + begin * s->width;
-            product.ldb = s->width;
-            product.c = dtable + (frames - end) * s->size;
-            product.ldc = s->size;
-            compute_gemm(&product);
+            compute_gemm(&(gemm){.ta = true,
+                                 .m = s->size,
+                                 .n = columns,
+                                 .k = m,
+                                 .a = s->q->data + at + begin * s->width,
+                                 .lda = s->width,
+                                 .b = g,
+                                 .ldb = columns,
+                                 .c = dtable + frames - end,
+                                 .ldc = s->stride,
+                                 .accumulate = true});
         }
     }
 }
@@ -203,7 +210,7 @@ static void backward_clip(void *arg, int64_t clip, unsigned worker) {
     const attention *s = arg;
     real *ds = s->scratch + (int64_t)worker * s->scratch_size, *dtable = NULL;
     if (s->dtable != NULL) {
-        int64_t n = table_rows(s) * s->size;
+        int64_t n = s->stride * s->size;
         dtable = s->dtable + clip * n;
         memset(dtable, 0, (size_t)n * sizeof *dtable);
     }
@@ -212,25 +219,37 @@ static void backward_clip(void *arg, int64_t clip, unsigned worker) {
     }
 }
 
+/* de += the clips' gradients of the table, summed in order into the first clip's. */
+static void add_positions(const attention *s, real *de) {
+    int64_t n = s->stride * s->size;
+    for (int64_t b = 1; b < s->clips; b++) {
+        s->kernels->axpy(n, 1, s->dtable + b * n, s->dtable);
+    }
+    for (int64_t w = 0; w < table_rows(s); w++) {
+        real *row = de + table_source(s, w) * s->size;
+        for (int64_t i = 0; i < s->size; i++) {
+            row[i] += s->dtable[i * s->stride + w];
+        }
+    }
+}
+
 static void backward(tape *t, void *saved) {
     attention *s = saved;
-    int64_t threads = (int64_t)compute_threads(tape_compute(t)), n = table_rows(s) * s->size;
+    int64_t threads = (int64_t)compute_threads(tape_compute(t));
     /* q, k and v may be one tensor: in this order a head's columns are assigned before they are added to. */
     s->dv = tape_grad_fresh(t, s->v, &s->dv_fresh);
     s->dq = tape_grad_fresh(t, s->q, &s->dq_fresh);
     s->dk = tape_grad_fresh(t, s->k, &s->dk_fresh);
     real *de = s->e == NULL ? NULL : tape_grad(t, s->e);
-    s->dtable = de == NULL ? NULL : tape_scratch(t, s->clips * n);
-    s->scratch_size = s->frames * s->frames + BLOCK_ROWS * (s->frames + BLOCK_ROWS);
+    s->dtable = de == NULL ? NULL : tape_scratch(t, s->clips * s->stride * s->size);
+    s->scratch_size = s->frames * s->frames + s->block * (s->frames + s->block);
     s->scratch = tape_scratch(t, threads * s->scratch_size);
     if (!tape_ok(t)) {
         return;
     }
     compute_for(tape_compute(t), s->clips, backward_clip, s);
-    for (int64_t b = 0; de != NULL && b < s->clips; b++) {
-        for (int64_t w = 0; w < table_rows(s); w++) {
-            s->kernels->axpy(s->size, 1, s->dtable + b * n + w * s->size, de + table_source(s, w) * s->size);
-        }
+    if (de != NULL) {
+        add_positions(s, de);
     }
 }
 
@@ -252,9 +271,27 @@ static bool fits(tape *t, const tensor *q, const tensor *k, const tensor *v, con
     return tape_ok(t);
 }
 
+static void make_table(tape *t, attention *s) {
+    s->stride = (table_rows(s) + 15) / 16 * 16;
+    s->table = tape_alloc(t, (size_t)(table_rows(s) * s->size), sizeof *s->table);
+    s->columns = tape_alloc(t, (size_t)(s->stride * s->size), sizeof *s->columns);
+    if (!tape_ok(t)) {
+        return;
+    }
+    for (int64_t w = 0; w < table_rows(s); w++) {
+        const real *row = s->e->data + table_source(s, w) * s->size;
+        for (int64_t i = 0; i < s->size; i++) {
+            s->table[w * s->size + i] = row[i];
+            s->columns[i * s->stride + w] = row[i];
+        }
+    }
+}
+
 /* What forward() needs besides the inputs. */
 static bool prepare(tape *t, attention *s, bool record) {
     int64_t threads = (int64_t)compute_threads(tape_compute(t));
+    int64_t blocks = (s->frames + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    s->block = (s->frames + blocks - 1) / blocks;
     s->kernels = tape_kernels(t);
     if (record) {
         int64_t dim[4] = {s->clips, s->heads, s->frames, s->frames};
@@ -262,12 +299,9 @@ static bool prepare(tape *t, attention *s, bool record) {
         s->weights = weights == NULL ? NULL : weights->data;
     }
     if (s->e != NULL) {
-        s->table = tape_alloc(t, (size_t)(table_rows(s) * s->size), sizeof *s->table);
-        for (int64_t w = 0; s->table != NULL && w < table_rows(s); w++) {
-            memcpy(s->table + w * s->size, s->e->data + table_source(s, w) * s->size, (size_t)s->size * sizeof(real));
-        }
+        make_table(t, s);
     }
-    s->scratch_size = BLOCK_ROWS * (2 * s->frames + BLOCK_ROWS);
+    s->scratch_size = s->block * (2 * s->frames + s->block);
     s->scratch = tape_alloc(t, (size_t)(threads * s->scratch_size), sizeof *s->scratch);
     return tape_ok(t);
 }
