@@ -109,7 +109,8 @@ static void a_room_has_its_reverberation_time_and_a_clean_direct_path(void **sta
     (void)state;
     static const double times[] = {0.2, 0.5, 0.8};
     for (int k = 0; k < 3; k++) {
-        for (uint64_t seed = 1; seed <= 3; seed++) {
+        double rt60 = 0;
+        for (uint64_t seed = 1; seed <= 8; seed++) {
             char steps[100];
             snprintf(steps, sizeof steps, "[{\"kind\":\"room\",\"rt60\":%g,\"drr\":[6,6]}]", times[k]);
             memset(y, 0, sizeof y);
@@ -122,11 +123,10 @@ static void a_room_has_its_reverberation_time_and_a_clean_direct_path(void **sta
             }
             assert_true(before < 1e-8);
             support_close(10 * log10(0.25 / tail), 6, 0.02, "direct-to-reverberant ratio");
-            double rt60 = decay_time(y, 1800, N); /* after the early reflections */
-            if (fabs(rt60 / times[k] - 1) > 0.2) {
-                fail_msg("reverberation time %g, want %g", rt60, times[k]);
-            }
+            rt60 += decay_time(y, 1800, N) / 8; /* after the early reflections */
         }
+        print_message("reverberation time %.4f s, want %g\n", rt60, times[k]);
+        assert_true(fabs(rt60 / times[k] - 1) < 0.05);
     }
 }
 

@@ -92,6 +92,20 @@ static void the_non_linear_part_makes_harmonics(void **state) {
     }
     assert_true(loud > 0.01 && loud < 0.6);
     assert_true(faint < 1e-4);
+    /* The fifth harmonic is of order 5 alone, amplitude a^5 / 16 times its filter: -5 dB at most, -20 dB at least where
+     * the filter has its greatest gain. */
+    double highest = 0, above = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        for (size_t i = 0; i < N; i++) {
+            y[i] = 0.5f * sinf(2 * 3.14159265f * 1000 / 16000 * (float)i);
+        }
+        boost(1, seed);
+        double gain = helpers_response(y, N, 5000) * 2 / N / (pow(0.5, 5) / 16);
+        highest = fmax(highest, gain);
+        above += gain > 0.07;
+    }
+    assert_true(highest > 0.3 && highest < pow(10, -5.0 / 20) * 1.03);
+    assert_true(above >= 30);
 }
 
 static void impulses_are_few_and_follow_the_signal(void **state) {
