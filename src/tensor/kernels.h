@@ -7,7 +7,7 @@
 
 enum {
     KERNELS_LANES = 16, /* partial sums of a reduction; columns of a slab (correlate) */
-    KERNELS_BLOCK = 8   /* rows that correlate makes at a time */
+    KERNELS_BLOCK = 16  /* rows that correlate makes at a time */
 };
 
 typedef struct kernels {

@@ -105,6 +105,12 @@ static void k_affine_backward(int64_t rows, int64_t n, const real *x, const real
     }
 }
 
+#ifdef SPOOR_DOUBLE
+static inline real root(real x) { return sqrt(x); }
+#else
+static inline real root(real x) { return sqrtf(x); }
+#endif
+
 static inline real row_sum(int64_t n, const real *x) {
     vec s = {0}, u = {0};
     int64_t i = 0;
@@ -148,7 +154,7 @@ static void k_layer_norm(int64_t rows, int64_t n, real eps, const real *x, const
         const real *p = x + r * n;
         real *q = y + r * n;
         real m = row_sum(n, p) * inverse;
-        real rs = (real)1 / (real)sqrt(row_squares(n, p, m) * inverse + eps);
+        real rs = (real)1 / root(row_squares(n, p, m) * inverse + eps);
         mean[r] = m;
         rstd[r] = rs;
 #pragma omp simd

@@ -5,7 +5,9 @@
 #include "tensor/tensor.h"
 #include <string.h>
 
-#if defined(__AVX512F__)
+#if defined(SPOOR_DOUBLE)
+#define VEC_BYTES 16 /* its kernels are the portable ones */
+#elif defined(__AVX512F__)
 #define VEC_BYTES 64
 #elif defined(__AVX__)
 #define VEC_BYTES 32
@@ -25,15 +27,19 @@ static inline vec vec_load(const real *p) {
 
 static inline void vec_store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 
-/* Sum of the lanes as a balanced tree. */
+/* Sum of the lanes as a balanced tree. (A copy to memory and a loop over it would be plain C, but then compilers keep
+ * the caller's sum in memory all through its loop.) */
 static inline real vec_sum(vec v) {
-    real s[VEC];
-    memcpy(s, &v, sizeof v);
-    for (int w = VEC / 2; w > 0; w /= 2) {
-        for (int i = 0; i < w; i++) {
-            s[i] += s[i + w];
-        }
-    }
-    return s[0];
+#if defined(SPOOR_DOUBLE)
+    return v[0] + v[1];
+#else
+#if VEC_BYTES == 64
+    v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+#elif VEC_BYTES == 32
+    v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3);
+#endif
+    return (v[0] + v[2]) + (v[1] + v[3]);
+#endif
 }
 #endif
