@@ -338,7 +338,7 @@ static void every_failed_allocation_is_survived(void **state) {
         spoor_status status = safetensors_writer_new(ctx, &w, &err);
         status = status == SPOOR_OK ? safetensors_writer_meta(w, "a", "b", &err) : status;
         for (int i = 0; status == SPOOR_OK && i < 12; i++) {
-            char name[8];
+            char name[16];
             snprintf(name, sizeof name, "t%d", i);
             status = safetensors_writer_add(w, name, SAFETENSORS_F32, 1, (int64_t[]){2}, VALUES, &err);
         }
