@@ -19,9 +19,12 @@ enum {
 #define SAMPLE_MAX 1e6 /* +120 dB over full scale: no sound */
 #define CLIP_LEVEL 0.99
 
+/* What libsndfile reads: `before`, then the bytes of the source from `skip` on. */
 typedef struct virtual_file {
     source source;
-    uint64_t at;
+    unsigned char before[CONTAINER_MP3_FRAME];
+    size_t before_n;
+    uint64_t skip, at;
 } virtual_file;
 
 struct spoor_audio {
@@ -52,11 +55,14 @@ struct spoor_audio {
 
 /* ---- libsndfile's view of the bytes ------------------------------------------------------------------- */
 
-static sf_count_t vio_length(void *user) { return (sf_count_t)((virtual_file *)user)->source.size; }
+static sf_count_t vio_length(void *user) {
+    virtual_file *v = user;
+    return (sf_count_t)(v->before_n + (v->source.size - v->skip));
+}
 
 static sf_count_t vio_seek(sf_count_t offset, int whence, void *user) {
     virtual_file *v = user;
-    sf_count_t from = whence == SEEK_CUR ? (sf_count_t)v->at : whence == SEEK_END ? (sf_count_t)v->source.size : 0;
+    sf_count_t from = whence == SEEK_CUR ? (sf_count_t)v->at : whence == SEEK_END ? vio_length(v) : 0;
     if (offset < -from || offset > INT64_MAX - from) {
         return -1;
     }
@@ -69,7 +75,15 @@ static sf_count_t vio_read(void *out, sf_count_t n, void *user) {
     if (n <= 0) {
         return 0;
     }
-    size_t got = source_read(&v->source, v->at, out, (size_t)n);
+    size_t want = (size_t)n, got = 0;
+    if (v->at < v->before_n) {
+        got = v->before_n - (size_t)v->at;
+        got = want < got ? want : got;
+        memcpy(out, v->before + v->at, got);
+    }
+    if (got < want) {
+        got += source_read(&v->source, v->at + got - v->before_n + v->skip, (unsigned char *)out + got, want - got);
+    }
     v->at += got;
     return (sf_count_t)got;
 }
@@ -203,7 +217,7 @@ static spoor_status decoder_open(spoor_audio *a, SF_INFO *info, container_kind k
     a->file = sf_open_virtual(&vio, SFM_READ, info, &a->bytes);
     if (a->file == NULL) {
         return input_error(a, err,
-                           kind == CONTAINER_KNOWN
+                           kind != CONTAINER_UNKNOWN
                                ? "has a damaged or incomplete header, or a kind of coding that cannot be decoded"
                                : "is not a sound file of a known format (WAV, FLAC, Ogg, Opus, MP3, AIFF, AU ...)");
     }
@@ -284,12 +298,15 @@ static spoor_status open_bytes(spoor_audio *a, spoor_error *err) {
     } else if (size % (2 * (uint64_t)a->raw_channels) != 0) {
         return input_error(a, err, "is cut off, or is not raw 16-bit sound of so many channels: its last frame is not whole");
     }
+    if (kind == CONTAINER_OPEN_MP3) {
+        a->bytes.before_n = container_mp3_frame(&a->bytes.source, a->bytes.before, &a->bytes.skip);
+    }
     SF_INFO info;
     TRY(decoder_open(a, &info, kind, err));
     a->rate = a->raw_rate > 0 ? a->raw_rate : info.samplerate;
     a->channels = info.channels;
-    a->declared = info.frames < 0 ? 0 : info.frames == SF_COUNT_MAX ? UINT64_MAX : (uint64_t)info.frames;
-    a->exact = (info.format & SF_FORMAT_TYPEMASK) != SF_FORMAT_MPEG; /* where the length may be an estimate */
+    a->declared = info.frames < 0 ? 0 : info.frames == SF_COUNT_MAX || kind == CONTAINER_OPEN_MP3 ? UINT64_MAX : (uint64_t)info.frames;
+    a->exact = (info.format & SF_FORMAT_TYPEMASK) != SF_FORMAT_MPEG; /* there the length may be an estimate */
     name_format(a, info.format);
     TRY(check_shape(a, err));
     note_rounding(&a->levels, info.format, a->rate);
@@ -444,6 +461,7 @@ static spoor_status end_of_source(spoor_audio *a, spoor_error *err) {
 
 /* A full block of mono samples, or what is left of the source. */
 static spoor_status fill_mono(spoor_audio *a, spoor_error *err) {
+    TRY(ctx_check_cancel(a->ctx, err));
     a->started = true;
     a->mono_at = a->mono_n = 0;
     while (a->mono_n < BLOCK && !a->source_done) {

@@ -4,7 +4,8 @@
  *
  * A truncated file, a header that promises more than the file holds, a decoder error: SPOOR_ERR_INPUT, never a part of
  * the recording passed off as the whole. Some formats show the cut only at the end of decoding, so every reader here
- * may return SPOOR_ERR_INPUT late. */
+ * may return SPOOR_ERR_INPUT late, and SPOOR_ERR_CANCELLED where the context's cancel callback asks for it. What cannot
+ * be noticed: an MP3 that was cut between two frames and has no length frame. */
 #ifndef AUDIO_AUDIO_H
 #define AUDIO_AUDIO_H
 #include "base/context.h"

@@ -157,24 +157,62 @@ static spoor_status check_ogg(source *s, const char *shown, spoor_error *err) {
                  : error_set(err, SPOOR_ERR_INPUT, "%s is cut off: its last Ogg page is missing or not whole", shown);
 }
 
-/* The bytes that the Xing or Info frame of an MP3 counts, from that frame on. */
-static spoor_status check_mp3(source *s, const char *shown, spoor_error *err) {
-    unsigned char h[64];
-    uint64_t at = 0;
-    if (source_read(s, 0, h, 10) == 10 && memcmp(h, "ID3", 3) == 0) {
-        at = 10 + ((uint64_t)(h[6] & 127) << 21 | (uint64_t)(h[7] & 127) << 14 | (uint64_t)(h[8] & 127) << 7 |
-                   (uint64_t)(h[9] & 127));
+/* Where the first frame of an MP3 begins: behind the tag, if there is one. */
+static uint64_t mp3_start(source *s) {
+    unsigned char h[10];
+    if (source_read(s, 0, h, 10) != 10 || memcmp(h, "ID3", 3) != 0) {
+        return 0;
     }
-    if (source_read(s, at, h, sizeof h) != sizeof h || h[0] != 0xff || (h[1] & 0xe0) != 0xe0) {
-        return SPOOR_OK;
-    }
+    return 10 + ((uint64_t)(h[6] & 127) << 21 | (uint64_t)(h[7] & 127) << 14 | (uint64_t)(h[8] & 127) << 7 |
+                 (uint64_t)(h[9] & 127));
+}
+
+/* Bytes between the frame header and the Xing or Info mark. */
+static size_t mp3_side(const unsigned char *h) {
     bool mpeg1 = (h[1] & 0x18) == 0x18, mono = (h[3] & 0xc0) == 0xc0;
-    size_t side = mpeg1 ? (mono ? 17 : 32) : (mono ? 9 : 17);
-    const unsigned char *x = h + 4 + side;
-    if ((memcmp(x, "Xing", 4) != 0 && memcmp(x, "Info", 4) != 0) || (x[7] & 2) == 0) {
+    return mpeg1 ? (mono ? 17 : 32) : (mono ? 9 : 17);
+}
+
+static bool is_layer3(const unsigned char *h) {
+    return h[0] == 0xff && (h[1] & 0xe0) == 0xe0 && (h[1] & 6) == 2 && (h[1] & 0x18) != 8 && (h[2] & 12) != 12;
+}
+
+/* The bytes that the Xing or Info frame of an MP3 counts, from that frame on. */
+static spoor_status check_mp3(source *s, const char *shown, container_kind *kind, spoor_error *err) {
+    unsigned char h[64];
+    uint64_t at = mp3_start(s);
+    if (source_read(s, at, h, sizeof h) != sizeof h || !is_layer3(h)) {
         return SPOOR_OK;
     }
-    return promised(s, shown, at, number(x + 8 + ((x[7] & 1) != 0 ? 4 : 0), 4, true), err);
+    const unsigned char *x = h + 4 + mp3_side(h), *vbri = h + 36;
+    bool xing = memcmp(x, "Xing", 4) == 0 || memcmp(x, "Info", 4) == 0;
+    if (!xing || (x[7] & 1) == 0) {
+        *kind = memcmp(vbri, "VBRI", 4) == 0 ? CONTAINER_KNOWN : CONTAINER_OPEN_MP3;
+    }
+    return !xing || (x[7] & 2) == 0 ? SPOOR_OK
+                                    : promised(s, shown, at, number(x + 8 + ((x[7] & 1) != 0 ? 4 : 0), 4, true), err);
+}
+
+size_t container_mp3_frame(source *s, unsigned char frame[CONTAINER_MP3_FRAME], uint64_t *from) {
+    static const unsigned rates[] = {44100, 48000, 32000};
+    enum { SMALLEST = 24 }; /* bytes of a frame: 8 kbit/s at 24 kHz */
+    memset(frame, 0, CONTAINER_MP3_FRAME);
+    *from = mp3_start(s);
+    if (source_read(s, *from, frame, 4) != 4 || !is_layer3(frame)) {
+        return 0;
+    }
+    frame[1] |= 1;                                          /* no checksum */
+    frame[2] = (unsigned char)((frame[2] & 0x0c) | 9 << 4); /* the ninth bit rate, no padding */
+    unsigned shift = (frame[1] & 0x18) == 0x18 ? 0 : (frame[1] & 0x18) == 0x10 ? 1 : 2; /* MPEG 1, 2, 2.5 */
+    unsigned rate = rates[frame[2] >> 2 & 3] >> shift;
+    size_t length = shift == 0 ? 144 * 128000 / rate : 72 * 80000 / rate;
+    uint64_t most = s->size / SMALLEST < INT32_MAX ? s->size / SMALLEST + 1 : INT32_MAX;
+    unsigned char *x = frame + 4 + mp3_side(frame);
+    memcpy(x, "Xing\0\0\0\1", 8); /* 1: the number of frames follows */
+    for (int i = 0; i < 4; i++) {
+        x[8 + i] = (unsigned char)(most >> 8 * (3 - i) & 255);
+    }
+    return length;
 }
 
 spoor_status container_check(source *s, const char *shown, container_kind *kind, spoor_error *err) {
@@ -209,7 +247,7 @@ spoor_status container_check(source *s, const char *shown, container_kind *kind,
         return SPOOR_OK; /* its decoder counts */
     }
     if (memcmp(h, "ID3", 3) == 0 || (n > 1 && h[0] == 0xff && (h[1] & 0xe0) == 0xe0)) {
-        return check_mp3(s, shown, err);
+        return check_mp3(s, shown, kind, err);
     }
     *kind = CONTAINER_UNKNOWN;
     return SPOOR_OK;

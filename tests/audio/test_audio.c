@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "audio/audio.h"
 #include "base/io.h"
+#include "base/rng.h"
 #include "support/hard_files.h"
 #include "support/support.h"
 #include <fcntl.h>
@@ -227,6 +228,51 @@ static void channels_are_mixed_or_chosen(void **state) {
     free(folder);
 }
 
+/* An MP3 of variable bit rate whose length frame is taken off: 2 s of noise, then 8 s of silence, so that a guess from
+ * the first frames is far too short. */
+static void an_mp3_without_its_length_is_read_to_the_end(void **state) {
+    (void)state;
+    char *folder = support_temporary(), path[4200];
+    static const int mp3_rates[] = {44100, 48000, 24000, 8000};
+    spoor_context *ctx = support_context();
+    for (size_t k = 0; k < 4; k++) {
+        (void)snprintf(path, sizeof path, "%s/%d.mp3", folder, mp3_rates[k]);
+        SF_INFO info = {.format = SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III, .samplerate = mp3_rates[k], .channels = 1};
+        SNDFILE *out = sf_open(path, SFM_WRITE, &info);
+        assert_non_null(out);
+        int variable = SF_BITRATE_MODE_VARIABLE;
+        (void)sf_command(out, SFC_SET_BITRATE_MODE, &variable, sizeof variable); /* its result says nothing */
+        rng random = rng_make(k, 0);
+        for (int i = 0; i < 10 * mp3_rates[k]; i++) {
+            float x = i < 2 * mp3_rates[k] ? (float)(0.1 * rng_normal(&random)) : 0;
+            assert_int_equal(sf_writef_float(out, &x, 1), 1);
+        }
+        assert_int_equal(sf_close(out), 0);
+        size_t bytes_n, n, second = 4;
+        unsigned char *bytes = file_bytes(path, &bytes_n);
+        assert_non_null(memmem(bytes, 100, "Xing", 4));
+        while (memcmp(bytes + second, bytes, 2) != 0) {
+            second++;
+        }
+        spoor_audio *audio;
+        spoor_error err = {0};
+        support_ok(spoor_audio_open_memory(ctx, bytes + second, bytes_n - second, NULL, &audio, &err), &err);
+        assert_true(audio_get_info(audio).seconds < 0);
+        float *x = read_samples(audio, 4096, &n);
+        support_close((double)n / AUDIO_RATE, 10, 0.03, "seconds"); /* and up to 0.3 s of padding */
+        free(x);
+        support_ok(audio_rewind(audio, &err), &err);
+        x = read_samples(audio, 4096, &second);
+        assert_int_equal(n, second);
+        free(x);
+        spoor_audio_free(audio);
+        free(bytes);
+    }
+    spoor_context_free(ctx);
+    support_remove(folder);
+    free(folder);
+}
+
 /* Checks all windows of a ramp of n samples. */
 static void check_windows(spoor_context *ctx, size_t n, size_t hop) {
     float *x = malloc((n + 1) * sizeof *x), *window = malloc(AUDIO_WINDOW * sizeof *window);
@@ -366,6 +412,51 @@ static void no_memory_is_an_error_without_a_leak(void **state) {
     free(folder);
 }
 
+static int after_ten(void *user) {
+    int *calls = user;
+    return ++*calls > 10;
+}
+
+static void cancel_stops_the_reading(void **state) {
+    (void)state;
+    size_t n;
+    float *x = tone(44100, 300, 20, &n), *y = malloc(n * sizeof *y);
+    int calls = 0;
+    spoor_context_options o;
+    spoor_context_options_init(&o);
+    o.cancel = after_ten;
+    o.user = &calls;
+    spoor_context *ctx;
+    spoor_audio *audio;
+    spoor_error err = {0};
+    support_ok(spoor_context_new(&o, &ctx, &err), &err);
+    support_ok(spoor_audio_open_samples(ctx, x, n, 44100, &audio, &err), &err);
+    assert_int_equal(audio_read(audio, y, n, &n, &err), SPOOR_ERR_CANCELLED);
+    spoor_audio_free(audio);
+    spoor_context_free(ctx);
+    free(y);
+    free(x);
+}
+
+static void bad_standard_input_is_named(void **state) {
+    (void)state;
+    spoor_context *ctx = support_context();
+    spoor_audio *audio;
+    spoor_error err = {0};
+    unsigned char byte = 0;
+    assert_int_equal(open_standard_input(ctx, &byte, 0, NULL, true, &audio, &err), SPOOR_ERR_INPUT);
+    assert_string_equal(err.message, "standard input is empty");
+    assert_int_equal(setenv("TMPDIR", "/no such folder", 1), 0);
+    assert_int_equal(open_standard_input(ctx, &byte, 1, NULL, true, &audio, &err), SPOOR_ERR_IO);
+    assert_non_null(strstr(err.message, "temporary file"));
+    assert_int_equal(unsetenv("TMPDIR"), 0);
+    assert_int_equal(open_standard_input(ctx, &byte, 1, NULL, true, &audio, &err), SPOOR_ERR_INPUT);
+    assert_non_null(strstr(err.message, "standard input is not a sound file"));
+    assert_int_equal(open_standard_input(ctx, NULL, 0, "/", false, &audio, &err), SPOOR_ERR_INPUT);
+    assert_non_null(strstr(err.message, "irectory"));
+    spoor_context_free(ctx);
+}
+
 static void a_clip_over_the_limit_is_refused(void **state) {
     (void)state;
     char *folder = support_temporary(), path[4200];
@@ -393,9 +484,12 @@ int main(void) {
         cmocka_unit_test(the_bits_do_not_depend_on_the_reading),
         cmocka_unit_test(path_memory_and_standard_input_agree),
         cmocka_unit_test(channels_are_mixed_or_chosen),
+        cmocka_unit_test(an_mp3_without_its_length_is_read_to_the_end),
         cmocka_unit_test(windows_cover_the_recording),
         cmocka_unit_test(bad_arguments_are_named),
         cmocka_unit_test(no_memory_is_an_error_without_a_leak),
+        cmocka_unit_test(cancel_stops_the_reading),
+        cmocka_unit_test(bad_standard_input_is_named),
         cmocka_unit_test(a_clip_over_the_limit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
