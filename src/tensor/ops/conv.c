@@ -43,18 +43,44 @@ int64_t conv_places(int64_t n, int64_t taps, int64_t stride, int64_t dilation, i
 
 /* ---- the matrix of a block ---- */
 
-/* Calls for one row of the kernel of one output position: which taps [*first, *end) lie inside the width. */
-static void taps_inside(const conv_shape *s, int64_t left, int64_t *first, int64_t *end) {
+/* An output position, and the input under its kernel: rows from `top`, columns from `left`, of which taps [first, end)
+ * lie inside the width. */
+typedef struct place_at {
+    int64_t row, col, top, left, first, end;
+} place_at;
+
+static inline void place_look(const conv_shape *s, place_at *p) {
     int64_t d = s->dilation;
-    *first = left < 0 ? (-left + d - 1) / d : 0;
-    *end = s->width > left ? (s->width - left + d - 1) / d : 0;
-    *first = *first > s->taps_w ? s->taps_w : *first;
-    *end = *end > s->taps_w ? s->taps_w : *end;
-    *end = *end < *first ? *first : *end;
+    p->top = p->row * s->stride_h - s->pad_top;
+    p->left = p->col * s->stride_w - s->pad_left;
+    p->first = 0;
+    p->end = s->taps_w;
+    if (p->left < 0) {
+        p->first = (-p->left + d - 1) / d;
+        p->first = p->first > s->taps_w ? s->taps_w : p->first;
+    }
+    if (p->left + d * (s->taps_w - 1) >= s->width) {
+        p->end = s->width > p->left ? (s->width - p->left + d - 1) / d : 0;
+        p->end = p->end < p->first ? p->first : p->end;
+    }
+}
+
+static inline place_at place_first(const conv_shape *s, int64_t place) {
+    place_at p = {.row = place / s->out_width, .col = place % s->out_width};
+    place_look(s, &p);
+    return p;
+}
+
+static inline void place_next(const conv_shape *s, place_at *p) {
+    if (++p->col == s->out_width) {
+        p->col = 0;
+        p->row++;
+    }
+    place_look(s, p);
 }
 
 static inline void copy(real *dst, const real *src, int64_t n) {
-    if (n < 16) {
+    if (n < 4) { /* the first layer over one channel: a call would cost more than the copy */
         for (int64_t i = 0; i < n; i++) {
             dst[i] = src[i];
         }
@@ -74,26 +100,34 @@ static void gather(const conv *c, const real *x, int64_t g, int64_t place, int64
     const conv_shape *s = &c->s;
     int64_t n = s->channels / s->groups, line = s->taps_w * n;
     bool whole = s->dilation == 1 && s->groups == 1;
-    for (int64_t p = place; p < place + count; p++) {
-        int64_t top = p / s->out_width * s->stride_h - s->pad_top, left = p % s->out_width * s->stride_w - s->pad_left;
-        int64_t first, end;
-        taps_inside(s, left, &first, &end);
-        for (int64_t h = 0; h < s->taps_h; h++, rows += line) {
-            if (top + h < 0 || top + h >= s->height || first == end) {
+    place_at p = place_first(s, place);
+    for (int64_t i = 0; i < count; i++, place_next(s, &p)) {
+        for (int64_t h = p.top; h < p.top + s->taps_h; h++, rows += line) {
+            if (h < 0 || h >= s->height || p.first == p.end) {
                 clear(rows, line);
                 continue;
             }
-            int64_t at = ((top + h) * s->width + left) * s->channels + g * n; /* of tap 0, maybe outside */
-            clear(rows, first * n);
+            int64_t at = (h * s->width + p.left) * s->channels + g * n; /* of tap 0, maybe outside */
+            clear(rows, p.first * n);
             if (whole) {
-                copy(rows + first * n, x + (at + first * n), (end - first) * n);
+                copy(rows + p.first * n, x + (at + p.first * n), (p.end - p.first) * n);
             } else {
-                for (int64_t k = first; k < end; k++) {
+                for (int64_t k = p.first; k < p.end; k++) {
                     copy(rows + k * n, x + (at + k * s->dilation * s->channels), n);
                 }
             }
-            clear(rows + end * n, (s->taps_w - end) * n);
+            clear(rows + p.end * n, (s->taps_w - p.end) * n);
         }
+    }
+}
+
+static inline void add(const conv *c, real *dst, const real *src, int64_t n) {
+    if (n < 4) {
+        for (int64_t i = 0; i < n; i++) {
+            dst[i] += src[i];
+        }
+    } else {
+        c->k->axpy(n, 1, src, dst);
     }
 }
 
@@ -102,20 +136,18 @@ static void scatter(const conv *c, real *dx, int64_t g, int64_t place, int64_t c
     const conv_shape *s = &c->s;
     int64_t n = s->channels / s->groups, line = s->taps_w * n;
     bool whole = s->dilation == 1 && s->groups == 1;
-    for (int64_t p = place; p < place + count; p++) {
-        int64_t top = p / s->out_width * s->stride_h - s->pad_top, left = p % s->out_width * s->stride_w - s->pad_left;
-        int64_t first, end;
-        taps_inside(s, left, &first, &end);
-        for (int64_t h = 0; h < s->taps_h; h++, rows += line) {
-            if (top + h < 0 || top + h >= s->height || first == end) {
+    place_at p = place_first(s, place);
+    for (int64_t i = 0; i < count; i++, place_next(s, &p)) {
+        for (int64_t h = p.top; h < p.top + s->taps_h; h++, rows += line) {
+            if (h < 0 || h >= s->height || p.first == p.end) {
                 continue;
             }
-            int64_t at = ((top + h) * s->width + left) * s->channels + g * n;
+            int64_t at = (h * s->width + p.left) * s->channels + g * n;
             if (whole) {
-                c->k->axpy((end - first) * n, 1, rows + first * n, dx + (at + first * n));
+                add(c, dx + (at + p.first * n), rows + p.first * n, (p.end - p.first) * n);
             } else {
-                for (int64_t k = first; k < end; k++) {
-                    c->k->axpy(n, 1, rows + k * n, dx + (at + k * s->dilation * s->channels));
+                for (int64_t k = p.first; k < p.end; k++) {
+                    add(c, dx + (at + k * s->dilation * s->channels), rows + k * n, n);
                 }
             }
         }
