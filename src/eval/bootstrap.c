@@ -70,8 +70,11 @@ static int by_value(const void *a, const void *b) {
 }
 
 /* values[replicates] of one figure -> its interval. */
-static metric_interval summarise(double *values, const bootstrap_options *o) {
+static metric_interval summarise(double *values, const bootstrap_options *o, size_t units) {
     size_t used = 0;
+    if (units < 2) { /* every resample would be the same: no interval, rather than one of width 0 */
+        return (metric_interval){NAN, NAN, 0, "an interval needs at least two items or clusters"};
+    }
     for (size_t r = 0; r < o->replicates; r++) {
         if (!isnan(values[r])) {
             values[used++] = values[r];
@@ -108,7 +111,7 @@ spoor_status bootstrap_intervals(spoor_context *ctx, size_t n, const bootstrap_o
         }
     }
     for (size_t k = 0; status == SPOOR_OK && k < count; k++) {
-        out[k] = summarise(values + k * replicates, options);
+        out[k] = summarise(values + k * replicates, options, options->cluster == NULL ? n : options->clusters);
     }
     ctx_free(ctx, values);
     ctx_free(ctx, one);

@@ -125,8 +125,9 @@ typedef struct bootstrap_options {
 void bootstrap_options_init(bootstrap_options *options);
 
 typedef struct metric_interval {
-    double low, high;   /* percentile interval (Efron 1979), linear quantiles; NaN if fewer than half the replicates */
-    size_t used;        /* ... were defined: this many */
+    double low, high;   /* percentile interval (Efron 1979), linear quantiles; NaN if fewer than half the replicates were
+                           defined, or if there are fewer than two items or clusters to draw from */
+    size_t used;        /* replicates that were defined */
     const char *reason; /* static text where low and high are NaN */
 } metric_interval;
 

@@ -1,0 +1,282 @@
+/* report_detection.c: the parts of the report on two classes: bona fide or synthetic, known or unknown. */
+#include "eval/report_internal.h"
+#include <math.h>
+#include <stdio.h>
+
+enum { FIGURES = 6, BALANCED = 5 };
+static const char *const figure_names[FIGURES] = {"eer", "eer_roc", "auroc", "fpr95", "fpr95_percentile", "cllr"};
+
+/* Scored and labelled clips of one kind, and which of them a figure takes. */
+typedef struct sides {
+    const report *r;
+    bool known;
+    double *score;
+    signed char *flag; /* 1 target, 0 other, -1 not scored or not labelled; [set->n] */
+    size_t targets, others;
+} sides;
+
+/* Some clips against some: one detection problem. */
+typedef struct contest {
+    detection *d;
+    uint32_t *clip; /* [n] indices into the set */
+    size_t n;
+    bool llr;
+} contest;
+
+static void contest_clear(spoor_context *ctx, contest *c) {
+    detection_free(c->d);
+    ctx_free(ctx, c->clip);
+    *c = (contest){0};
+}
+
+/* Which clips of a side take part: all, or those of one group. */
+typedef struct choice {
+    const int32_t *group; /* NULL: all */
+    int32_t which;
+} choice;
+
+static bool chosen(const choice *c, size_t i) { return c->group == NULL || c->group[i] == c->which; }
+
+static spoor_status contest_new(const sides *s, choice targets, choice others, contest *out, spoor_error *err) {
+    spoor_context *ctx = s->r->ctx;
+    size_t n = s->r->set->n;
+    *out = (contest){.clip = ctx_alloc(ctx, n, sizeof *out->clip), .llr = !s->known && s->r->set->bonafide_is_llr};
+    double *score = ctx_alloc(ctx, n, sizeof *score);
+    unsigned char *target = ctx_alloc(ctx, n, 1);
+    spoor_status status = SPOOR_OK;
+    if (out->clip == NULL || score == NULL || target == NULL) {
+        status = error_memory(err, "measuring a detection");
+    }
+    for (size_t i = 0; status == SPOOR_OK && i < n; i++) {
+        if (s->flag[i] >= 0 && chosen(s->flag[i] == 1 ? &targets : &others, i)) {
+            out->clip[out->n] = (uint32_t)i;
+            score[out->n] = s->score[i];
+            target[out->n++] = s->flag[i] == 1;
+        }
+    }
+    if (status == SPOOR_OK) {
+        status = detection_new(ctx, score, target, out->n, &out->d, err);
+    }
+    ctx_free(ctx, score);
+    ctx_free(ctx, target);
+    if (status != SPOOR_OK) {
+        contest_clear(ctx, out);
+    }
+    return status;
+}
+
+static void contest_figures(void *arg, const uint32_t *weight, metric_value *out) {
+    const contest *c = arg;
+    out[0] = detection_eer(c->d, weight, EER_ASVSPOOF, NULL);
+    out[1] = detection_eer(c->d, weight, EER_ROC, NULL);
+    out[2] = detection_auroc(c->d, weight);
+    out[3] = detection_fpr_interpolated(c->d, weight, 0.95);
+    out[4] = detection_fpr_percentile(c->d, weight, 0.05, NULL);
+    if (c->llr) {
+        out[5] = detection_cllr(c->d, weight);
+    }
+}
+
+static spoor_status put_contest(const sides *s, const char *kind, const char *name, const char *against, choice targets,
+                                choice others, json_t *groups, spoor_error *err) {
+    contest c;
+    TRY(contest_new(s, targets, others, &c, err));
+    json_t *g = json_pack("{s:s, s:o, s:s, s:I, s:I}", "group", kind, "name", report_string(name), "against", against,
+                          "targets", (json_int_t)detection_count(c.d, true), "others",
+                          (json_int_t)detection_count(c.d, false));
+    spoor_status status = report_append(groups, g, err);
+    if (status == SPOOR_OK) {
+        status = report_measure(s->r, c.clip, c.n, contest_figures, &c, c.llr ? FIGURES : FIGURES - 1, figure_names, g, err);
+    }
+    contest_clear(s->r->ctx, &c);
+    return status;
+}
+
+/* Clips of the group on each side. */
+static void count_sides(const sides *s, const int32_t *group, int32_t which, size_t *targets, size_t *others) {
+    *targets = *others = 0;
+    for (size_t i = 0; i < s->r->set->n; i++) {
+        if (group[i] == which && s->flag[i] >= 0) {
+            *(s->flag[i] == 1 ? targets : others) += 1;
+        }
+    }
+}
+
+/* Every page or setting. One that has a single side is set against all of the other side. */
+static spoor_status put_groups(const sides *s, group_by by, const char *kind, json_t *groups, spoor_error *err) {
+    grouping g;
+    TRY(report_group(s->r->ctx, s->r->set, by, &g, err));
+    spoor_status status = SPOOR_OK;
+    const choice all = {0};
+    for (size_t k = 0; status == SPOOR_OK && k < g.count; k++) {
+        size_t targets, others;
+        count_sides(s, g.group, (int32_t)k, &targets, &others);
+        if (targets + others == 0) {
+            continue;
+        }
+        choice mine = {g.group, (int32_t)k};
+        status = put_contest(s, kind, g.names[k], targets == 0 ? "all targets" : others == 0 ? "all others" : "own",
+                             targets == 0 ? all : mine, others == 0 ? all : mine, groups, err);
+    }
+    report_group_clear(s->r->ctx, &g);
+    return status;
+}
+
+/* Mean over the sources of the other side of the figures of (all targets, that source). */
+typedef struct balance {
+    contest *parts;
+    size_t count;
+    uint32_t *clip;    /* of the whole contest, rising */
+    uint32_t *place;   /* [set->n] clip -> place in the whole contest */
+    uint32_t *scratch; /* weights of one part */
+} balance;
+
+static void balanced_figures(void *arg, const uint32_t *weight, metric_value *out) {
+    balance *b = arg;
+    double sum[BALANCED] = {0};
+    size_t defined = 0;
+    for (size_t k = 0; k < b->count; k++) {
+        contest *c = &b->parts[k];
+        metric_value v[FIGURES];
+        for (size_t i = 0; weight != NULL && i < c->n; i++) {
+            b->scratch[i] = weight[b->place[c->clip[i]]];
+        }
+        contest_figures(c, weight == NULL ? NULL : b->scratch, v);
+        if (v[0].reason == NULL) { /* a source of which nothing was drawn is left out */
+            defined++;
+            for (size_t f = 0; f < BALANCED; f++) {
+                sum[f] += v[f].value;
+            }
+        }
+    }
+    for (size_t f = 0; f < BALANCED; f++) {
+        out[f] = defined > 0 ? (metric_value){sum[f] / (double)defined, NULL}
+                             : (metric_value){NAN, "no source has both sides"};
+    }
+}
+
+static spoor_status measure_balance(const sides *s, const contest *whole, const grouping *g, balance *b, json_t *groups,
+                                    spoor_error *err) {
+    for (size_t i = 0; i < whole->n; i++) {
+        b->place[whole->clip[i]] = (uint32_t)i;
+    }
+    for (size_t k = 0; k < g->count; k++) {
+        size_t targets, others;
+        count_sides(s, g->group, (int32_t)k, &targets, &others);
+        if (others > 0) {
+            TRY(contest_new(s, (choice){0}, (choice){g->group, (int32_t)k}, &b->parts[b->count], err));
+            b->parts[b->count++].llr = false;
+        }
+    }
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "group", "class_balanced", "name",
+                          "mean over sources", "against", "all targets", "targets", (json_int_t)s->targets, "others",
+                          (json_int_t)s->others, "sources", (json_int_t)b->count);
+    TRY(report_append(groups, o, err));
+    return report_measure(s->r, whole->clip, whole->n, balanced_figures, b, BALANCED, figure_names, o, err);
+}
+
+static spoor_status put_balanced(const sides *s, const grouping *g, json_t *groups, spoor_error *err) {
+    spoor_context *ctx = s->r->ctx;
+    size_t n = s->r->set->n;
+    contest whole;
+    TRY(contest_new(s, (choice){0}, (choice){0}, &whole, err));
+    balance b = {.parts = ctx_calloc(ctx, g->count, sizeof *b.parts),
+                 .place = ctx_alloc(ctx, n, sizeof *b.place),
+                 .scratch = ctx_alloc(ctx, n, sizeof *b.scratch)};
+    spoor_status status = b.parts == NULL || b.place == NULL || b.scratch == NULL
+                              ? error_memory(err, "measuring a detection")
+                              : measure_balance(s, &whole, g, &b, groups, err);
+    for (size_t k = 0; k < b.count; k++) {
+        contest_clear(ctx, &b.parts[k]);
+    }
+    ctx_free(ctx, b.parts);
+    ctx_free(ctx, b.place);
+    ctx_free(ctx, b.scratch);
+    contest_clear(ctx, &whole);
+    return status;
+}
+
+/* Every source of a side against all of the other side, where the side has more than one. */
+static spoor_status put_sources(const sides *s, const grouping *g, bool target_side, json_t *groups, spoor_error *err) {
+    size_t sources = 0, t, o;
+    for (size_t k = 0; k < g->count; k++) {
+        count_sides(s, g->group, (int32_t)k, &t, &o);
+        sources += (target_side ? t : o) > 0;
+    }
+    const choice all = {0};
+    for (size_t k = 0; sources > 1 && k < g->count; k++) {
+        count_sides(s, g->group, (int32_t)k, &t, &o);
+        choice mine = {g->group, (int32_t)k};
+        if ((target_side ? t : o) > 0) {
+            TRY(put_contest(s, "source", g->names[k], target_side ? "all others" : "all targets", target_side ? mine : all,
+                            target_side ? all : mine, groups, err));
+        }
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status put_by_source(const sides *s, json_t *groups, spoor_error *err) {
+    grouping g;
+    TRY(report_group(s->r->ctx, s->r->set, GROUP_SOURCE, &g, err));
+    spoor_status status = put_balanced(s, &g, groups, err);
+    if (status == SPOOR_OK) {
+        status = put_sources(s, &g, false, groups, err);
+    }
+    if (status == SPOOR_OK) {
+        status = put_sources(s, &g, true, groups, err);
+    }
+    report_group_clear(s->r->ctx, &g);
+    return status;
+}
+
+/* An area below one half says more often that the polarity is inverted than that the system is that bad. */
+static spoor_status warn_of_polarity(const sides *s, const char *key, json_t *groups, spoor_error *err) {
+    json_t *auroc = json_object_get(json_object_get(json_array_get(groups, 0), "auroc"), "value");
+    if (!json_is_number(auroc) || json_number_value(auroc) >= 0.5) {
+        return SPOOR_OK;
+    }
+    char text[200];
+    (void)snprintf(text, sizeof text,
+                   "%s: the AUROC is below 0.5; scores must be higher for the target. Is their polarity inverted?", key);
+    return report_append(s->r->warnings, json_string(text), err);
+}
+
+static spoor_status put_all(const sides *s, json_t *root, spoor_error *err) {
+    const char *key = s->known ? "known" : "bonafide";
+    json_t *groups = json_array();
+    TRY(report_put(root, key,
+                   json_pack("{s:s, s:s, s:s, s:o}", "target", s->known ? "known source" : "bona fide", "other",
+                             s->known ? "unknown source" : "synthetic", "polarity", "higher = target", "groups", groups),
+                   err));
+    TRY(put_contest(s, "all", "all", "own", (choice){0}, (choice){0}, groups, err));
+    TRY(warn_of_polarity(s, key, groups, err));
+    if (s->targets == 0 || s->others == 0) {
+        return SPOOR_OK; /* nothing further is defined */
+    }
+    TRY(put_groups(s, GROUP_SETTING, "setting", groups, err));
+    TRY(put_by_source(s, groups, err));
+    return put_groups(s, GROUP_PAGE, "page", groups, err);
+}
+
+spoor_status report_detection(const report *r, bool known, json_t *root, spoor_error *err) {
+    spoor_context *ctx = r->ctx;
+    size_t n = r->set->n;
+    sides s = {.r = r, .known = known, .score = ctx_alloc(ctx, n, sizeof *s.score), .flag = ctx_alloc(ctx, n, 1)};
+    if (s.score == NULL || s.flag == NULL) {
+        ctx_free(ctx, s.score);
+        ctx_free(ctx, s.flag);
+        return error_memory(err, "measuring a detection");
+    }
+    for (size_t i = 0; i < n; i++) {
+        const eval_clip *c = &r->set->clips[i];
+        int flag = known ? c->is_known : c->is_bonafide;
+        s.score[i] = known ? c->known : c->bonafide;
+        s.flag[i] = isnan(s.score[i]) || flag < 0 ? -1 : flag > 0;
+        s.targets += s.flag[i] == 1;
+        s.others += s.flag[i] == 0;
+    }
+    spoor_status status = s.targets + s.others > 0 ? put_all(&s, root, err) : SPOOR_OK;
+    ctx_free(ctx, s.score);
+    ctx_free(ctx, s.flag);
+    return status;
+}
