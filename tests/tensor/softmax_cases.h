@@ -82,6 +82,12 @@ static void test_softmax_extremes(void **state) {
     real x[3] = {-(real)INFINITY, -(real)INFINITY, -(real)INFINITY}, y[3];
     kernels_choose()->softmax(3, x, y);
     support_close((double)y[0], 1.0 / 3, 1e-6, "softmax of nothing");
+    x[0] = x[1] = x[2] = (real)NAN;
+    kernels_choose()->softmax(3, x, y);
+    assert_true(y[0] != y[0] && y[1] != y[1] && y[2] != y[2]);
+    x[0] = x[1] = 0;
+    kernels_choose()->softmax(3, x, y);
+    assert_true(y[0] != y[0] && y[1] != y[1] && y[2] != y[2]);
 }
 
 static void test_normalise_short_rows(void **state) {
