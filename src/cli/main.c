@@ -11,6 +11,7 @@ typedef struct command {
 
 static const command COMMANDS[] = {
     {"trace", cli_trace, "say for each recording: human or synthetic, and which system made it"},
+    {"train", cli_train, "train a model as a recipe says"},
     {"inspect", cli_inspect, "show what a model file holds"},
 };
 

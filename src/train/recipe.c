@@ -1,5 +1,6 @@
 /* recipe.c: plain settings come from one table; lists and mappings of the data and dev sections are in recipe_lists.c. */
 #include "train/recipe.h"
+#include "audio/audio.h"
 #include "base/config.h"
 #include "base/io.h"
 #include "train/recipe_parts.h"
@@ -26,8 +27,7 @@ static const setting SETTINGS[] = {
     {"", "name", TEXT, AT(name), 0, 0, 0, "model"},
     {"", "seed", INTEGER, AT(seed), 1, 0, BIG, NULL},
     {"", "batch", INTEGER, AT(batch), 32, 1, 65536, NULL},
-    {"data", "window", INTEGER, AT(window), 64600, 400, 9600000, NULL},
-    {"data", "crop", INTEGER, AT(crop), 0, 0, 9600000, NULL},
+    {"data", "crop", INTEGER, AT(crop), AUDIO_WINDOW, 1600, AUDIO_WINDOW, NULL},
     {"data", "cache_mb", INTEGER, AT(cache_mb), 4096, 0, 1e6, NULL},
     {"data", "page_column", TEXT, AT(page_column), 0, 0, 0, "page"},
     {"data", "setting_column", TEXT, AT(setting_column), 0, 0, 0, "setting"},
@@ -70,6 +70,7 @@ static const setting SETTINGS[] = {
     {"dev", "patience", INTEGER, AT(patience), 0, 0, 1e6, NULL},
     {"checkpoint", "steps", INTEGER, AT(checkpoint_steps), 0, 0, 1e9, NULL},
     {"checkpoint", "log_steps", INTEGER, AT(log_steps), 20, 1, 1e9, NULL},
+    {"model", "card", TEXT, AT(card), 0, 0, 0, ""},
     {"model", "half", FLAG, AT(half), 0, 0, 1, NULL},
     {"model", "acceptance", NUMBER, AT(acceptance), 0.95, 0.01, 1, NULL},
     {"model", "prior", NUMBER, AT(prior), 0.5, 1e-6, 0.999999, NULL},
@@ -228,7 +229,6 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     if (r->npair_weight > 0 && r->pairs < 2) {
         return error_set(err, SPOOR_ERR_USAGE, "npair.weight needs sampler.pairs of at least 2");
     }
-    r->crop = r->crop > 0 ? r->crop : r->window;
     return SPOOR_OK;
 }
 

@@ -65,7 +65,7 @@ typedef struct recipe {
     size_t n_tasks;
     const char *group[SAMPLER_MAX_GROUPS];
     size_t n_groups;
-    int64_t window, crop;   /* samples: of the model's windows, of training clips */
+    int64_t crop;          /* samples of training clips, at most a window of the model */
     int64_t cache_mb;
     const char *page_column, *setting_column;
     const char *bonafide_task, *bonafide_class; /* which head and class say "a person" */
@@ -95,6 +95,7 @@ typedef struct recipe {
     size_t n_metrics;
     const char *select[RECIPE_MAX_METRICS]; /* names of metrics: their mean is what best means */
     size_t n_select;
+    const char *card;        /* one line; "": made from the data */
     bool half;               /* weights of the model file as F16 */
     double acceptance;       /* of known sources, for the threshold */
     double prior;            /* of bona fide, for probabilities */

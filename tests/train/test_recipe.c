@@ -85,7 +85,6 @@ static void defaults(void **state) {
                                "data.manifests.0.root=/r"};
     support_ok(parse(ctx, MINIMAL, set, 5, &r, &err), &err);
     assert_int_equal(r->batch, 32);
-    assert_int_equal(r->window, 64600);
     assert_int_equal(r->crop, 64600);
     assert_true(r->adamw);
     assert_int_equal(r->sampler, SAMPLER_BALANCED);

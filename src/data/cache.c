@@ -1,0 +1,191 @@
+/* cache.c: see cache.h. */
+#include "data/cache.h"
+#include "audio/audio.h"
+#include <math.h>
+#include <string.h>
+
+enum { FILL_BLOCK = 256 }; /* recordings decoded between two looks at the limit */
+
+typedef struct kept {
+    int16_t *pcm;   /* value = pcm / 32768; NULL where the recording has finer steps */
+    float *samples;
+    size_t n;       /* 0: not kept */
+} kept;
+
+struct clip_cache {
+    spoor_context *ctx;
+    const char *const *paths;
+    kept *clips;
+    size_t n, limit, bytes, n_kept;
+    /* of the block being filled */
+    size_t first;
+    spoor_error *errors; /* [FILL_BLOCK] */
+};
+
+spoor_status cache_new(spoor_context *ctx, const char *const *paths, size_t n, size_t limit, clip_cache **out,
+                       spoor_error *err) {
+    *out = NULL;
+    clip_cache *c = ctx_calloc(ctx, 1, sizeof *c);
+    if (!c) {
+        return error_memory(err, "making the recordings' cache");
+    }
+    *c = (clip_cache){.ctx = ctx, .paths = paths, .n = n, .limit = limit};
+    c->clips = ctx_calloc(ctx, n, sizeof *c->clips);
+    c->errors = ctx_calloc(ctx, FILL_BLOCK, sizeof *c->errors);
+    if (!c->clips || !c->errors) {
+        cache_free(c);
+        return error_memory(err, "making the recordings' cache");
+    }
+    *out = c;
+    return SPOOR_OK;
+}
+
+void cache_free(clip_cache *c) {
+    if (!c) {
+        return;
+    }
+    for (size_t i = 0; c->clips && i < c->n; i++) {
+        ctx_free(c->ctx, c->clips[i].pcm);
+        ctx_free(c->ctx, c->clips[i].samples);
+    }
+    ctx_free(c->ctx, c->clips);
+    ctx_free(c->ctx, c->errors);
+    ctx_free(c->ctx, c);
+}
+
+static bool sixteen_bits(const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i] * 32768.0f;
+        if (!(v >= -32768.0f && v <= 32767.0f) || v != (float)(int)v) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static spoor_status decode(const clip_cache *c, size_t clip, float **samples, size_t *n, spoor_error *err) {
+    *samples = NULL;
+    TRY(audio_load(c->ctx, c->paths[clip], NULL, samples, n, err));
+    if (*n == 0) {
+        ctx_free(c->ctx, *samples);
+        *samples = NULL;
+        return error_set(err, SPOOR_ERR_INPUT, "%s has no sound in it", c->paths[clip]);
+    }
+    return SPOOR_OK;
+}
+
+static void fill_one(void *arg, int64_t item, unsigned worker) {
+    (void)worker;
+    clip_cache *c = arg;
+    kept *k = &c->clips[c->first + (size_t)item];
+    spoor_error *err = &c->errors[item];
+    err->status = decode(c, c->first + (size_t)item, &k->samples, &k->n, err);
+    if (err->status != SPOOR_OK || !sixteen_bits(k->samples, k->n)) {
+        return;
+    }
+    k->pcm = ctx_alloc(c->ctx, k->n, sizeof *k->pcm);
+    if (!k->pcm) {
+        return; /* then it stays float */
+    }
+    for (size_t i = 0; i < k->n; i++) {
+        k->pcm[i] = (int16_t)(k->samples[i] * 32768.0f);
+    }
+    ctx_free(c->ctx, k->samples);
+    k->samples = NULL;
+}
+
+spoor_status cache_fill(clip_cache *c, pool *p, spoor_error *err) {
+    size_t bad = 0;
+    spoor_error first = {SPOOR_OK, ""};
+    for (c->first = 0; c->first < c->n && c->bytes < c->limit; c->first += FILL_BLOCK) {
+        TRY(ctx_check_cancel(c->ctx, err));
+        size_t n = c->n - c->first < FILL_BLOCK ? c->n - c->first : FILL_BLOCK;
+        pool_run(p, (int64_t)n, fill_one, c);
+        for (size_t i = 0; i < n; i++) {
+            kept *k = &c->clips[c->first + i];
+            if (c->errors[i].status != SPOOR_OK) {
+                first = bad++ == 0 ? c->errors[i] : first;
+                if (bad <= 100) {
+                    ctx_log(c->ctx, SPOOR_LOG_ERROR, "%s", c->errors[i].message);
+                }
+                continue;
+            }
+            c->bytes += k->n * (k->pcm ? sizeof *k->pcm : sizeof *k->samples);
+            c->n_kept++;
+        }
+        ctx_progress(c->ctx, c->first + n, c->n);
+    }
+    if (bad > 0) {
+        return error_set(err, first.status, "%zu recordings cannot be used; the first: %s", bad, first.message);
+    }
+    return SPOOR_OK;
+}
+
+size_t cache_kept(const clip_cache *c) { return c->n_kept; }
+size_t cache_bytes(const clip_cache *c) { return c->bytes; }
+
+/* The kept recording, or one decoded for this call (the caller frees now->samples where *own). */
+static spoor_status get(const clip_cache *c, size_t clip, kept *now, bool *own, spoor_error *err) {
+    *now = c->clips[clip];
+    *own = now->n == 0;
+    return *own ? decode(c, clip, &now->samples, &now->n, err) : SPOOR_OK;
+}
+
+static void copy_round(const kept *k, size_t start, float *out, size_t n) {
+    for (size_t done = 0; done < n; start = 0) {
+        size_t part = k->n - start < n - done ? k->n - start : n - done;
+        if (k->pcm) {
+            for (size_t i = 0; i < part; i++) {
+                out[done + i] = (float)k->pcm[start + i] * (1.0f / 32768.0f);
+            }
+        } else {
+            memcpy(out + done, k->samples + start, part * sizeof *out);
+        }
+        done += part;
+    }
+}
+
+static size_t share_of(double where, size_t n) {
+    size_t at = (size_t)(where * (double)n);
+    return at < n ? at : n - 1;
+}
+
+spoor_status cache_crop(const clip_cache *c, size_t clip, double where, float *out, size_t n, spoor_error *err) {
+    kept k;
+    bool own;
+    TRY(get(c, clip, &k, &own, err));
+    copy_round(&k, share_of(where, k.n > n ? k.n - n + 1 : k.n), out, n);
+    if (own) {
+        ctx_free(c->ctx, k.samples);
+    }
+    return SPOOR_OK;
+}
+
+spoor_status cache_round(void *user, size_t clip, double where, float *out, size_t n, spoor_error *err) {
+    const clip_cache *c = user;
+    kept k;
+    bool own;
+    TRY(get(c, clip, &k, &own, err));
+    copy_round(&k, share_of(where, k.n), out, n);
+    if (own) {
+        ctx_free(c->ctx, k.samples);
+    }
+    return SPOOR_OK;
+}
+
+spoor_status cache_whole(const clip_cache *c, size_t clip, float **out, size_t *n, spoor_error *err) {
+    kept k;
+    bool own;
+    TRY(get(c, clip, &k, &own, err));
+    *n = k.n;
+    if (own) {
+        *out = k.samples;
+        return SPOOR_OK;
+    }
+    *out = ctx_alloc(c->ctx, k.n, sizeof **out);
+    if (!*out) {
+        return error_memory(err, "reading a recording");
+    }
+    copy_round(&k, 0, *out, k.n);
+    return SPOOR_OK;
+}

@@ -1,0 +1,268 @@
+/* batch.c: see batch.h. */
+#include "train/batch.h"
+#include <math.h>
+#include <string.h>
+
+/* Streams of the recipe's seed; the sampler has a seed of its own derived from it. */
+enum { STREAM_SAMPLER = 11, STREAM_CLIP, STREAM_MIX };
+
+typedef struct scratch { /* of one worker */
+    float *samples;
+    frontend_scratch *frontend;
+    augment_scratch *augment;
+    spoor_error error;
+} scratch;
+
+struct loader {
+    spoor_context *ctx;
+    const recipe *r;
+    const dataset *d;
+    const frontend *fe;
+    const augment *augment;
+    augment_sources sources;
+    sampler *sampler;
+    uint32_t *clip;   /* [batch] */
+    float *clean;     /* [batch, frames, dim], where rows are mixed */
+    uint32_t *mate;   /* [batch] place of the other clip of a mixed row */
+    scratch *scratch;
+    unsigned threads;
+    batch out;
+    uint64_t epoch, step;
+};
+
+static void free_targets(spoor_context *ctx, int64_t **v, size_t n) {
+    for (size_t i = 0; v && i < n; i++) {
+        ctx_free(ctx, v[i]);
+    }
+    ctx_free(ctx, v);
+}
+
+void loader_free(loader *l) {
+    if (!l) {
+        return;
+    }
+    for (unsigned i = 0; l->scratch && i < l->threads; i++) {
+        ctx_free(l->ctx, l->scratch[i].samples);
+        frontend_scratch_free(l->scratch[i].frontend);
+        augment_scratch_free(l->scratch[i].augment);
+    }
+    free_targets(l->ctx, l->out.target, l->d->n_tasks);
+    free_targets(l->ctx, l->out.partner, l->d->n_tasks);
+    ctx_free(l->ctx, l->scratch);
+    ctx_free(l->ctx, l->clip);
+    ctx_free(l->ctx, l->mate);
+    ctx_free(l->ctx, l->clean);
+    ctx_free(l->ctx, l->out.features);
+    ctx_free(l->ctx, l->out.lambda);
+    sampler_free(l->sampler);
+    ctx_free(l->ctx, l);
+}
+
+static spoor_status make_sampler(loader *l, spoor_error *err) {
+    const recipe *r = l->r;
+    size_t task = 0;
+    const char *name = *r->sampler_task ? r->sampler_task : r->source_task;
+    for (size_t i = 0; i < l->d->n_tasks; i++) {
+        if (strcmp(l->d->task[i].from.name, name) == 0) {
+            task = i + 1;
+        }
+    }
+    bool needed = r->pairs > 0 || r->sampler == SAMPLER_BALANCED;
+    if (task == 0 && (needed || *r->sampler_task)) {
+        return error_set(err, SPOOR_ERR_USAGE, "sampler.task: there is no task named %.80s", name);
+    }
+    task -= task > 0;
+    const int32_t *group[SAMPLER_MAX_GROUPS];
+    for (size_t g = 0; g < l->d->n_groups; g++) {
+        group[g] = l->d->group[g];
+    }
+    rng seed = rng_make((uint64_t)r->seed, STREAM_SAMPLER);
+    sampler_options o = {.kind = (sampler_kind)r->sampler, .seed = rng_u64(&seed), .batch = (size_t)r->batch,
+                         .pairs = (size_t)r->pairs, .n_clips = l->d->n_train, .label = l->d->task[task].label,
+                         .n_classes = l->d->task[task].n_classes, .n_groups = l->d->n_groups, .group = group};
+    return sampler_new(l->ctx, &o, &l->sampler, err);
+}
+
+static bool make_buffers(loader *l) {
+    size_t batch_rows = (size_t)l->r->batch, row = (size_t)(l->out.frames * l->out.dim);
+    size_t rows = batch_rows * (l->r->mixup == RECIPE_REGMIXUP ? 2 : 1), tasks = l->d->n_tasks;
+    l->clip = ctx_alloc(l->ctx, batch_rows, sizeof *l->clip);
+    l->mate = ctx_alloc(l->ctx, batch_rows, sizeof *l->mate);
+    l->out.features = ctx_alloc(l->ctx, rows, row * sizeof *l->out.features);
+    l->out.lambda = ctx_alloc(l->ctx, batch_rows, sizeof *l->out.lambda);
+    l->out.target = ctx_calloc(l->ctx, tasks, sizeof *l->out.target);
+    l->out.partner = ctx_calloc(l->ctx, tasks, sizeof *l->out.partner);
+    l->clean = ctx_alloc(l->ctx, l->r->mixup == RECIPE_MIXUP_NONE ? 0 : batch_rows, row * sizeof *l->clean);
+    l->scratch = ctx_calloc(l->ctx, l->threads, sizeof *l->scratch);
+    bool ok = l->clip && l->mate && l->out.features && l->out.lambda && l->out.target && l->out.partner && l->clean &&
+              l->scratch;
+    for (size_t i = 0; ok && i < tasks; i++) {
+        l->out.target[i] = ctx_alloc(l->ctx, rows, sizeof **l->out.target);
+        l->out.partner[i] = ctx_alloc(l->ctx, batch_rows, sizeof **l->out.partner);
+        ok = l->out.target[i] && l->out.partner[i];
+    }
+    return ok;
+}
+
+static spoor_status make_scratch(loader *l, spoor_error *err) {
+    for (unsigned i = 0; i < l->threads; i++) {
+        scratch *s = &l->scratch[i];
+        s->samples = ctx_alloc(l->ctx, (size_t)l->r->crop, sizeof *s->samples);
+        if (!s->samples) {
+            return error_memory(err, "making a loader");
+        }
+        TRY(frontend_scratch_new(l->fe, &s->frontend, err));
+        TRY(augment_scratch_new(l->augment, &s->augment, err));
+    }
+    return SPOOR_OK;
+}
+
+spoor_status loader_new(spoor_context *ctx, const recipe *r, const dataset *d, const frontend *fe, const augment *a,
+                        unsigned threads, loader **out, spoor_error *err) {
+    *out = NULL;
+    loader *l = ctx_calloc(ctx, 1, sizeof *l);
+    if (!l) {
+        return error_memory(err, "making a loader");
+    }
+    *l = (loader){.ctx = ctx, .r = r, .d = d, .fe = fe, .augment = a, .threads = threads};
+    l->sources = (augment_sources){d->n_train, d->cache, cache_round};
+    l->out.frames = (int64_t)frontend_frames(fe, (size_t)r->crop);
+    l->out.dim = (int64_t)frontend_dim(fe);
+    spoor_status status = make_sampler(l, err);
+    if (status == SPOOR_OK) {
+        status = make_buffers(l) ? make_scratch(l, err) : error_memory(err, "making a loader");
+    }
+    if (status != SPOOR_OK) {
+        loader_free(l);
+        return status;
+    }
+    *out = l;
+    return SPOOR_OK;
+}
+
+size_t loader_steps(const loader *l) { return sampler_steps(l->sampler); }
+const sampler *loader_sampler(const loader *l) { return l->sampler; }
+
+/* ---- features ---- */
+
+/* Random stretches of frames and of columns take the clip's mean (SpecAugment, Park et al. 2019). */
+static void mask_features(const recipe *r, rng *random, float *x, int64_t frames, int64_t dim) {
+    if (r->time_masks + r->band_masks == 0) {
+        return;
+    }
+    double sum = 0;
+    for (int64_t i = 0; i < frames * dim; i++) {
+        sum += (double)x[i];
+    }
+    float mean = (float)(sum / (double)(frames * dim));
+    for (int64_t m = 0; m < r->time_masks + r->band_masks; m++) {
+        bool time = m < r->time_masks;
+        int64_t length = time ? frames : dim, most = time ? r->time_width : r->band_width;
+        int64_t width = (int64_t)rng_below(random, (uint64_t)(most < length ? most : length) + 1);
+        int64_t start = (int64_t)rng_below(random, (uint64_t)(length - width) + 1);
+        for (int64_t t = time ? start : 0; t < (time ? start + width : frames); t++) {
+            for (int64_t b = time ? 0 : start; b < (time ? dim : start + width); b++) {
+                x[t * dim + b] = mean;
+            }
+        }
+    }
+}
+
+static spoor_status clip_features(loader *l, scratch *s, int64_t place, float *out, spoor_error *err) {
+    rng random = rng_make((uint64_t)l->r->seed, STREAM_CLIP);
+    random = rng_make(rng_u64(&random), l->epoch);
+    random = rng_make(rng_u64(&random), l->step * (uint64_t)l->r->batch + (uint64_t)place);
+    size_t n = (size_t)l->r->crop;
+    TRY(cache_crop(l->d->cache, l->clip[place], rng_uniform(&random), s->samples, n, err));
+    if (rng_uniform(&random) < l->r->augment_p) {
+        TRY(augment_apply(l->augment, s->augment, &l->sources, &random, s->samples, n, err));
+    }
+    TRY(frontend_compute(l->fe, s->frontend, s->samples, n, out, err));
+    mask_features(l->r, &random, out, l->out.frames, l->out.dim);
+    return SPOOR_OK;
+}
+
+static float *clean_row(loader *l, int64_t place) {
+    int64_t row = l->out.frames * l->out.dim;
+    bool straight = place < l->out.plain;
+    return straight ? l->out.features + place * row : l->clean + place * row;
+}
+
+static void make_row(void *arg, int64_t place, unsigned worker) {
+    loader *l = arg;
+    scratch *s = &l->scratch[worker];
+    if (s->error.status == SPOOR_OK) {
+        s->error.status = clip_features(l, s, place, clean_row(l, place), &s->error);
+    }
+}
+
+static void mix_row(void *arg, int64_t i, unsigned worker) {
+    (void)worker;
+    loader *l = arg;
+    int64_t row = l->out.frames * l->out.dim, first = l->r->batch - l->out.mixed;
+    const float *a = clean_row(l, first + i), *b = clean_row(l, l->mate[i]);
+    float *to = l->out.features + (l->out.plain + i) * row, share = l->out.lambda[i];
+    for (int64_t k = 0; k < row; k++) {
+        to[k] = share * a[k] + (1.0f - share) * b[k];
+    }
+}
+
+/* ---- a batch ---- */
+
+/* Which rows are mixed, with whom and how much: one decision for each batch, from its own random stream. */
+static void plan(loader *l) {
+    batch *b = &l->out;
+    int64_t size = l->r->batch;
+    rng random = rng_make((uint64_t)l->r->seed, STREAM_MIX);
+    random = rng_make(rng_u64(&random), l->epoch);
+    random = rng_make(rng_u64(&random), l->step);
+    bool mix = l->r->mixup != RECIPE_MIXUP_NONE && rng_uniform(&random) < l->r->mixup_p;
+    b->plain = mix && l->r->mixup == RECIPE_MIXUP ? 2 * l->r->pairs : size;
+    b->mixed = !mix ? 0 : l->r->mixup == RECIPE_MIXUP ? size - b->plain : size;
+    b->rows = b->plain + b->mixed;
+    for (int64_t i = 0; i < b->mixed; i++) {
+        b->lambda[i] = (real)rng_beta(&random, l->r->mixup_alpha, l->r->mixup_alpha);
+        l->mate[i] = (uint32_t)(size - b->mixed + i);
+    }
+    for (int64_t i = b->mixed; i > 1; i--) {
+        int64_t j = (int64_t)rng_below(&random, (uint64_t)i);
+        uint32_t swap = l->mate[i - 1];
+        l->mate[i - 1] = l->mate[j];
+        l->mate[j] = swap;
+    }
+}
+
+static void fill_targets(loader *l) {
+    batch *b = &l->out;
+    int64_t first = l->r->batch - b->mixed;
+    for (size_t task = 0; task < l->d->n_tasks; task++) {
+        const int32_t *label = l->d->task[task].label;
+        for (int64_t i = 0; i < b->plain; i++) {
+            b->target[task][i] = label[l->clip[i]];
+        }
+        for (int64_t i = 0; i < b->mixed; i++) {
+            b->target[task][b->plain + i] = label[l->clip[first + i]];
+            b->partner[task][i] = label[l->clip[l->mate[i]]];
+        }
+    }
+}
+
+spoor_status loader_batch(loader *l, compute *c, uint64_t epoch, uint64_t step, const batch **out, spoor_error *err) {
+    l->epoch = epoch;
+    l->step = step;
+    sampler_batch(l->sampler, epoch, step, l->clip);
+    plan(l);
+    fill_targets(l);
+    for (unsigned i = 0; i < l->threads; i++) {
+        l->scratch[i].error.status = SPOOR_OK;
+    }
+    compute_for(c, l->r->batch, make_row, l);
+    for (unsigned i = 0; i < l->threads; i++) {
+        if (l->scratch[i].error.status != SPOOR_OK) {
+            return error_set(err, l->scratch[i].error.status, "%s", l->scratch[i].error.message);
+        }
+    }
+    compute_for(c, l->out.mixed, mix_row, l);
+    *out = &l->out;
+    return SPOOR_OK;
+}

@@ -1,0 +1,31 @@
+/* batch.h: the loader: from (epoch, step) to features and targets of a batch. Each clip has random numbers of its own
+ * (seed, epoch, place), so a batch is the same on any number of threads and after a resume. The work runs on the workers
+ * of the compute between two steps: with as many clips as a batch has, all threads are busy in both halves. */
+#ifndef TRAIN_BATCH_H
+#define TRAIN_BATCH_H
+#include "audio/augment/augment.h"
+#include "data/sampler.h"
+#include "frontend/frontend.h"
+#include "tensor/compute.h"
+#include "train/dataset.h"
+
+typedef struct batch {
+    int64_t rows, plain, mixed; /* as losses_options says */
+    int64_t frames, dim;
+    real *features;             /* [rows, frames, dim] */
+    int64_t **target;           /* [tasks][rows] */
+    int64_t **partner;          /* [tasks][mixed] */
+    real *lambda;               /* [mixed] */
+} batch;
+
+typedef struct loader loader;
+
+/* All arguments must outlive the loader. */
+spoor_status loader_new(spoor_context *ctx, const recipe *r, const dataset *d, const frontend *fe, const augment *a,
+                        unsigned threads, loader **out, spoor_error *err);
+void loader_free(loader *l);
+size_t loader_steps(const loader *l); /* batches of an epoch */
+const sampler *loader_sampler(const loader *l);
+/* The batch of (epoch, step); valid until the next call. */
+spoor_status loader_batch(loader *l, compute *c, uint64_t epoch, uint64_t step, const batch **out, spoor_error *err);
+#endif

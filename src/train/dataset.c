@@ -1,0 +1,145 @@
+/* dataset.c: see dataset.h. */
+#include "train/dataset.h"
+#include <string.h>
+
+void dataset_free(dataset *d) {
+    if (!d) {
+        return;
+    }
+    for (size_t i = 0; i < d->n_tasks; i++) {
+        ctx_free(d->ctx, d->task[i].classes);
+        ctx_free(d->ctx, d->task[i].label);
+        ctx_free(d->ctx, d->task[i].count);
+    }
+    for (size_t g = 0; g < SAMPLER_MAX_GROUPS; g++) {
+        ctx_free(d->ctx, d->group[g]);
+    }
+    cache_free(d->cache);
+    ctx_free(d->ctx, d->task);
+    ctx_free(d->ctx, d->paths);
+    ctx_free(d->ctx, d->rows);
+    manifest_free(d->manifest);
+    ctx_free(d->ctx, d);
+}
+
+static spoor_status read_manifests(dataset *d, const recipe *r, spoor_error *err) {
+    TRY(manifest_new(d->ctx, &d->manifest, err));
+    for (size_t i = 0; i < r->n_manifests; i++) {
+        const recipe_manifest *m = &r->manifest[i];
+        char *csv = recipe_path(d->ctx, r, m->path), *root = m->root ? recipe_path(d->ctx, r, m->root) : NULL;
+        spoor_status status = csv && (root || !m->root)
+                                  ? manifest_add(d->manifest, csv, root, m->where.item, m->where.n, err)
+                                  : error_memory(err, "reading a manifest");
+        ctx_free(d->ctx, csv);
+        ctx_free(d->ctx, root);
+        TRY(status);
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status choose_rows(dataset *d, const recipe *r, spoor_error *err) {
+    size_t *train = NULL, *dev = NULL, n_train = 0, n_dev = 0;
+    spoor_status status = labels_select(d->ctx, d->manifest, r->train.item, r->train.n, &train, &n_train, err);
+    if (status == SPOOR_OK) {
+        status = labels_select(d->ctx, d->manifest, r->dev.item, r->dev.n, &dev, &n_dev, err);
+    }
+    if (status == SPOOR_OK && n_train == 0) {
+        status = error_set(err, SPOOR_ERR_INPUT, "no row of the manifests passes data.train, so there is nothing to train on");
+    }
+    if (status == SPOOR_OK) {
+        d->rows = ctx_alloc(d->ctx, n_train + n_dev, sizeof *d->rows);
+        d->paths = ctx_alloc(d->ctx, n_train + n_dev, sizeof *d->paths);
+        status = d->rows && d->paths ? SPOOR_OK : error_memory(err, "choosing rows");
+    }
+    if (status == SPOOR_OK) {
+        memcpy(d->rows, train, n_train * sizeof *train);
+        memcpy(d->rows + n_train, dev, n_dev * sizeof *dev);
+        d->n_train = n_train;
+        d->n_dev = n_dev;
+        d->n = n_train + n_dev;
+        for (size_t i = 0; i < d->n; i++) {
+            d->paths[i] = manifest_path(d->manifest, d->rows[i]);
+        }
+    }
+    ctx_free(d->ctx, train);
+    ctx_free(d->ctx, dev);
+    return status;
+}
+
+static spoor_status number_task(dataset *d, const recipe_task *r, dataset_task *t, spoor_error *err) {
+    t->from = (labels_task){r->name, r->column, r->n_columns, r->except, r->n_except};
+    for (size_t i = 0; i < r->n_columns; i++) {
+        if (manifest_column(d->manifest, r->column[i]) == SIZE_MAX) {
+            return error_set(err, SPOOR_ERR_INPUT, "the task %.60s takes its label from the column %.60s, which no manifest has",
+                             r->name, r->column[i]);
+        }
+    }
+    TRY(labels_classes(d->ctx, d->manifest, d->rows, d->n_train, &t->from, (size_t)r->min_clips, &t->classes, &t->n_classes,
+                       err));
+    t->label = ctx_alloc(d->ctx, d->n, sizeof *t->label);
+    t->count = ctx_calloc(d->ctx, t->n_classes, sizeof *t->count);
+    if (!t->label || !t->count) {
+        return error_memory(err, "numbering labels");
+    }
+    for (size_t i = 0; i < d->n; i++) {
+        t->label[i] = labels_find(t->classes, t->n_classes, labels_text(d->manifest, d->rows[i], &t->from));
+        if (i < d->n_train && t->label[i] >= 0) {
+            t->count[t->label[i]]++;
+        }
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status number_groups(dataset *d, const recipe *r, spoor_error *err) {
+    for (size_t g = 0; g < r->n_groups; g++) {
+        size_t n;
+        d->group[g] = ctx_alloc(d->ctx, d->n, sizeof **d->group);
+        if (!d->group[g]) {
+            return error_memory(err, "numbering groups");
+        }
+        TRY(labels_groups(d->ctx, d->manifest, d->rows, d->n, r->group[g], d->group[g], &n, err));
+        d->n_groups++;
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status fill(dataset *d, const recipe *r, spoor_error *err) {
+    TRY(read_manifests(d, r, err));
+    TRY(choose_rows(d, r, err));
+    d->task = ctx_calloc(d->ctx, r->n_tasks, sizeof *d->task);
+    if (!d->task) {
+        return error_memory(err, "numbering labels");
+    }
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        d->n_tasks++;
+        TRY(number_task(d, &r->task[i], &d->task[i], err));
+    }
+    TRY(number_groups(d, r, err));
+    TRY(manifest_check_files(d->manifest, d->rows, d->n, err));
+    return cache_new(d->ctx, d->paths, d->n, (size_t)r->cache_mb << 20, &d->cache, err);
+}
+
+spoor_status dataset_new(spoor_context *ctx, const recipe *r, dataset **out, spoor_error *err) {
+    *out = NULL;
+    dataset *d = ctx_calloc(ctx, 1, sizeof *d);
+    if (!d) {
+        return error_memory(err, "reading the data");
+    }
+    d->ctx = ctx;
+    spoor_status status = fill(d, r, err);
+    if (status != SPOOR_OK) {
+        dataset_free(d);
+        return status;
+    }
+    *out = d;
+    return SPOOR_OK;
+}
+
+spoor_status dataset_load(dataset *d, const recipe *r, pool *p, spoor_error *err) {
+    TRY(cache_fill(d->cache, p, err));
+    if (cache_kept(d->cache) < d->n) {
+        ctx_log(d->ctx, SPOOR_LOG_WARN, "%zu of %zu recordings fit into data.cache_mb = %lld; the others are decoded each time",
+                cache_kept(d->cache), d->n, (long long)r->cache_mb);
+    }
+    return SPOOR_OK;
+}

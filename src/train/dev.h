@@ -1,0 +1,14 @@
+/* dev.h: how good a network is on the dev clips while it is trained: the metrics that a recipe names. */
+#ifndef TRAIN_DEV_H
+#define TRAIN_DEV_H
+#include "train/dataset.h"
+#include "train/score.h"
+
+/* Logits [n_dev, trace_logits_size] (and embeddings, or NULL) of all dev clips. */
+spoor_status dev_forward(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
+                         spoor_error *err);
+/* value[r->n_metrics]; NaN where a metric is not defined. *select = mean of the metrics that dev.select names, of rising
+ * merit (loss and eer count negative); -INFINITY where one of them is not defined. */
+spoor_status dev_metrics(const recipe *r, const dataset *d, const spoor_model *m, const score_labels *l,
+                         const float *logits, double *value, double *select, spoor_error *err);
+#endif

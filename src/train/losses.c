@@ -1,0 +1,102 @@
+/* losses.c: see losses.h. */
+#include "train/losses.h"
+#include "tensor/ops.h"
+#include <math.h>
+
+/* Rows [start, start + n) of x[B,C]. */
+static tensor *rows(tape *t, tensor *x, int64_t start, int64_t n) {
+    if (!x || (start == 0 && n == x->dim[0])) {
+        return x;
+    }
+    int64_t c = x->dim[1];
+    tensor *y = op_slice_frames(t, op_reshape(t, x, 3, (int64_t[]){1, x->dim[0], c}), start, n);
+    return op_reshape(t, y, 2, (int64_t[]){n, c});
+}
+
+/* The distribution that cross-entropy with smoothing and class weights compares with, for mixed labels: with w the
+ * class weights and s the smoothing, row = sum over both clips of share * ((1 - s) w_y at y + s/C w_c everywhere),
+ * divided by the mean of the w_y so that a weighted mean results. A row of which one clip has no label is left out. */
+static bool mixed_targets(tape *t, const losses_options *o, size_t task, int64_t classes, real **target, real **weight) {
+    const losses_task *k = &o->task[task];
+    *target = tape_alloc(t, (size_t)(o->mixed * classes), sizeof(real));
+    *weight = tape_alloc(t, (size_t)o->mixed, sizeof(real));
+    if (!*target || !*weight) {
+        return false;
+    }
+    for (int64_t i = 0; i < o->mixed; i++) {
+        int64_t a = k->target[o->plain + i], b = o->partner[task][i];
+        real *row = *target + i * classes, share = o->lambda[i];
+        (*weight)[i] = 0;
+        for (int64_t c = 0; c < classes; c++) {
+            row[c] = 0;
+        }
+        if (a < 0 || b < 0) {
+            continue;
+        }
+        real wa = k->class_weight ? k->class_weight[a] : 1, wb = k->class_weight ? k->class_weight[b] : 1;
+        real sum = share * wa + (1 - share) * wb, even = k->smoothing / (real)classes;
+        if (sum <= 0) {
+            continue;
+        }
+        for (int64_t c = 0; c < classes; c++) {
+            row[c] = even * (k->class_weight ? k->class_weight[c] : 1) / sum;
+        }
+        row[a] += (1 - k->smoothing) * share * wa / sum;
+        row[b] += (1 - k->smoothing) * (1 - share) * wb / sum;
+        (*weight)[i] = sum;
+    }
+    return true;
+}
+
+static tensor *task_loss(tape *t, const losses_options *o, size_t task, tensor *logits) {
+    const losses_task *k = &o->task[task];
+    tensor *parts[2];
+    real weights[2];
+    size_t n = 0;
+    if (o->plain > 0) {
+        parts[n] = op_cross_entropy(t, rows(t, logits, 0, o->plain), k->target, k->class_weight, k->smoothing);
+        weights[n++] = o->plain_weight;
+    }
+    if (o->mixed > 0 && logits) {
+        real *target, *weight;
+        if (!mixed_targets(t, o, task, logits->dim[1], &target, &weight)) {
+            return NULL;
+        }
+        parts[n] = op_soft_cross_entropy(t, rows(t, logits, o->plain, o->mixed), target, weight);
+        weights[n++] = o->mixed_weight;
+    }
+    return op_weighted_sum(t, parts, weights, n);
+}
+
+static tensor *pair_loss(tape *t, const losses_options *o, tensor *embedding) {
+    tensor *e = rows(t, embedding, 0, 2 * o->pairs);
+    if (o->pair_normalise) {
+        e = op_scale(t, op_normalise(t, e, (real)1e-12), (real)sqrt((double)o->pair_scale));
+    }
+    return op_n_pair(t, rows(t, e, 0, o->pairs), rows(t, e, o->pairs, o->pairs), o->pair_l2);
+}
+
+tensor *losses_build(tape *t, const net *n, const net_output *out, const losses_options *o, losses_parts *parts) {
+    tensor *part[NET_MAX_TASKS + 1];
+    real weight[NET_MAX_TASKS + 1];
+    size_t tasks = net_tasks(n), count = tasks;
+    *parts = (losses_parts){0};
+    for (size_t i = 0; i < tasks; i++) {
+        part[i] = task_loss(t, o, i, out->logits[i]);
+        weight[i] = o->task[i].weight;
+    }
+    if (o->pairs > 0 && o->pair_weight > 0) {
+        part[count] = pair_loss(t, o, out->embedding);
+        weight[count++] = o->pair_weight;
+    }
+    tensor *total = op_weighted_sum(t, part, weight, count);
+    if (!total) {
+        return NULL;
+    }
+    for (size_t i = 0; i < tasks; i++) {
+        parts->task[i] = part[i]->data[0];
+    }
+    parts->pair = count > tasks ? part[tasks]->data[0] : 0;
+    parts->total = total->data[0];
+    return total;
+}

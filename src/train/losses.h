@@ -1,0 +1,35 @@
+/* losses.h: the training loss of a batch: masked cross-entropy of every task, mixup's second half, multi-class N-pair on
+ * the embeddings; a weighted sum of these. */
+#ifndef TRAIN_LOSSES_H
+#define TRAIN_LOSSES_H
+#include "net/net.h"
+
+typedef struct losses_task {
+    real weight;
+    real smoothing;
+    const real *class_weight;  /* [classes] or NULL */
+    const int64_t *target;     /* [rows]; -1 = no label */
+} losses_task;
+
+/* The rows of a batch are [0, plain) as they are and [plain, plain + mixed) mixed: row plain + i is
+ * lambda[i] * clip a + (1 - lambda[i]) * clip b, the target of a in `target`, that of b in `partner`. */
+typedef struct losses_options {
+    int64_t plain, mixed;
+    const losses_task *task;   /* [tasks of the net] */
+    const int64_t *const *partner; /* [tasks][mixed]; NULL where mixed = 0 */
+    const real *lambda;        /* [mixed] */
+    real plain_weight;         /* of the mean loss of the plain rows */
+    real mixed_weight;         /* of the mean loss of the mixed rows (RegMixup's eta) */
+    int64_t pairs;             /* rows 0 .. pairs-1 are anchors, pairs .. 2 pairs-1 their positives, all plain */
+    real pair_weight, pair_l2;
+    bool pair_normalise;       /* unit embeddings times sqrt(pair_scale), so that products are scaled cosines */
+    real pair_scale;
+} losses_options;
+
+typedef struct losses_parts { /* values, for the log; 0 where a part does not exist */
+    real total, pair, task[NET_MAX_TASKS];
+} losses_parts;
+
+/* One-element tensor to go backward from; its values are in *parts after this call. NULL and a failed tape on error. */
+tensor *losses_build(tape *t, const net *n, const net_output *out, const losses_options *o, losses_parts *parts);
+#endif

@@ -1,0 +1,487 @@
+/* trainer.c: the loop of trainer.h. */
+#define _GNU_SOURCE
+#include "train/trainer_state.h"
+#include "base/io.h"
+#include "trace/trace.h"
+#include "train/losses.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STREAM_TAPE = 21, STREAM_NET };
+
+/* Of checkpoint_place.sums: one for each task, then these. */
+enum { SUM_TASKS = 0, SUM_PAIR = NET_MAX_TASKS, SUM_TOTAL, SUM_NORM, SUM_BATCHES };
+_Static_assert((int)SUM_BATCHES < (int)CHECKPOINT_SUMS, "a checkpoint has room for all sums");
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+char *trainer_path(const trainer *t, const char *name) { return ctx_printf(t->ctx, "%s/%s", t->folder, name); }
+
+/* ---- making ---- */
+
+static spoor_status use_config(json_t *resolved, const char *key, json_t *config, spoor_error *err) {
+    return config && json_object_set_new(resolved, key, config) == 0 ? SPOOR_OK : error_memory(err, "resolving a recipe");
+}
+
+static spoor_status make_network(trainer *t, spoor_error *err) {
+    net_task tasks[NET_MAX_TASKS];
+    for (size_t i = 0; i < t->d->n_tasks; i++) {
+        tasks[i] = (net_task){(char *)(uintptr_t)t->d->task[i].from.name, (int64_t)t->d->task[i].n_classes};
+    }
+    TRY(frontend_new(t->ctx, t->r->frontend, &t->fe, err));
+    TRY(augment_new(t->ctx, t->r->augment, &t->augment, err));
+    rng seed = rng_make((uint64_t)t->r->seed, STREAM_NET);
+    TRY(net_new(t->ctx, t->r->network, (int64_t)frontend_dim(t->fe), tasks, t->d->n_tasks, rng_u64(&seed), &t->net, err));
+    TRY(use_config(t->r->resolved, "frontend", json_deep_copy(frontend_config(t->fe)), err));
+    TRY(use_config(t->r->resolved, "augment", json_deep_copy(augment_config(t->augment)), err));
+    TRY(use_config(t->r->resolved, "network", net_config(t->net), err));
+    t->r->frontend = json_object_get(t->r->resolved, "frontend");
+    t->r->augment = json_object_get(t->r->resolved, "augment");
+    t->r->network = json_object_get(t->r->resolved, "network");
+    return SPOOR_OK;
+}
+
+static spoor_status make_optimiser(trainer *t, spoor_error *err) {
+    const recipe *r = t->r;
+    optimiser_options o = {r->adamw, r->beta1, r->beta2, r->eps, r->weight_decay, r->clip};
+    TRY(optimiser_new(t->ctx, net_params(t->net), &o, &t->optimiser, err));
+    TRY(average_new(t->ctx, net_params(t->net), &t->best, err));
+    if (r->average != RECIPE_AVERAGE_NONE) {
+        TRY(average_new(t->ctx, net_params(t->net), &t->average, err));
+    }
+    double steps = (double)loader_steps(t->loader);
+    t->schedule = (schedule){.kind = r->schedule == RECIPE_COSINE ? SCHEDULE_COSINE
+                                     : r->schedule == RECIPE_STEP ? SCHEDULE_STEP
+                                                                  : SCHEDULE_CONSTANT,
+                             .lr = r->lr, .total = (double)r->epochs * steps, .warmup = r->warmup * steps, .floor = r->floor,
+                             .every = (double)r->step_epochs * steps, .factor = r->step_factor};
+    rng key = rng_make((uint64_t)r->seed, STREAM_TAPE);
+    t->tape_key = rng_u64(&key);
+    return SPOOR_OK;
+}
+
+/* weight of class c = n / (classes * n_c), as scikit-learn's "balanced" */
+static spoor_status make_class_weights(trainer *t, spoor_error *err) {
+    t->class_weight = ctx_calloc(t->ctx, t->d->n_tasks, sizeof *t->class_weight);
+    if (!t->class_weight) {
+        return error_memory(err, "starting a training");
+    }
+    for (size_t i = 0; i < t->d->n_tasks; i++) {
+        const dataset_task *d = &t->d->task[i];
+        if (!t->r->task[i].balanced) {
+            continue;
+        }
+        t->class_weight[i] = ctx_alloc(t->ctx, d->n_classes, sizeof **t->class_weight);
+        if (!t->class_weight[i]) {
+            return error_memory(err, "starting a training");
+        }
+        size_t total = 0;
+        for (size_t c = 0; c < d->n_classes; c++) {
+            total += d->count[c];
+        }
+        for (size_t c = 0; c < d->n_classes; c++) {
+            t->class_weight[i][c] = (float)((double)total / ((double)d->n_classes * (double)d->count[c]));
+        }
+    }
+    return SPOOR_OK;
+}
+
+/* The model that tracing would open, around this training's network, for evaluation on dev. */
+static spoor_status make_model(trainer *t, spoor_error *err) {
+    spoor_model *m = &t->model;
+    *m = (spoor_model){.ctx = t->ctx, .frontend = t->fe, .net = t->net, .window = AUDIO_WINDOW, .known_task = SIZE_MAX};
+    m->tasks = ctx_calloc(t->ctx, t->d->n_tasks, sizeof *m->tasks);
+    if (!m->tasks) {
+        return error_memory(err, "starting a training");
+    }
+    for (size_t i = 0; i < t->d->n_tasks; i++) {
+        const dataset_task *d = &t->d->task[i];
+        TRY(model_task_init(t->ctx, &m->tasks[i], d->from.name, d->classes, d->n_classes, err));
+        m->n_tasks++;
+    }
+    openset_init(&m->openset);
+    m->bonafide = (calibrate_logistic){.scale = 1, .prior = t->r->prior, .informative = true};
+    m->bonafide_task = model_bonafide_task(m->tasks, m->n_tasks);
+    m->known_task = model_find_task(m, t->r->source_task);
+    if (m->known_task != SIZE_MAX && m->tasks[m->known_task].n_classes == (m->tasks[m->known_task].human >= 0)) {
+        m->known_task = SIZE_MAX;
+    }
+    m->meta = trainer_meta(t);
+    if (!m->meta) {
+        return error_memory(err, "starting a training");
+    }
+    t->logits = ctx_alloc(t->ctx, t->d->n_dev, trace_logits_size(m) * sizeof *t->logits);
+    if (!t->logits) {
+        return error_memory(err, "starting a training");
+    }
+    const json_t *spec = json_object_get(json_object_get(m->meta, "provenance"), "labels");
+    return score_labels_new(t->ctx, m, t->d->manifest, t->d->rows + t->d->n_train, t->d->n_dev, spec, &t->labels, err);
+}
+
+static void say_pairs(const trainer *t) {
+    const sampler *s = loader_sampler(t->loader);
+    if (t->r->pairs == 0) {
+        return;
+    }
+    for (size_t g = 0; g < t->d->n_groups; g++) {
+        ctx_log(t->ctx, SPOOR_LOG_INFO, "pairs: %zu classes have clips that differ in %s", sampler_paired_classes(s, g),
+                t->r->group[g]);
+    }
+    if (sampler_single_classes(s) > 0) {
+        ctx_log(t->ctx, SPOOR_LOG_WARN, "pairs: %zu classes have one clip and are left out of pairs",
+                sampler_single_classes(s));
+    }
+}
+
+static spoor_status make(trainer *t, spoor_error *err) {
+    TRY(compute_new(t->ctx, t->threads, &t->compute, err));
+    TRY(tape_new(t->ctx, t->compute, &t->tape, err));
+    TRY(dataset_new(t->ctx, t->r, &t->d, err));
+    TRY(make_network(t, err));
+    TRY(loader_new(t->ctx, t->r, t->d, t->fe, t->augment, t->threads, &t->loader, err));
+    TRY(make_optimiser(t, err));
+    TRY(make_class_weights(t, err));
+    TRY(make_model(t, err));
+    say_pairs(t);
+    return SPOOR_OK;
+}
+
+static void unmake(trainer *t) {
+    if (t->log >= 0) {
+        close(t->log);
+    }
+    score_labels_free(t->labels);
+    for (size_t i = 0; t->model.tasks && i < t->model.n_tasks; i++) {
+        model_task_clear(t->ctx, &t->model.tasks[i]);
+    }
+    ctx_free(t->ctx, t->model.tasks);
+    json_decref(t->model.meta);
+    ctx_free(t->ctx, t->logits);
+    for (size_t i = 0; t->class_weight && i < t->d->n_tasks; i++) {
+        ctx_free(t->ctx, t->class_weight[i]);
+    }
+    ctx_free(t->ctx, t->class_weight);
+    average_free(t->average);
+    average_free(t->best);
+    optimiser_free(t->optimiser);
+    loader_free(t->loader);
+    net_free(t->net);
+    augment_free(t->augment);
+    frontend_free(t->fe);
+    dataset_free(t->d);
+    tape_free(t->tape);
+    compute_free(t->compute);
+    ctx_free(t->ctx, t->folder);
+    recipe_free(t->ctx, t->r);
+}
+
+/* ---- log and checkpoint ---- */
+
+static spoor_status write_line(trainer *t, const json_t *line, spoor_error *err) {
+    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(8)) : NULL;
+    if (!text) {
+        return error_memory(err, "writing the log");
+    }
+    size_t n = strlen(text);
+    text[n] = '\n';
+    spoor_status status = SPOOR_OK;
+    for (size_t done = 0; done < n + 1 && status == SPOOR_OK;) {
+        ssize_t put = write(t->log, text + done, n + 1 - done);
+        if (put < 0 && errno != EINTR) {
+            status = error_set(err, SPOOR_ERR_IO, "cannot write %s/log.jsonl: %s", t->folder, strerror(errno));
+        }
+        done += put > 0 ? (size_t)put : 0;
+    }
+    t->place.log_bytes += n + 1;
+    free(text);
+    return status;
+}
+
+static spoor_status open_log(trainer *t, spoor_error *err) {
+    char *path = trainer_path(t, "log.jsonl");
+    if (!path) {
+        return error_memory(err, "writing the log");
+    }
+    spoor_status status = SPOOR_OK;
+    t->log = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (t->log < 0 || ftruncate(t->log, (off_t)t->place.log_bytes) != 0 || lseek(t->log, 0, SEEK_END) < 0) {
+        status = error_set(err, SPOOR_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    }
+    ctx_free(t->ctx, path);
+    return status;
+}
+
+static checkpoint state_of(trainer *t) {
+    return (checkpoint){net_params(t->net), t->optimiser, t->average, t->best, &t->place, t->r->resolved};
+}
+
+static spoor_status save(trainer *t, spoor_error *err) {
+    char *path = trainer_path(t, "checkpoint.safetensors");
+    checkpoint c = state_of(t);
+    spoor_status status = path ? checkpoint_save(t->ctx, path, &c, err) : error_memory(err, "writing a checkpoint");
+    ctx_free(t->ctx, path);
+    return status;
+}
+
+static spoor_status start_or_resume(trainer *t, spoor_error *err) {
+    char *path = trainer_path(t, "checkpoint.safetensors"), *recipe_out = trainer_path(t, "recipe.json");
+    char *text = json_dumps(t->r->resolved, JSON_INDENT(2));
+    struct stat st;
+    spoor_status status = path && recipe_out && text ? io_make_folder(t->folder, err) : error_memory(err, "starting a training");
+    bool there = status == SPOOR_OK && stat(path, &st) == 0;
+    if (there && !t->options->resume) {
+        status = error_set(err, SPOOR_ERR_USAGE, "%s already holds a training; add --resume to go on with it, or choose "
+                           "another folder with --out", t->folder);
+    } else if (there) {
+        checkpoint c = state_of(t);
+        status = checkpoint_load(t->ctx, path, &c, err);
+    }
+    if (status == SPOOR_OK) {
+        status = io_write_file(t->ctx, recipe_out, text, strlen(text), err);
+    }
+    ctx_free(t->ctx, path);
+    ctx_free(t->ctx, recipe_out);
+    free(text);
+    return status == SPOOR_OK ? open_log(t, err) : status;
+}
+
+/* ---- one batch ---- */
+
+static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
+    losses_task tasks[NET_MAX_TASKS];
+    for (size_t i = 0; i < t->d->n_tasks; i++) {
+        tasks[i] = (losses_task){(real)t->r->task[i].weight, (real)t->r->task[i].smoothing, t->class_weight[i], b->target[i]};
+    }
+    losses_options o = {.plain = b->plain, .mixed = b->mixed, .task = tasks,
+                        .partner = (const int64_t *const *)b->partner, .lambda = b->lambda,
+                        .plain_weight = 1, .mixed_weight = (real)t->r->mixup_eta,
+                        .pairs = t->r->pairs, .pair_weight = (real)t->r->npair_weight, .pair_l2 = (real)t->r->npair_l2,
+                        .pair_normalise = t->r->npair_normalise, .pair_scale = (real)t->r->npair_scale};
+    if (t->r->mixup == RECIPE_MIXUP) { /* every clip of the batch counts the same */
+        o.plain_weight = (real)b->plain / (real)b->rows;
+        o.mixed_weight = (real)b->mixed / (real)b->rows;
+    }
+    net_output out;
+    tensor *x = tape_view(t->tape, 3, (int64_t[]){b->rows, b->frames, b->dim}, b->features);
+    net_forward(t->net, t->tape, x, &out);
+    return losses_build(t->tape, t->net, &out, &o, parts);
+}
+
+static spoor_status run_batch(trainer *t, double *rate, double *norm, losses_parts *parts, spoor_error *err) {
+    const batch *b;
+    TRY(loader_batch(t->loader, t->compute, t->place.epoch, t->place.step, &b, err));
+    uint64_t update = optimiser_steps(t->optimiser);
+    rng seed = rng_make(t->tape_key, update);
+    tape_begin(t->tape, true, true, rng_u64(&seed));
+    tensor *loss = batch_loss(t, b, parts);
+    TRY(tape_status(t->tape, err));
+    params_zero_grad(net_params(t->net));
+    TRY(tape_backward(t->tape, loss, err));
+    *rate = schedule_rate(&t->schedule, update);
+    TRY(optimiser_step(t->optimiser, t->compute, *rate, norm, err));
+    if (t->r->average == RECIPE_AVERAGE_EMA) { /* from the first update on, faster at first: min(decay, (1+n)/(10+n)) */
+        double decay = (1 + (double)update) / (10 + (double)update);
+        average_update(t->average, t->compute, 1 - (decay < t->r->average_decay ? decay : t->r->average_decay));
+    }
+    return SPOOR_OK;
+}
+
+static void add_sums(trainer *t, const losses_parts *parts, double norm) {
+    double *sums = t->place.sums;
+    for (size_t i = 0; i < t->d->n_tasks; i++) {
+        sums[SUM_TASKS + i] += (double)parts->task[i];
+    }
+    sums[SUM_PAIR] += (double)parts->pair;
+    sums[SUM_TOTAL] += (double)parts->total;
+    sums[SUM_NORM] += norm;
+    sums[SUM_BATCHES] += 1;
+}
+
+static double speed(const trainer *t) {
+    double seconds = now() - t->started;
+    return seconds > 0 ? (double)t->batches * (double)t->r->batch / seconds : 0;
+}
+
+static spoor_status batch_line(trainer *t, double rate, double norm, const losses_parts *parts, spoor_error *err) {
+    if (t->place.step % (uint64_t)t->r->log_steps != 0) {
+        return SPOOR_OK;
+    }
+    json_t *line = json_pack("{s:s,s:I,s:I,s:f,s:f,s:f,s:f}", "kind", "batch", "epoch", (json_int_t)t->place.epoch + 1, "step",
+                             (json_int_t)t->place.step, "loss", (double)parts->total, "lr", rate, "gradient", norm,
+                             "clips_per_second", speed(t));
+    spoor_status status = write_line(t, line, err);
+    json_decref(line);
+    return status;
+}
+
+static void tell(trainer *t, const json_t *line) {
+    if (!t->options->news) {
+        return;
+    }
+    double per_batch = t->batches ? (now() - t->started) / (double)t->batches : 0;
+    uint64_t steps = loader_steps(t->loader), all = (uint64_t)t->r->epochs * steps;
+    double batches = t->place.sums[SUM_BATCHES];
+    trainer_news news = {t->place.epoch, (uint64_t)t->r->epochs, t->place.step, steps,
+                         batches > 0 ? t->place.sums[SUM_TOTAL] / batches : 0, speed(t),
+                         per_batch * (double)(all - optimiser_steps(t->optimiser)), line};
+    t->options->news(t->options->user, &news);
+}
+
+static spoor_status run_epoch(trainer *t, spoor_error *err) {
+    for (uint64_t steps = loader_steps(t->loader); t->place.step < steps;) {
+        spoor_status cancelled = ctx_check_cancel(t->ctx, err);
+        if (cancelled != SPOOR_OK) {
+            TRY(save(t, err));
+            return error_set(err, cancelled, "interrupted in epoch %llu; go on with --resume",
+                             (unsigned long long)t->place.epoch + 1);
+        }
+        double rate, norm;
+        losses_parts parts;
+        TRY(run_batch(t, &rate, &norm, &parts, err));
+        t->place.step++;
+        t->batches++;
+        add_sums(t, &parts, norm);
+        TRY(batch_line(t, rate, norm, &parts, err));
+        tell(t, NULL);
+        if (t->r->checkpoint_steps > 0 && t->place.step % (uint64_t)t->r->checkpoint_steps == 0 && t->place.step < steps) {
+            TRY(save(t, err));
+        }
+    }
+    return SPOOR_OK;
+}
+
+/* ---- after an epoch ---- */
+
+/* The weights to evaluate: the average once there is one. */
+static bool use_average(const trainer *t) {
+    return t->r->average == RECIPE_AVERAGE_EMA || (t->r->average == RECIPE_AVERAGE_SWA && t->place.averaged > 0);
+}
+
+static void take_average(trainer *t) {
+    uint64_t start = (uint64_t)floor(t->r->average_start * (double)t->r->epochs);
+    if (t->r->average == RECIPE_AVERAGE_SWA && t->place.epoch >= start) {
+        t->place.averaged++;
+        average_update(t->average, t->compute, 1 / (double)t->place.averaged);
+    }
+}
+
+static void keep_best(trainer *t, double select) {
+    bool better = !t->place.has_best || select > t->place.best;
+    t->place.waiting = better ? 0 : t->place.waiting + 1;
+    if (better) {
+        average_update(t->best, t->compute, 1);
+        t->place.has_best = true;
+        t->place.best = select > -1e300 ? select : -1e300;
+        t->place.best_epoch = t->place.epoch;
+    }
+    t->place.stopped = t->r->patience > 0 && t->place.waiting >= (uint64_t)t->r->patience;
+}
+
+static json_t *finite_number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
+
+/* Dev metrics into the log line; the best weights are kept. Without dev clips the latest weights are the best. */
+static spoor_status evaluate(trainer *t, json_t *line, spoor_error *err) {
+    bool last = t->place.epoch + 1 == (uint64_t)t->r->epochs;
+    if (!last && (t->place.epoch + 1) % (uint64_t)t->r->dev_every != 0) {
+        return SPOOR_OK;
+    }
+    if (use_average(t)) {
+        average_swap(t->average);
+    }
+    double value[RECIPE_MAX_METRICS], select = (double)t->place.epoch;
+    spoor_status status = SPOOR_OK;
+    if (t->d->n_dev > 0) {
+        status = dev_forward(t->d, &t->model, t->threads, t->logits, NULL, err);
+        if (status == SPOOR_OK) {
+            status = dev_metrics(t->r, t->d, &t->model, t->labels, t->logits, value, &select, err);
+        }
+    }
+    if (status == SPOOR_OK) {
+        keep_best(t, select);
+    }
+    if (use_average(t)) {
+        average_swap(t->average);
+    }
+    TRY(status);
+    json_t *dev = json_object();
+    for (size_t i = 0; t->d->n_dev > 0 && i < t->r->n_metrics; i++) {
+        (void)json_object_set_new(dev, t->r->metric[i].name, finite_number(value[i]));
+    }
+    (void)json_object_set_new(line, "dev", dev);
+    (void)json_object_set_new(line, "select", finite_number(select));
+    (void)json_object_set_new(line, "best", json_boolean(t->place.waiting == 0));
+    return SPOOR_OK;
+}
+
+static json_t *epoch_line(trainer *t, double seconds) {
+    const double *sums = t->place.sums, n = sums[SUM_BATCHES];
+    json_t *line = json_pack("{s:s,s:I,s:f,s:f,s:f,s:f}", "kind", "epoch", "epoch", (json_int_t)t->place.epoch + 1, "loss",
+                             sums[SUM_TOTAL] / n, "gradient", sums[SUM_NORM] / n, "clips_per_second", speed(t), "seconds",
+                             seconds);
+    json_t *tasks = json_object();
+    for (size_t i = 0; i < t->d->n_tasks; i++) {
+        (void)json_object_set_new(tasks, t->d->task[i].from.name, json_real(sums[SUM_TASKS + i] / n));
+    }
+    (void)json_object_set_new(line, "tasks", tasks);
+    if (t->r->npair_weight > 0) {
+        (void)json_object_set_new(line, "npair", json_real(sums[SUM_PAIR] / n));
+    }
+    return line;
+}
+
+static spoor_status end_epoch(trainer *t, double began, spoor_error *err) {
+    take_average(t);
+    json_t *line = epoch_line(t, now() - began);
+    spoor_status status = line ? evaluate(t, line, err) : error_memory(err, "writing the log");
+    if (status == SPOOR_OK) {
+        status = write_line(t, line, err);
+    }
+    if (status == SPOOR_OK) {
+        tell(t, line);
+        memset(t->place.sums, 0, sizeof t->place.sums);
+        t->place.epoch++;
+        t->place.step = 0;
+        status = save(t, err);
+    }
+    json_decref(line);
+    return status;
+}
+
+static spoor_status run(trainer *t, spoor_error *err) {
+    TRY(make(t, err));
+    TRY(start_or_resume(t, err));
+    pool *p;
+    TRY(pool_new(t->ctx, t->threads, &p, err));
+    spoor_status status = dataset_load(t->d, t->r, p, err);
+    pool_free(p);
+    TRY(status);
+    ctx_log(t->ctx, SPOOR_LOG_INFO, "%zu training clips, %zu dev clips, %lld weights, %zu batches an epoch", t->d->n_train,
+            t->d->n_dev, (long long)params_numel(net_params(t->net)), loader_steps(t->loader));
+    t->started = now();
+    while (t->place.epoch < (uint64_t)t->r->epochs && !t->place.stopped) {
+        double began = now();
+        TRY(run_epoch(t, err));
+        TRY(end_epoch(t, began, err));
+    }
+    return trainer_finish(t, err);
+}
+
+spoor_status trainer_run(spoor_context *ctx, const trainer_options *options, spoor_error *err) {
+    trainer t = {.ctx = ctx, .options = options, .log = -1};
+    t.threads = options->threads > 0 ? options->threads : pool_processors();
+    TRY(recipe_open(ctx, options->recipe, options->set, options->n_set, &t.r, err));
+    t.folder = options->out ? ctx_strdup(ctx, options->out) : ctx_printf(ctx, "runs/%s", t.r->name);
+    spoor_status status = t.folder ? run(&t, err) : error_memory(err, "starting a training");
+    unmake(&t);
+    return status;
+}

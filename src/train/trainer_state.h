@@ -1,0 +1,43 @@
+/* trainer_state.h: what trainer.c (the loop) and finish.c (what is left in the folder) share. */
+#ifndef TRAIN_TRAINER_STATE_H
+#define TRAIN_TRAINER_STATE_H
+#include "train/batch.h"
+#include "train/checkpoint.h"
+#include "train/dev.h"
+#include "train/trainer.h"
+
+typedef struct trainer {
+    spoor_context *ctx;
+    const trainer_options *options;
+    recipe *r;
+    char *folder;
+    unsigned threads;
+    compute *compute;
+    tape *tape;
+    dataset *d;
+    frontend *fe;
+    augment *augment;
+    net *net;
+    optimiser *optimiser;
+    average *average, *best;
+    loader *loader;
+    schedule schedule;
+    float **class_weight; /* [tasks]; NULL entries: none */
+    uint64_t tape_key;    /* of the seeds of dropout */
+    checkpoint_place place;
+    /* dev */
+    spoor_model model;    /* around net and front end; owns tasks and meta alone */
+    score_labels *labels;
+    float *logits;        /* [n_dev, L] */
+    int log;              /* file descriptor */
+    double started;       /* seconds, and batches run since then */
+    uint64_t batches;
+} trainer;
+
+/* "FOLDER/NAME", freed with ctx_free; NULL = out of memory. */
+char *trainer_path(const trainer *t, const char *name);
+/* Choose the final weights, calibrate, write the model, dev scores and the dev report. */
+spoor_status trainer_finish(trainer *t, spoor_error *err);
+/* The model's metadata object (without calibration) around the net; a new reference. */
+json_t *trainer_meta(const trainer *t);
+#endif
