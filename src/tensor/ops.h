@@ -63,8 +63,8 @@ tensor *op_attention(tape *t, tensor *q, tensor *k, tensor *v, tensor *e, int64_
 
 /* ---- conv1d.c, conv2d.c, depthwise.c ---- */
 /* x[B,T,C] * w[O,K,C] (+ b[O]) -> [B,T',O], T' = (T + pad_left + pad_right - dilation*(K-1) - 1)/stride + 1, zeros
- * outside. Frames are rows: with dilation 1 it is one matrix product over overlapping rows. (PyTorch's weight is
- * [O,C,K].) groups divide C and O. */
+ * outside; at least one frame must come out. With groups, which divide C and O, w is [O,K,C/groups]. (PyTorch's weight
+ * is [O,C/groups,K].) b may be NULL, here and in the two below. */
 tensor *op_conv1d(tape *t, tensor *x, tensor *w, tensor *b, int64_t stride, int64_t dilation, int64_t pad_left,
                   int64_t pad_right, int64_t groups);
 /* x[B,H,W,C] * w[O,KH,KW,C] (+ b[O]) -> [B,H',W',O], symmetric zero padding. (PyTorch's weight is [O,C,KH,KW].) */
@@ -77,14 +77,14 @@ tensor *op_depthwise(tape *t, tensor *x, tensor *w, tensor *b, int64_t pad_left,
 /* Over the last dimension: (x - mean)/sqrt(var + eps) * g[C] + b[C], biased variance. */
 tensor *op_layer_norm(tape *t, tensor *x, tensor *g, tensor *b, real eps);
 /* Over all rows, per column (torch BatchNorm semantics): in training batch statistics (biased variance) are used and
- * running[C] += momentum * (batch - running), the running variance from the unbiased one; else the running statistics.
- * running_mean, running_var: [C], no gradient. */
+ * running[C] += momentum * (batch - running), the running variance from the unbiased one (one row alone leaves it);
+ * else the running statistics. running_mean, running_var: [C], no gradient. */
 tensor *op_batch_norm(tape *t, tensor *x, tensor *g, tensor *b, tensor *running_mean, tensor *running_var,
                       real momentum, real eps);
 /* x[B,..,C]: per clip and group of C/groups columns over all positions; g[C], b[C]. */
 tensor *op_group_norm(tape *t, tensor *x, tensor *g, tensor *b, int64_t groups, real eps);
 
-/* ---- pool.c ---- x[B,T,C], over the frames */
+/* ---- pool.c, attentive_pool.c ---- x[B,T,C], over the frames, of which there must be one */
 tensor *op_mean_pool(tape *t, tensor *x); /* [B,C] */
 tensor *op_max_pool(tape *t, tensor *x);  /* [B,C]; the gradient goes to the first maximum */
 /* [B,2C]: mean and standard deviation sqrt(biased variance + eps) side by side. */
