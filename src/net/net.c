@@ -9,6 +9,8 @@ struct net {
     spoor_context *ctx;
     params *params;
     conformer body;
+    bool pool_norm;    /* batch norm on the pooled vector */
+    nn_batch_norm norm;
     int64_t embedding; /* 0: no layer of its own */
     nn_linear embed;
     double embedding_dropout;
@@ -19,12 +21,13 @@ struct net {
 
 static spoor_status configure(net *n, const json_t *config, int64_t input_dim, spoor_error *err) {
     static const char *const keys[] = {"kind",    "stem",   "dim",          "depth",   "heads",   "ff_mult",
-                                       "conv_mult", "kernel", "max_distance", "dropout", "pooling", "embedding",
-                                       "embedding_dropout", NULL};
+                                       "conv_mult", "kernel", "max_distance", "dropout", "pooling", "pool_norm",
+                                       "embedding", "embedding_dropout", NULL};
     static const char *const kinds[] = {"conformer", NULL};
     int kind;
     TRY(config_keys(config, "network", keys, err));
     TRY(config_choice(config, "network", "kind", kinds, 0, &kind, err));
+    TRY(config_bool(config, "network", "pool_norm", false, &n->pool_norm, err));
     TRY(config_int(config, "network", "embedding", 0, 0, 65536, &n->embedding, err));
     TRY(config_number(config, "network", "embedding_dropout", 0, 0, 0.95, &n->embedding_dropout, err));
     return conformer_configure(&n->body, config, input_dim, err);
@@ -64,6 +67,9 @@ static spoor_status build(spoor_context *ctx, params *set, const json_t *config,
     spoor_status status = configure(n, config, input_dim, err);
     if (status == SPOOR_OK) {
         status = conformer_init(&n->body, n->params, err);
+    }
+    if (status == SPOOR_OK && n->pool_norm) {
+        status = nn_batch_norm_init(&n->norm, n->params, "pool_norm", n->body.pooled, err);
     }
     if (status == SPOOR_OK && n->embedding > 0) {
         status = nn_linear_init(&n->embed, n->params, "embed", n->body.pooled, n->embedding, true, err);
@@ -109,6 +115,9 @@ void net_free(net *n) {
 void net_forward(net *n, tape *t, tensor *features, net_output *out) {
     memset(out, 0, sizeof *out);
     tensor *x = conformer_forward(&n->body, t, features);
+    if (n->pool_norm) {
+        x = nn_batch_norm_forward(&n->norm, t, x);
+    }
     if (n->embedding > 0) {
         x = nn_linear_forward(&n->embed, t, x, OP_ACT_NONE);
     }
@@ -130,6 +139,7 @@ const net_task *net_task_at(const net *n, size_t i) { return &n->tasks[i]; }
 json_t *net_config(const net *n) {
     json_t *out = json_object();
     if (out == NULL || !conformer_describe(&n->body, out) ||
+        json_object_set_new(out, "pool_norm", json_boolean(n->pool_norm)) != 0 ||
         json_object_set_new(out, "embedding", json_integer(n->embedding)) != 0 ||
         json_object_set_new(out, "embedding_dropout", json_real(n->embedding_dropout)) != 0) {
         json_decref(out);

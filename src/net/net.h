@@ -26,6 +26,7 @@ typedef struct net_output {
  *                                                                          default none
  *    "dim": 144, "depth": 4, "heads": 4, "ff_mult": 4, "conv_mult": 2, "kernel": 31, "max_distance": 512,
  *    "dropout": 0, "pooling": "class-token" | "stats" | "attentive",
+ *    "pool_norm": false,        batch norm on the pooled vector
  *    "embedding": 0,            0: the pooled vector itself; E > 0: Linear to E (no activation) is the embedding
  *    "embedding_dropout": 0}    dropout between the embedding and the heads
  * Unknown keys and impossible sizes are refused (config may come from a hostile file). tasks is copied. The initial

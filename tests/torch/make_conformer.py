@@ -112,6 +112,8 @@ class Conformer(nn.Module):
         if c["pooling"] == "attentive":
             self.pool = AttentivePool(c["dim"])
         pooled = c["dim"] * (1 if c["pooling"] == "class-token" else 2)
+        if c.get("pool_norm"):
+            self.pool_norm = nn.BatchNorm1d(pooled)
         if c["embedding"]:
             self.embed = nn.Linear(pooled, c["embedding"])
         self.heads = nn.ModuleDict({n: nn.Linear(c["embedding"] or pooled, k) for n, k in tasks.items()})
@@ -133,6 +135,8 @@ class Conformer(nn.Module):
             x = torch.cat([x.mean(1), (x.var(1, unbiased=False) + 1e-5).sqrt()], -1)
         else:
             x = self.pool(x)
+        if self.c.get("pool_norm"):
+            x = self.pool_norm(x)
         e = self.embed(x) if self.c["embedding"] else x
         return e, {n: h(e) for n, h in self.heads.items()}
 
@@ -199,7 +203,7 @@ def make(case, c, batch, frames, bands, seed):
 
 base = {"dim": 12, "depth": 2, "heads": 2, "ff_mult": 4, "conv_mult": 2, "kernel": 5, "max_distance": 4, "embedding": 0}
 make("token", {**base, "pooling": "class-token"}, 6, 13, 10, 1)
-make("stats", {**base, "pooling": "stats", "depth": 1, "kernel": 4, "heads": 3, "embedding": 7}, 5, 9, 8, 2)
+make("stats", {**base, "pooling": "stats", "depth": 1, "kernel": 4, "heads": 3, "pool_norm": True, "embedding": 7}, 5, 9, 8, 2)
 make("stem", {**base, "pooling": "attentive", "depth": 1, "max_distance": 20, "embedding": 16,
               "stem": [{"channels": 4, "kernel": [3, 3], "stride": [2, 2]}, {"channels": 3, "kernel": [3, 5], "stride": [1, 2]}]},
      4, 21, 16, 3)
