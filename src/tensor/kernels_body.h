@@ -60,15 +60,34 @@ static void k_exp(int64_t n, const real *x, real *y) {
 #include "tensor/kernels_activation.h"
 #include "tensor/kernels_elementwise.h"
 
-static void k_softmax(int64_t n, const real *x, real *y) {
-    real top = x[0];
-#pragma omp simd reduction(max : top)
-    for (int64_t i = 0; i < n; i++) {
-        top = x[i] > top ? x[i] : top;
+/* Largest of n >= 1 values; NaN is passed over. In lanes, because clang vectorises no reduction to a maximum. */
+static inline real row_max(int64_t n, const real *x) {
+    real s[KERNELS_LANES];
+    for (int j = 0; j < KERNELS_LANES; j++) {
+        s[j] = -(real)INFINITY;
     }
-    if (top == -(real)INFINITY) {
+    int64_t i = 0;
+    for (; i + KERNELS_LANES <= n; i += KERNELS_LANES) {
+#pragma omp simd
+        for (int j = 0; j < KERNELS_LANES; j++) {
+            s[j] = x[i + j] > s[j] ? x[i + j] : s[j];
+        }
+    }
+    for (int j = 0; i < n; i++, j++) {
+        s[j] = x[i] > s[j] ? x[i] : s[j];
+    }
+    real top = s[0];
+    for (int j = 1; j < KERNELS_LANES; j++) {
+        top = s[j] > top ? s[j] : top;
+    }
+    return top;
+}
+
+static void k_softmax(int64_t n, const real *x, real *y) {
+    real top = row_max(n, x);
+    if (top == -(real)INFINITY) { /* nothing but -inf, or NaN, which must not be lost */
         for (int64_t i = 0; i < n; i++) {
-            y[i] = (real)1 / (real)n;
+            y[i] = x[i] != x[i] ? x[i] : (real)1 / (real)n;
         }
         return;
     }

@@ -82,6 +82,12 @@ static void test_softmax_extremes(void **state) {
     real x[3] = {-(real)INFINITY, -(real)INFINITY, -(real)INFINITY}, y[3];
     kernels_choose()->softmax(3, x, y);
     support_close((double)y[0], 1.0 / 3, 1e-6, "softmax of nothing");
+    x[0] = x[1] = x[2] = (real)NAN;
+    kernels_choose()->softmax(3, x, y);
+    assert_true(y[0] != y[0] && y[1] != y[1] && y[2] != y[2]);
+    x[0] = x[1] = 0;
+    kernels_choose()->softmax(3, x, y);
+    assert_true(y[0] != y[0] && y[1] != y[1] && y[2] != y[2]);
 }
 
 static void test_normalise_short_rows(void **state) {
@@ -126,7 +132,7 @@ static void test_dropout_gradient(void **state) {
  * and a gradient through the same mask. */
 static void test_dropout_mask(void **state) {
     (void)state;
-    enum { N = 40000 };
+    enum { N = 80000, LAG = 32768 }; /* LAG: the length of the pieces in which long arrays are worked on */
     static real ones[N], first[N];
     for (int i = 0; i < N; i++) {
         ones[i] = 1;
@@ -148,19 +154,21 @@ static void test_dropout_mask(void **state) {
         tensor *b = op_dropout(t, x, p);
         x->needs_grad = true;
         support_ok(tape_backward(t, op_sum(t, a, 1), &err), &err);
-        int zeros = 0, both = 0, pairs = 0, like_first = 0;
+        int zeros = 0, both = 0, pairs = 0, lagged = 0, like_first = 0;
         for (int i = 0; i < N; i++) {
             assert_true(a->data[i] == 0 || fabs((double)a->data[i] - 1.25) < 1e-6);
             assert_true(x->grad[i] == a->data[i]);
             zeros += a->data[i] == 0;
             both += a->data[i] == 0 && b->data[i] == 0;
             pairs += i > 0 && a->data[i] == 0 && a->data[i - 1] == 0;
+            lagged += i >= LAG && a->data[i] == 0 && a->data[i - LAG] == 0;
             like_first += a->data[i] == first[i];
         }
         double deviation = 5 * sqrt(N * 0.2 * 0.8); /* five standard deviations of a fair count */
         assert_true(fabs(zeros - N * 0.2) < deviation);
         assert_true(fabs(both - N * 0.04) < deviation);
         assert_true(fabs(pairs - N * 0.04) < deviation);
+        assert_true(fabs(lagged - (N - LAG) * 0.04) < deviation);
         if (seed == 1) {
             memcpy(first, a->data, sizeof first);
         } else {
