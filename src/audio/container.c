@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNKS_MAX = 4096, OGG_PAGE_MAX = 27 + 255 + 255 * 255 };
+enum { CHUNKS_MAX = 4096, OGG_PAGE_MAX = 27 + 255 + 255 * 255, OGG_PAGES_MAX = 1 << 22, MP3_MORE = 8192 };
 
 /* From here on a 32-bit length is what a writer to a pipe puts where it cannot know. */
 #define OPEN_LENGTH 0x7ffff000u
@@ -129,7 +129,30 @@ static spoor_status check_nist(source *s, const char *shown, spoor_error *err) {
     return start < 0 ? SPOOR_OK : promised(s, shown, (uint64_t)start, count * bytes * channels, err);
 }
 
-/* The last page of an Ogg stream is whole and says that it is the last. */
+/* Whether a second stream begins where the first has ended (a radio recording, files put end to end). */
+static bool is_chained_ogg(source *s) {
+    unsigned char h[27 + 255];
+    bool inside = false;
+    uint64_t at = 0;
+    for (int page = 0; page < OGG_PAGES_MAX; page++) {
+        size_t n = source_read(s, at, h, sizeof h);
+        if (n < 27 || memcmp(h, "OggS", 4) != 0 || n < 27u + h[26]) {
+            return false;
+        }
+        bool begins = (h[5] & 2) != 0;
+        if (begins && inside) {
+            return true;
+        }
+        inside = inside || !begins;
+        at += 27u + h[26];
+        for (size_t k = 0; k < h[26]; k++) {
+            at += h[27 + k];
+        }
+    }
+    return false;
+}
+
+/* The last page of an Ogg stream is whole and says that it is the last; and the stream is the only one. */
 static spoor_status check_ogg(source *s, const char *shown, spoor_error *err) {
     size_t room = 2 * (size_t)OGG_PAGE_MAX;
     unsigned char *tail = ctx_alloc(s->ctx, room, 1);
@@ -153,8 +176,14 @@ static spoor_status check_ogg(source *s, const char *shown, spoor_error *err) {
         break;
     }
     ctx_free(s->ctx, tail);
-    return whole ? SPOOR_OK
-                 : error_set(err, SPOOR_ERR_INPUT, "%s is cut off: its last Ogg page is missing or not whole", shown);
+    if (!whole) {
+        return error_set(err, SPOOR_ERR_INPUT, "%s is cut off: its last Ogg page is missing or not whole", shown);
+    }
+    return is_chained_ogg(s) ? error_set(err, SPOOR_ERR_INPUT,
+                                         "%s holds several recordings one after the other (chained Ogg), of which only "
+                                         "the first can be decoded; split it first",
+                                         shown)
+                             : SPOOR_OK;
 }
 
 /* Where the first frame of an MP3 begins: behind the tag, if there is one. */
@@ -177,7 +206,8 @@ static bool is_layer3(const unsigned char *h) {
     return h[0] == 0xff && (h[1] & 0xe0) == 0xe0 && (h[1] & 6) == 2 && (h[1] & 0x18) != 8 && (h[2] & 12) != 12;
 }
 
-/* The bytes that the Xing or Info frame of an MP3 counts, from that frame on. */
+/* The bytes that the Xing or Info frame of an MP3 counts, from that frame on. (Some encoders leave that frame out of
+ * the count, so a frame or two behind the end is nothing.) */
 static spoor_status check_mp3(source *s, const char *shown, container_kind *kind, spoor_error *err) {
     unsigned char h[64];
     uint64_t at = mp3_start(s);
@@ -185,12 +215,19 @@ static spoor_status check_mp3(source *s, const char *shown, container_kind *kind
         return SPOOR_OK;
     }
     const unsigned char *x = h + 4 + mp3_side(h), *vbri = h + 36;
-    bool xing = memcmp(x, "Xing", 4) == 0 || memcmp(x, "Info", 4) == 0;
-    if (!xing || (x[7] & 1) == 0) {
+    bool xing = memcmp(x, "Xing", 4) == 0 || memcmp(x, "Info", 4) == 0, counts = xing && (x[7] & 1) != 0;
+    if (!counts) {
         *kind = memcmp(vbri, "VBRI", 4) == 0 ? CONTAINER_KNOWN : CONTAINER_OPEN_MP3;
     }
-    return !xing || (x[7] & 2) == 0 ? SPOOR_OK
-                                    : promised(s, shown, at, number(x + 8 + ((x[7] & 1) != 0 ? 4 : 0), 4, true), err);
+    if (!xing || (x[7] & 2) == 0) {
+        return SPOOR_OK;
+    }
+    uint64_t length = number(x + 8 + (counts ? 4 : 0), 4, true), end = at + length;
+    TRY(promised(s, shown, at, length, err));
+    if (s->size - end >= MP3_MORE && source_read(s, end, h, 4) == 4 && (is_layer3(h) || memcmp(h, "ID3", 3) == 0)) {
+        *kind = CONTAINER_OPEN_MP3; /* more sound than it counts: files put end to end */
+    }
+    return SPOOR_OK;
 }
 
 size_t container_mp3_frame(source *s, unsigned char frame[CONTAINER_MP3_FRAME], uint64_t *from) {

@@ -37,6 +37,7 @@ enum edit {
     PUT32,
     PUT32_BIG,
     APPEND,   /* `at` bytes of zeros */
+    TWICE,    /* the file, and the same again */
     WIPE,     /* 2,000 bytes of 0xFF from `at` on */
     BYTES,    /* no sound: the text of the table below at `value` */
     FOLDER,
@@ -183,6 +184,9 @@ static const hard_file table[] = {
     EDITED("codec_unknown.wav", PCM16, PUT16, 20, 0x7777, "cannot be decoded"),
     EDITED("magic_broken.wav", PCM16, PUT32, 0, 0x21212121, "not a sound file"),
     EDITED("frames_lie.flac", OF(FLAC, PCM_16), PUT32_BIG, 22, 0x7fffffff, ""),
+    EDITED("twice.ogg", OF(OGG, VORBIS), TWICE, 0, 0, "several recordings"),
+    EDITED("twice.opus", OF(OGG, OPUS), TWICE, 0, 0, "several recordings"),
+    {MADE("twice.mp3", SPEECH, OF(MPEG, MPEG_LAYER_III), 44100, 2), .edit = TWICE},
     EDITED("wiped_middle.flac", OF(FLAC, PCM_16), WIPE, 9000, 0, ""),
     {MADE("trailing_bytes.wav", SPEECH, PCM16, 16000, 1), .edit = APPEND, .at = 777},
     {MADE("trailing_bytes.ogg", SPEECH, OF(OGG, VORBIS), 16000, 1), .edit = APPEND, .at = 128},
@@ -355,6 +359,10 @@ static void edit_bytes(const char *path, const hard_file *f) {
         }
         break;
     case APPEND: n += at; break;
+    case TWICE:
+        memcpy(b + n, b, n);
+        n *= 2;
+        break;
     case WIPE: memset(b + at, 0xff, 2000); break;
     default: fail_msg("no such edit");
     }
