@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "weights/safetensors.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,8 +106,7 @@ size_t model_synthetic_logits(const model_task *task, const float *logits, float
 static spoor_status in_model(spoor_status status, const char *path, spoor_error *err) {
     if (status == SPOOR_ERR_USAGE && err != NULL) {
         char inner[300];
-        (void)strncpy(inner, err->message, sizeof inner - 1);
-        inner[sizeof inner - 1] = '\0';
+        (void)snprintf(inner, sizeof inner, "%.299s", err->message);
         return error_set(err, SPOOR_ERR_MODEL, "%.150s is no usable model: %s", path, inner);
     }
     return status == SPOOR_ERR_USAGE ? SPOOR_ERR_MODEL : status;

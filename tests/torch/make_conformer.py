@@ -1,5 +1,5 @@
 """Oracle for the Conformer classifier: the same network in PyTorch, with random weights, its outputs, loss and all
-gradients in training mode, its running statistics afterwards, and its outputs in evaluation mode.
+gradients in training mode (computed in double), its running statistics afterwards, and its outputs in evaluation mode.
 Run: /usr/bin/python3 tests/torch/make_conformer.py   (writes tests/torch/conformer_*.safetensors)
 Written from reference descriptions: Gulati et al. 2020, Rosello et al. 2023, Shaw et al. 2018, Okabe et al. 2018."""
 import os
@@ -163,11 +163,12 @@ def make(case, c, batch, frames, bands, seed):
         for n, p in net.named_parameters():
             if p.dim() == 1:
                 p.add_(0.1 * torch.randn_like(p))
-    x = torch.randn(batch, frames, bands, requires_grad=True)
+    net.float().double()  # float32 values, computed in double: the oracle adds no rounding of its own
+    x = torch.randn(batch, frames, bands).double().requires_grad_()
     source = torch.randint(0, 5, (batch,))
     bonafide = torch.randint(0, 2, (batch,))
     bonafide[0] = -1
-    weights = torch.rand(5) + 0.5
+    weights = (torch.rand(5) + 0.5).double()
     out = {"features": x.detach().numpy(), "target.source": source.numpy(), "target.bonafide": bonafide.numpy(),
            "weights.source": weights.numpy()}
     for n, p in net.state_dict().items():
