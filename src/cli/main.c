@@ -12,6 +12,8 @@ typedef struct command {
 static const command COMMANDS[] = {
     {"trace", cli_trace, "say for each recording: human or synthetic, and which system made it"},
     {"train", cli_train, "train a model as a recipe says"},
+    {"eval", cli_eval, "evaluate a model on labelled recordings, or a score file"},
+    {"embed", cli_embed, "write the embedding of each recording as .npy"},
     {"inspect", cli_inspect, "show what a model file holds"},
 };
 

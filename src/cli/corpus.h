@@ -1,0 +1,37 @@
+/* corpus.h: the recordings of manifests through a model, for `spoor eval` and `spoor embed`. */
+#ifndef CLI_CORPUS_H
+#define CLI_CORPUS_H
+#include "data/manifest.h"
+#include "train/score.h"
+
+enum { CORPUS_MAX_MANIFESTS = 64, CORPUS_MAX_WHERE = 16 };
+
+typedef struct cli_corpus_options {
+    const char *manifests[CORPUS_MAX_MANIFESTS];
+    size_t n_manifests;
+    const char *root, *split; /* NULL: the manifest's folder; all splits */
+    const char *where[CORPUS_MAX_WHERE]; /* "column=value" */
+    size_t n_where;
+    unsigned threads; /* 0 = processors */
+    double hop;       /* seconds; 0 = one window */
+} cli_corpus_options;
+
+typedef struct cli_corpus {
+    spoor_context *ctx;
+    manifest *manifest;
+    size_t *rows, n;
+    const char **ids;     /* [n] */
+    float *logits;        /* [n, L] */
+    float *embedding;     /* [n, E] */
+    spoor_error *errors;  /* [n] */
+    size_t failed;
+} cli_corpus;
+
+/* Read manifests and choose rows. "column=value" without '=' is a usage error. */
+spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cli_corpus *out, spoor_error *err);
+/* The rows' recordings through the model. Those that fail are named on stderr and counted; the others go on. */
+spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_options *o, spoor_error *err);
+void cli_corpus_clear(cli_corpus *c);
+/* "--threads N" and the like: 1 .. max, or 0 for nonsense. */
+unsigned long cli_count(const char *text, unsigned long max);
+#endif
