@@ -2,9 +2,10 @@
 #include "eval/report_internal.h"
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
-enum { FIGURES = 6, BALANCED = 5 };
-static const char *const figure_names[FIGURES] = {"eer", "eer_roc", "auroc", "fpr95", "fpr95_percentile", "cllr"};
+enum { FIGURES = 6, BRIEF = 3 }; /* sources and pages, of which there are many, have the first three */
+static const char *const figure_names[FIGURES] = {"eer", "auroc", "fpr95", "eer_roc", "fpr95_percentile", "cllr"};
 
 /* Scored and labelled clips of one kind, and which of them a figure takes. */
 typedef struct sides {
@@ -19,8 +20,7 @@ typedef struct sides {
 typedef struct contest {
     detection *d;
     uint32_t *clip; /* [n] indices into the set */
-    size_t n;
-    bool llr;
+    size_t n, figures;
 } contest;
 
 static void contest_clear(spoor_context *ctx, contest *c) {
@@ -40,7 +40,7 @@ static bool chosen(const choice *c, size_t i) { return c->group == NULL || c->gr
 static spoor_status contest_new(const sides *s, choice targets, choice others, contest *out, spoor_error *err) {
     spoor_context *ctx = s->r->ctx;
     size_t n = s->r->set->n;
-    *out = (contest){.clip = ctx_alloc(ctx, n, sizeof *out->clip), .llr = !s->known && s->r->set->bonafide_is_llr};
+    *out = (contest){.clip = ctx_alloc(ctx, n, sizeof *out->clip), .figures = BRIEF};
     double *score = ctx_alloc(ctx, n, sizeof *score);
     unsigned char *target = ctx_alloc(ctx, n, 1);
     spoor_status status = SPOOR_OK;
@@ -68,11 +68,13 @@ static spoor_status contest_new(const sides *s, choice targets, choice others, c
 static void contest_figures(void *arg, const uint32_t *weight, metric_value *out) {
     const contest *c = arg;
     out[0] = detection_eer(c->d, weight, EER_ASVSPOOF, NULL);
-    out[1] = detection_eer(c->d, weight, EER_ROC, NULL);
-    out[2] = detection_auroc(c->d, weight);
-    out[3] = detection_fpr_interpolated(c->d, weight, 0.95);
-    out[4] = detection_fpr_percentile(c->d, weight, 0.05, NULL);
-    if (c->llr) {
+    out[1] = detection_auroc(c->d, weight);
+    out[2] = detection_fpr_interpolated(c->d, weight, 0.95);
+    if (c->figures > BRIEF) {
+        out[3] = detection_eer(c->d, weight, EER_ROC, NULL);
+        out[4] = detection_fpr_percentile(c->d, weight, 0.05, NULL);
+    }
+    if (c->figures == FIGURES) {
         out[5] = detection_cllr(c->d, weight);
     }
 }
@@ -81,12 +83,15 @@ static spoor_status put_contest(const sides *s, const char *kind, const char *na
                                 choice others, json_t *groups, spoor_error *err) {
     contest c;
     TRY(contest_new(s, targets, others, &c, err));
+    if (strcmp(kind, "source") != 0 && strcmp(kind, "page") != 0) {
+        c.figures = !s->known && s->r->set->bonafide_is_llr ? FIGURES : FIGURES - 1;
+    }
     json_t *g = json_pack("{s:s, s:o, s:s, s:I, s:I}", "group", kind, "name", report_string(name), "against", against,
                           "targets", (json_int_t)detection_count(c.d, true), "others",
                           (json_int_t)detection_count(c.d, false));
     spoor_status status = report_append(groups, g, err);
     if (status == SPOOR_OK) {
-        status = report_measure(s->r, c.clip, c.n, contest_figures, &c, c.llr ? FIGURES : FIGURES - 1, figure_names, g, err);
+        status = report_measure(s->r, c.clip, c.n, contest_figures, &c, c.figures, figure_names, g, err);
     }
     contest_clear(s->r->ctx, &c);
     return status;
@@ -126,30 +131,29 @@ static spoor_status put_groups(const sides *s, group_by by, const char *kind, js
 typedef struct balance {
     contest *parts;
     size_t count;
-    uint32_t *clip;    /* of the whole contest, rising */
     uint32_t *place;   /* [set->n] clip -> place in the whole contest */
     uint32_t *scratch; /* weights of one part */
 } balance;
 
 static void balanced_figures(void *arg, const uint32_t *weight, metric_value *out) {
     balance *b = arg;
-    double sum[BALANCED] = {0};
+    double sum[BRIEF] = {0};
     size_t defined = 0;
     for (size_t k = 0; k < b->count; k++) {
         contest *c = &b->parts[k];
-        metric_value v[FIGURES];
+        metric_value v[BRIEF];
         for (size_t i = 0; weight != NULL && i < c->n; i++) {
             b->scratch[i] = weight[b->place[c->clip[i]]];
         }
         contest_figures(c, weight == NULL ? NULL : b->scratch, v);
         if (v[0].reason == NULL) { /* a source of which nothing was drawn is left out */
             defined++;
-            for (size_t f = 0; f < BALANCED; f++) {
+            for (size_t f = 0; f < BRIEF; f++) {
                 sum[f] += v[f].value;
             }
         }
     }
-    for (size_t f = 0; f < BALANCED; f++) {
+    for (size_t f = 0; f < BRIEF; f++) {
         out[f] = defined > 0 ? (metric_value){sum[f] / (double)defined, NULL}
                              : (metric_value){NAN, "no source has both sides"};
     }
@@ -165,14 +169,14 @@ static spoor_status measure_balance(const sides *s, const contest *whole, const 
         count_sides(s, g->group, (int32_t)k, &targets, &others);
         if (others > 0) {
             TRY(contest_new(s, (choice){0}, (choice){g->group, (int32_t)k}, &b->parts[b->count], err));
-            b->parts[b->count++].llr = false;
+            b->count++;
         }
     }
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "group", "class_balanced", "name",
                           "mean over sources", "against", "all targets", "targets", (json_int_t)s->targets, "others",
                           (json_int_t)s->others, "sources", (json_int_t)b->count);
     TRY(report_append(groups, o, err));
-    return report_measure(s->r, whole->clip, whole->n, balanced_figures, b, BALANCED, figure_names, o, err);
+    return report_measure(s->r, whole->clip, whole->n, balanced_figures, b, BRIEF, figure_names, o, err);
 }
 
 static spoor_status put_balanced(const sides *s, const grouping *g, json_t *groups, spoor_error *err) {

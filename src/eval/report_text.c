@@ -209,7 +209,7 @@ static void print_confusion(buffer *b, const json_t *confusion) {
     size_t kept = find_mistakes(counts, n, worst);
     if (kept > 0) {
         print(b, "\nmost frequent mistakes (the whole %zu x %zu matrix is in the JSON)\n", n, n);
-        print(b, "%6s  %-45s %-45s\n", "n", "truth", "answer");
+        print(b, "%6s  %-45s %s\n", "n", "truth", "answer");
     }
     for (size_t k = 0; k < kept; k++) {
         print(b, "%6lld  ", worst[k].count);
@@ -271,10 +271,10 @@ static void print_heading(buffer *b, const json_t *report) {
         print_name(b, text_of(report, "system"), WIDE);
         end_line(b);
     }
-    print(b, "%lld recordings, %lld of them not evaluated; ", (long long)integer_of(report, "clips"),
+    print(b, "%lld recordings, %lld not evaluated; ", (long long)integer_of(report, "clips"),
           (long long)integer_of(report, "not_evaluated"));
     if (replicates > 0) {
-        print(b, "[95 %% intervals from %lld resamples by %s, seed %lld]\n", replicates, text_of(bootstrap, "by"),
+        print(b, "[95 %% intervals: %lld resamples by %s, seed %lld]\n", replicates, text_of(bootstrap, "by"),
               (long long)integer_of(bootstrap, "seed"));
     } else {
         print(b, "no intervals\n");
