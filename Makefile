@@ -41,7 +41,7 @@ tsan: ## all tests under ThreadSanitizer
 	@tools/run-tests build/tsan '$(TEST)'
 
 coverage: ## all tests, then the line coverage of src/
-	@$(DEPS) $(if $(SPOOR_SKIP_DEPS),,--develop)
+	@$(DEPS)
 	@$(call compile,coverage)
 	@tools/coverage build/coverage '$(TEST)'
 
