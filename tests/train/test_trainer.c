@@ -1,0 +1,247 @@
+/* A tiny training from a manifest to a model file: it learns, its model traces, and neither threads nor interruptions
+ * change a bit. */
+#include "train/synthetic.h"
+#include "model/model.h"
+#include "train/trainer.h"
+#include <stdlib.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static char *folder; /* of the synthetic data */
+
+static int setup(void **state) {
+    (void)state;
+    folder = support_temporary();
+    synthetic_make(folder);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    support_remove(folder);
+    free(folder);
+    return 0;
+}
+
+typedef struct watch { /* cancel after some batches; the last epoch's line */
+    int batches, cancel_at, epochs;
+    double loss, accuracy;
+} watch;
+
+static void news(void *user, const trainer_news *n) {
+    watch *w = user;
+    w->batches += n->line == NULL;
+    if (n->line != NULL) {
+        w->epochs++;
+        w->loss = n->loss;
+        w->accuracy = json_number_value(json_object_get(json_object_get(n->line, "dev"), "acc"));
+    }
+}
+
+static int cancel(void *user) {
+    const watch *w = user;
+    return w->cancel_at > 0 && w->batches >= w->cancel_at;
+}
+
+static spoor_status train(const char *out, unsigned threads, bool resume, watch *w, const char *const *set, size_t n_set,
+                          spoor_error *err) {
+    char recipe[512];
+    snprintf(recipe, sizeof recipe, "%s/r.yaml", folder);
+    spoor_context_options c;
+    spoor_context_options_init(&c);
+    c.cancel = cancel;
+    c.user = w;
+    spoor_context *ctx;
+    support_ok(spoor_context_new(&c, &ctx, err), err);
+    trainer_options o = {.recipe = recipe, .set = set, .n_set = n_set, .out = out, .resume = resume, .threads = threads,
+                         .news = news, .user = w};
+    spoor_status status = trainer_run(ctx, &o, err);
+    spoor_context_free(ctx);
+    return status;
+}
+
+/* Bytes of FOLDER/OUT/NAME, hashed. */
+static void hash(const char *out, const char *name, char hex[65]) {
+    char path[512];
+    spoor_error err;
+    snprintf(path, sizeof path, "%s/%s", out, name);
+    support_ok(io_sha256_file(path, hex, &err), &err);
+}
+
+static char *run_folder(const char *name) {
+    static char path[8][512];
+    static int next;
+    char *p = path[next++ % 8];
+    snprintf(p, sizeof path[0], "%s/run-%s", folder, name);
+    return p;
+}
+
+static void it_learns(void **state) {
+    (void)state;
+    spoor_error err;
+    watch w = {0};
+    const char *const set[] = {"schedule.epochs=40", "average.decay=0.7"};
+    char *out = run_folder("learn");
+    support_ok(train(out, 2, false, &w, set, 2, &err), &err);
+    assert_int_equal(w.epochs, 40);
+    assert_true(w.loss < 1.0);
+    assert_true(w.accuracy > 0.9);
+    char path[600];
+    snprintf(path, sizeof path, "%s/model.safetensors", out);
+    spoor_context *ctx = support_context();
+    spoor_model *m;
+    support_ok(spoor_model_open(ctx, path, &m, &err), &err);
+    assert_int_equal(m->n_tasks, 2);
+    assert_string_equal(m->tasks[0].classes[0], "bonafide");
+    assert_true(m->bonafide.informative);
+    spoor_session *s;
+    support_ok(spoor_session_new(m, &s, &err), &err);
+    spoor_session_free(s);
+    spoor_model_free(m);
+    spoor_context_free(ctx);
+    for (size_t i = 0; i < 5; i++) {
+        static const char *const files[] = {"recipe.json", "log.jsonl", "dev-scores.tsv", "dev-report.json", "dev-report.txt"};
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%s", out, files[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_true(st.st_size > 0);
+    }
+    watch again = {0}; /* a finished run is not overwritten */
+    assert_int_equal(train(out, 1, false, &again, set, 2, &err), SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "--resume"));
+    const char *const other[] = {"schedule.epochs=41", "average.decay=0.7"};
+    assert_int_equal(train(out, 1, true, &again, other, 2, &err), SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "schedule"));
+}
+
+static void threads_change_nothing(void **state) {
+    (void)state;
+    char one[65], other[65];
+    const unsigned threads[] = {1, 2, 8};
+    for (size_t i = 0; i < 3; i++) {
+        spoor_error err;
+        watch w = {0};
+        char *out = run_folder(i == 0 ? "t1" : i == 1 ? "t2" : "t8");
+        support_ok(train(out, threads[i], false, &w, NULL, 0, &err), &err);
+        hash(out, "model.safetensors", i == 0 ? one : other);
+        assert_true(i == 0 || strcmp(one, other) == 0);
+    }
+    spoor_error err;
+    watch w = {0};
+    const char *const seed[] = {"seed=6"};
+    char *out = run_folder("seed");
+    support_ok(train(out, 1, false, &w, seed, 1, &err), &err);
+    hash(out, "model.safetensors", other);
+    assert_string_not_equal(one, other);
+}
+
+/* Every kind of mixing and averaging, cancelled in the middle and resumed, against the same in one go. */
+static void cancelled_and_resumed(void **state) {
+    (void)state;
+    static const char *const variants[][4] = {
+        {"mixup.kind=none", "average.kind=ema", "sampler.kind=shuffled", "checkpoint.steps=0"},
+        {"mixup.kind=mixup", "average.kind=swa", "sampler.kind=balanced", "checkpoint.steps=1"},
+        {"mixup.kind=regmixup", "average.kind=none", "sampler.kind=shuffled", "dev.every=5"}};
+    for (size_t v = 0; v < 3; v++) {
+        spoor_error err;
+        watch w = {0}, c = {.cancel_at = 5};
+        char whole[65], parts[65], a[16], b[16];
+        snprintf(a, sizeof a, "whole%zu", v);
+        snprintf(b, sizeof b, "parts%zu", v);
+        char *one = run_folder(a), *two = run_folder(b);
+        support_ok(train(one, 2, false, &w, variants[v], 4, &err), &err);
+        int rounds = 0;
+        spoor_status status;
+        while ((status = train(two, 1 + (unsigned)rounds % 3, true, &c, variants[v], 4, &err)) == SPOOR_ERR_CANCELLED) {
+            c.batches = 0;
+            assert_true(++rounds < 50);
+        }
+        support_ok(status, &err);
+        assert_true(rounds > 3);
+        hash(one, "model.safetensors", whole);
+        hash(two, "model.safetensors", parts);
+        assert_string_equal(whole, parts);
+        hash(one, "dev-scores.tsv", whole);
+        hash(two, "dev-scores.tsv", parts);
+        assert_string_equal(whole, parts);
+    }
+}
+
+/* SIGKILL at random moments, also while a checkpoint is written: a child trains, is killed, another goes on. */
+static void killed_fifty_times(void **state) {
+    (void)state;
+    spoor_error err;
+    watch w = {0};
+    const char *const set[] = {"checkpoint.steps=1", "schedule.epochs=30", "dev.every=30"};
+    char *whole = run_folder("k-whole"), *killed = run_folder("k-killed"), a[65], b[65];
+    support_ok(train(whole, 1, false, &w, set, 3, &err), &err);
+    rng r = rng_make((uint64_t)time(NULL), (uint64_t)getpid());
+    int kills = 0, rounds = 0;
+    for (bool done = false; !done; rounds++) {
+        assert_true(rounds < 2000);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            watch own = {0};
+            _exit(train(killed, 1 + (unsigned)rounds % 2, true, &own, set, 3, &err) == SPOOR_OK ? 0 : 1);
+        }
+        if (kills < 50) {
+            double wait = 0.002 + 0.06 * rng_uniform(&r);
+            struct timespec t = {0, (long)(1e9 * wait)};
+            nanosleep(&t, NULL);
+            kill(child, SIGKILL);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (WIFSIGNALED(status)) {
+            kills++;
+        } else {
+            assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            done = kills >= 50;
+            if (!done) { /* finished before all kills: once more from the beginning, the kills count on */
+                support_remove(killed);
+            }
+        }
+    }
+    assert_int_equal(kills, 50);
+    hash(whole, "model.safetensors", a);
+    hash(killed, "model.safetensors", b);
+    assert_string_equal(a, b);
+}
+
+static void bad_inputs(void **state) {
+    (void)state;
+    static const struct {
+        const char *set, *says;
+        spoor_status status;
+    } cases[] = {
+        {"data.manifests.0.path=none.csv", "none.csv", SPOOR_ERR_IO},
+        {"data.manifests.0.root=/nowhere", "40 of 40 audio files", SPOOR_ERR_INPUT},
+        {"data.tasks.source.column=sauce", "column sauce", SPOOR_ERR_INPUT},
+        {"data.train.split=x", "nothing to train on", SPOOR_ERR_INPUT},
+        {"data.tasks.source.min_clips=100", "stands often enough", SPOOR_ERR_INPUT},
+        {"frontend.n_mels=0", "n_mels", SPOOR_ERR_USAGE},
+        {"network.heads=3", "heads", SPOOR_ERR_USAGE},
+        {"sampler.task=x", "no task named x", SPOOR_ERR_USAGE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        spoor_error err;
+        watch w = {0};
+        char name[16];
+        snprintf(name, sizeof name, "bad%zu", i);
+        assert_int_equal(train(run_folder(name), 1, false, &w, &cases[i].set, 1, &err), cases[i].status);
+        if (!strstr(err.message, cases[i].says)) {
+            fail_msg("%s says: %s", cases[i].set, err.message);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns), cmocka_unit_test(threads_change_nothing),
+                                       cmocka_unit_test(cancelled_and_resumed), cmocka_unit_test(killed_fifty_times),
+                                       cmocka_unit_test(bad_inputs)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
