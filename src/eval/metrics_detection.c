@@ -84,13 +84,16 @@ static metric_value defined(double value) { return (metric_value){value, NULL}; 
 static double weight_of(const item *x, const uint32_t *weight) { return weight == NULL ? 1.0 : (double)weight[x->index]; }
 
 static totals count_all(const detection *d, const uint32_t *weight) {
-    totals t = {0, 0};
-    for (size_t i = 0; i < d->n; i++) {
-        double w = weight_of(&d->items[i], weight);
-        t.targets += d->items[i].target ? w : 0;
-        t.others += d->items[i].target ? 0 : w;
+    uint64_t targets = 0, all = 0;
+    if (weight == NULL) {
+        return (totals){(double)d->targets, (double)(d->n - d->targets)};
     }
-    return t;
+    for (size_t i = 0; i < d->n; i++) {
+        uint64_t w = weight[d->items[i].index];
+        targets += w * d->items[i].target;
+        all += w;
+    }
+    return (totals){(double)targets, (double)(all - targets)};
 }
 
 static const char *missing(totals t) {
@@ -100,15 +103,23 @@ static const char *missing(totals t) {
     return t.targets == 0 ? no_targets : t.others == 0 ? no_others : NULL;
 }
 
+static inline void add(const item *x, const uint32_t *weight, uint64_t *targets, uint64_t *all) {
+    uint64_t w = weight == NULL ? 1 : weight[x->index];
+    *targets += w * x->target;
+    *all += w;
+}
+
 /* The next run of equal scores of positive weight, upwards from *at; false at the end. */
 static bool run_up(const detection *d, const uint32_t *weight, size_t *at, run *r) {
-    while (*at < d->n) {
-        *r = (run){d->items[*at].score, 0, 0};
-        for (; *at < d->n && d->items[*at].score == r->score; (*at)++) {
-            double w = weight_of(&d->items[*at], weight);
-            *(d->items[*at].target ? &r->targets : &r->others) += w;
+    for (size_t i = *at; i < d->n;) {
+        double score = d->items[i].score;
+        uint64_t targets = 0, all = 0;
+        for (; i < d->n && d->items[i].score == score; i++) {
+            add(&d->items[i], weight, &targets, &all);
         }
-        if (r->targets + r->others > 0) {
+        if (all > 0) {
+            *at = i;
+            *r = (run){score, (double)targets, (double)(all - targets)};
             return true;
         }
     }
@@ -117,13 +128,15 @@ static bool run_up(const detection *d, const uint32_t *weight, size_t *at, run *
 
 /* The same downwards: *at is one past the items that are left. */
 static bool run_down(const detection *d, const uint32_t *weight, size_t *at, run *r) {
-    while (*at > 0) {
-        *r = (run){d->items[*at - 1].score, 0, 0};
-        for (; *at > 0 && d->items[*at - 1].score == r->score; (*at)--) {
-            double w = weight_of(&d->items[*at - 1], weight);
-            *(d->items[*at - 1].target ? &r->targets : &r->others) += w;
+    for (size_t i = *at; i > 0;) {
+        double score = d->items[i - 1].score;
+        uint64_t targets = 0, all = 0;
+        for (; i > 0 && d->items[i - 1].score == score; i--) {
+            add(&d->items[i - 1], weight, &targets, &all);
         }
-        if (r->targets + r->others > 0) {
+        if (all > 0) {
+            *at = i;
+            *r = (run){score, (double)targets, (double)(all - targets)};
             return true;
         }
     }
