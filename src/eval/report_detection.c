@@ -172,6 +172,9 @@ static spoor_status measure_balance(const sides *s, const contest *whole, const 
             b->count++;
         }
     }
+    if (b->count == 0) {
+        return SPOOR_OK; /* no recording of the other side names its source */
+    }
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "group", "class_balanced", "name",
                           "mean over sources", "against", "all targets", "targets", (json_int_t)s->targets, "others",
                           (json_int_t)s->others, "sources", (json_int_t)b->count);

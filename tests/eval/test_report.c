@@ -311,6 +311,13 @@ static void sets_with_little_in_them(void **state) {
     all = group_of(json_array_get(json_object_get(report, "tasks"), 0), "all", "all");
     assert_true(json_is_null(json_object_get(json_object_get(all, "top5"), "value")));
     json_decref(report);
+    for (size_t i = 0; i < 6; i++) {
+        clips[i].source = ""; /* no class-balanced row without sources */
+    }
+    report = make(ctx, &one, &o);
+    assert_null(group_of(json_object_get(report, "known"), "class_balanced", "mean over sources"));
+    assert_non_null(group_of(json_object_get(report, "known"), "all", "all"));
+    json_decref(report);
     int32_t wrong = 3;
     clips[0].truth = &wrong;
     assert_int_equal(eval_report(ctx, &one, NULL, &report, &err), SPOOR_ERR_INPUT);
