@@ -1,0 +1,138 @@
+/* test_losses_torch.c: the losses against PyTorch on committed vectors (tests/torch/make_losses.py): value and gradients. */
+#include "support/support.h"
+#include "tensor/ops.h"
+#include "weights/safetensors.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct fixture {
+    spoor_context *ctx;
+    safetensors *file;
+    compute *compute;
+    tape *tape;
+} fixture;
+
+static int set_up(void **state) {
+    fixture *f = calloc(1, sizeof *f);
+    spoor_error err = {0};
+    f->ctx = support_context();
+    support_ok(safetensors_open(f->ctx, support_path("tests/torch/losses.safetensors"), &f->file, &err), &err);
+    support_ok(compute_new(f->ctx, 1, &f->compute, &err), &err);
+    support_ok(tape_new(f->ctx, f->compute, &f->tape, &err), &err);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    fixture *f = *state;
+    tape_free(f->tape);
+    compute_free(f->compute);
+    safetensors_free(f->file);
+    spoor_context_free(f->ctx);
+    free(f);
+    return 0;
+}
+
+static const safetensors_tensor *vector(const fixture *f, const char *name, const char *part) {
+    char key[100];
+    snprintf(key, sizeof key, "%s.%s", name, part);
+    const safetensors_tensor *t = safetensors_find(f->file, key);
+    if (t == NULL) {
+        fail_msg("vector %s is missing", key);
+    }
+    return t;
+}
+
+static tensor *input(fixture *f, const char *name, const char *part) {
+    const safetensors_tensor *t = vector(f, name, part);
+    tensor *x = tape_tensor(f->tape, t->rank, t->shape);
+    assert_non_null(x);
+    safetensors_to_f32(t, x->data);
+    x->needs_grad = true;
+    return x;
+}
+
+static void same(const fixture *f, const char *name, const char *part, const float *got) {
+    const safetensors_tensor *t = vector(f, name, part);
+    double *want = malloc(t->count * sizeof *want);
+    safetensors_to_f64(t, want);
+    double error = support_relative_error(got, want, t->count);
+    free(want);
+    if (!(error <= 1e-5)) {
+        fail_msg("%s.%s: relative error %.3g", name, part, error);
+    }
+}
+
+static void run(fixture *f, const char *name, tensor *loss, tensor *a, const char *a_name, tensor *b, const char *b_name) {
+    spoor_error err = {0};
+    char key[100];
+    support_ok(tape_backward(f->tape, loss, &err), &err);
+    same(f, name, "loss", loss->data);
+    snprintf(key, sizeof key, "grad.%s", a_name);
+    same(f, name, key, a->grad);
+    if (b != NULL) {
+        snprintf(key, sizeof key, "grad.%s", b_name);
+        same(f, name, key, b->grad);
+    }
+}
+
+static void cross_entropy(void **state) {
+    fixture *f = *state;
+    const struct {
+        const char *name;
+        float smoothing;
+        bool weighted;
+    } cases[] = {{"ce", 0, false}, {"ce_smooth", 0.2f, false}, {"ce_weights", 0, true}, {"ce_both", 0.1f, true}};
+    for (size_t i = 0; i < 4; i++) {
+        tape_begin(f->tape, true, true, 1);
+        tensor *x = input(f, cases[i].name, "logits");
+        int64_t target[9];
+        memcpy(target, vector(f, cases[i].name, "target")->data, sizeof target);
+        float weight[6];
+        safetensors_to_f32(vector(f, cases[i].name, "weight"), weight);
+        tensor *loss = op_cross_entropy(f->tape, x, target, cases[i].weighted ? weight : NULL, cases[i].smoothing);
+        run(f, cases[i].name, loss, x, "logits", NULL, NULL);
+    }
+}
+
+static void soft_targets(void **state) {
+    fixture *f = *state;
+    tape_begin(f->tape, true, true, 1);
+    tensor *x = input(f, "soft", "logits");
+    float target[35];
+    safetensors_to_f32(vector(f, "soft", "target"), target);
+    run(f, "soft", op_soft_cross_entropy(f->tape, x, target, NULL), x, "logits", NULL, NULL);
+}
+
+static void n_pair(void **state) {
+    fixture *f = *state;
+    const char *names[] = {"npair", "npair_l2"};
+    for (size_t i = 0; i < 2; i++) {
+        tape_begin(f->tape, true, true, 1);
+        tensor *a = input(f, names[i], "f"), *b = input(f, names[i], "p");
+        run(f, names[i], op_n_pair(f->tape, a, b, i == 0 ? 0 : 0.02f), a, "f", b, "p");
+    }
+}
+
+/* With two classes the loss is the logistic triplet loss: softplus(f_i.p_j - f_i.p_i), averaged. */
+static void two_classes_are_the_logistic_triplet(void **state) {
+    fixture *f = *state;
+    tape_begin(f->tape, false, false, 1);
+    float fs[] = {1, 2, -1, 0.5f}, ps[] = {0.5f, 1, 2, -1};
+    tensor *a = tape_view(f->tape, 2, (int64_t[]){2, 2}, fs), *b = tape_view(f->tape, 2, (int64_t[]){2, 2}, ps);
+    double s11 = 0.5 + 2, s12 = 2 - 2, s21 = -0.5 + 0.5, s22 = -2 - 0.5;
+    double want = 0.5 * (log1p(exp(s12 - s11)) + log1p(exp(s21 - s22)));
+    support_close(op_n_pair(f->tape, a, b, 0)->data[0], want, 1e-6, "N = 2");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(cross_entropy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(soft_targets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(n_pair, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_classes_are_the_logistic_triplet, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,43 @@
+"""Oracle for the losses: PyTorch's cross-entropy (class weights, label smoothing, missing labels, soft targets) and the
+multi-class N-pair loss of Sohn 2016 written as its formula, in double, with their gradients.
+Run: /usr/bin/python3 tests/torch/make_losses.py   (writes tests/torch/losses.safetensors)"""
+import os
+import torch
+import torch.nn.functional as F
+from vectors import save
+
+torch.manual_seed(3)
+out = {}
+
+
+def keep(name, loss, inputs):
+    loss.backward()
+    out[name + ".loss"] = loss.detach().numpy().reshape(1)
+    for key, x in inputs.items():
+        out[f"{name}.{key}"] = x.detach().numpy()
+        if x.requires_grad:
+            out[f"{name}.grad.{key}"] = x.grad.numpy()
+
+
+def logits(b, c):
+    return (3 * torch.randn(b, c)).float().double().requires_grad_()
+
+
+for name, smoothing, weighted in [("ce", 0.0, False), ("ce_smooth", 0.2, False), ("ce_weights", 0.0, True), ("ce_both", 0.1, True)]:
+    x, t = logits(9, 6), torch.randint(0, 6, (9,))
+    t[2] = t[7] = -1
+    w = (torch.rand(6) + 0.2).float().double() if weighted else torch.ones(6).double()
+    keep(name, F.cross_entropy(x, t, w, ignore_index=-1, label_smoothing=smoothing), {"logits": x, "target": t, "weight": w})
+
+x, p = logits(7, 5), torch.rand(7, 5).float().double()
+p = (p / p.sum(1, keepdim=True)).float().double()
+keep("soft", F.cross_entropy(x, p), {"logits": x, "target": p})
+
+for name, l2 in [("npair", 0.0), ("npair_l2", 0.02)]:
+    f, g = logits(6, 4), logits(6, 4)
+    s = f @ g.T
+    # (1/N) sum_i log(1 + sum_{j != i} exp(f_i.g_j - f_i.g_i)) + l2/2 * mean of the squared norms' sum
+    away = torch.exp(s - s.diag()[:, None]) * (1 - torch.eye(6))
+    keep(name, torch.log1p(away.sum(1)).mean() + l2 * 0.5 * (f.pow(2).sum() + g.pow(2).sum()) / 6, {"f": f, "p": g})
+
+save(os.path.join(os.path.dirname(os.path.abspath(__file__)), "losses.safetensors"), out, {})
