@@ -32,8 +32,6 @@ static const setting SETTINGS[] = {
     {"data", "page_column", TEXT, AT(page_column), 0, 0, 0, "page"},
     {"data", "setting_column", TEXT, AT(setting_column), 0, 0, 0, "setting"},
     {"data", "source_task", TEXT, AT(source_task), 0, 0, 0, "source"},
-    {"data", "bonafide_task", TEXT, AT(bonafide_task), 0, 0, 0, "bonafide"},
-    {"data", "bonafide_class", TEXT, AT(bonafide_class), 0, 0, 0, "bonafide"},
     {"", "augment_p", NUMBER, AT(augment_p), 1, 0, 1, NULL},
     {"spec_augment", "time_masks", INTEGER, AT(time_masks), 0, 0, 64, NULL},
     {"spec_augment", "time_width", INTEGER, AT(time_width), 20, 0, 100000, NULL},

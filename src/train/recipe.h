@@ -68,7 +68,6 @@ typedef struct recipe {
     int64_t crop;          /* samples of training clips, at most a window of the model */
     int64_t cache_mb;
     const char *page_column, *setting_column;
-    const char *bonafide_task, *bonafide_class; /* which head and class say "a person" */
     const char *source_task;                    /* whose logits tell known from unknown */
 
     const json_t *frontend, *network, *augment; /* borrowed from resolved */

@@ -1,7 +1,10 @@
 /* A tiny training from a manifest to a model file: it learns, its model traces, and neither threads nor interruptions
  * change a bit. */
 #include "train/synthetic.h"
-#include "model/model.h"
+#include "data/labels.h"
+#include "eval/scores.h"
+#include "trace/trace.h"
+#include "train/score.h"
 #include "train/trainer.h"
 #include <stdlib.h>
 #include <signal.h>
@@ -11,6 +14,7 @@
 #include <unistd.h>
 
 static char *folder; /* of the synthetic data */
+static spoor_context *shared; /* of open_row */
 
 static int setup(void **state) {
     (void)state;
@@ -138,6 +142,93 @@ static void threads_change_nothing(void **state) {
     assert_string_not_equal(one, other);
 }
 
+static spoor_status open_row(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
+    const manifest *m = user; /* dev alone */
+    *owned = NULL;
+    return spoor_audio_open(shared, manifest_path(m, clip), NULL, audio, err);
+}
+
+/* The model file, opened again, says of the dev files what the training wrote down, on any number of threads. */
+static void dev_scores_come_again(void **state) {
+    (void)state;
+    spoor_error err;
+    watch w = {0};
+    char *out = run_folder("dev"), path[600], want[65], got[65];
+    support_ok(train(out, 2, false, &w, NULL, 0, &err), &err);
+    hash(out, "dev-scores.tsv", want);
+    spoor_context *ctx = shared = support_context();
+    spoor_model *m;
+    manifest *list;
+    snprintf(path, sizeof path, "%s/model.safetensors", out);
+    support_ok(spoor_model_open(ctx, path, &m, &err), &err);
+    support_ok(manifest_new(ctx, &list, &err), &err);
+    snprintf(path, sizeof path, "%s/m.csv", folder);
+    const char *dev = "dev";
+    const manifest_where where = {"split", &dev, 1};
+    support_ok(manifest_add(list, path, NULL, &where, 1, &err), &err);
+    size_t n = manifest_rows(list), rows[SYNTHETIC_CLIPS], width = trace_logits_size(m);
+    assert_true(n > 4 && n < SYNTHETIC_CLIPS);
+    for (size_t i = 0; i < n; i++) {
+        rows[i] = i;
+    }
+    score_labels *labels;
+    const json_t *spec = json_object_get(json_object_get(m->meta, "provenance"), "labels");
+    support_ok(score_labels_new(ctx, m, list, rows, n, spec, &labels, &err), &err);
+    float *logits = calloc(n * width, sizeof *logits);
+    spoor_error *errors = calloc(n, sizeof *errors);
+    for (unsigned threads = 1; threads <= 4; threads += 3) {
+        score_set *set;
+        support_ok(score_all(ctx, m, threads, n, open_row, list, 0, logits, NULL, errors, &err), &err);
+        support_ok(score_set_new(ctx, m, labels, logits, errors, 5, &set, &err), &err);
+        snprintf(path, sizeof path, "%s/again.tsv", out);
+        support_ok(score_file_write(ctx, path, &set->set, &err), &err);
+        hash(out, "again.tsv", got);
+        assert_string_equal(want, got);
+        score_set_free(set);
+    }
+    /* a file that went away: its row is not evaluated, the others are */
+    snprintf(path, sizeof path, "%s/gone.wav", folder);
+    assert_int_equal(rename(manifest_path(list, 2), path), 0);
+    support_ok(score_all(ctx, m, 2, n, open_row, list, 0, logits, NULL, errors, &err), &err);
+    assert_int_equal(rename(path, manifest_path(list, 2)), 0);
+    assert_int_not_equal(errors[2].status, SPOOR_OK);
+    assert_int_equal(errors[1].status, SPOOR_OK);
+    score_set *set;
+    support_ok(score_set_new(ctx, m, labels, logits, errors, 0, &set, &err), &err);
+    assert_null(set->set.clips[2].scores);
+    assert_non_null(set->set.clips[1].scores);
+    score_set_free(set);
+    free(logits);
+    free(errors);
+    score_labels_free(labels);
+    manifest_free(list);
+    spoor_model_free(m);
+    spoor_context_free(ctx);
+}
+
+/* Memory runs out somewhere: a clean refusal, nothing leaked. */
+static void failing_memory(void **state) {
+    (void)state;
+    char recipe[512], *out = run_folder("memory");
+    snprintf(recipe, sizeof recipe, "%s/r.yaml", folder);
+    const char *const set[] = {"schedule.epochs=1", "mixup.kind=regmixup"};
+    spoor_status status = SPOOR_ERR_LIMIT;
+    for (size_t n = 1; status != SPOOR_OK; n += 1 + n / 12) {
+        assert_true(n < 1000000);
+        support_failing fail = {.fail_at = n};
+        spoor_context *ctx = support_failing_context(&fail);
+        spoor_error err;
+        trainer_options o = {.recipe = recipe, .set = set, .n_set = 2, .out = out, .threads = 1};
+        status = trainer_run(ctx, &o, &err);
+        if (status != SPOOR_OK && status != SPOOR_ERR_LIMIT) {
+            fail_msg("allocation %zu: %s", n, err.message);
+        }
+        assert_int_equal(fail.live, 0);
+        spoor_context_free(ctx);
+        support_remove(out);
+    }
+}
+
 /* Every kind of mixing and averaging, cancelled in the middle and resumed, against the same in one go. */
 static void cancelled_and_resumed(void **state) {
     (void)state;
@@ -241,6 +332,7 @@ static void bad_inputs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns), cmocka_unit_test(threads_change_nothing),
+                                       cmocka_unit_test(dev_scores_come_again), cmocka_unit_test(failing_memory),
                                        cmocka_unit_test(cancelled_and_resumed), cmocka_unit_test(killed_fifty_times),
                                        cmocka_unit_test(bad_inputs)};
     return cmocka_run_group_tests(tests, setup, teardown);
