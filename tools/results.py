@@ -1,0 +1,75 @@
+#!/usr/bin/python3
+"""Tables of results from finished runs, as Markdown: one row per recipe, the mean over its seeds with the lowest and the
+highest, and for the first seed the 95 % bootstrap interval by page.
+Usage: tools/results.py SPOOR CORPUS NAME=RUN[,RUN...] ...   (a RUN is a folder with model.safetensors)
+Evaluates each model with `spoor eval` on the dev split of CORPUS/pages.csv and CORPUS/resynth.csv."""
+import json
+import os
+import subprocess
+import sys
+
+FIGURES = [  # title, manifest, where in the report
+    ("source `same`", "pages", ("source", "same", "accuracy")),
+    ("macro-F1 `same`", "pages", ("source", "same", "macro_f1")),
+    ("top-5 `same`", "pages", ("source", "same", "top5")),
+    ("source `cross`", "pages", ("source", "cross", "accuracy")),
+    ("macro-F1 `cross`", "pages", ("source", "cross", "macro_f1")),
+    ("top-5 `cross`", "pages", ("source", "cross", "top5")),
+    ("family `cross`", "pages", ("family", "cross", "accuracy")),
+    ("maker `cross`", "pages", ("vocoder", "cross", "accuracy")),
+    ("bona fide AUROC", "pages", ("bonafide", "all", "auroc")),
+    ("bona fide EER", "pages", ("bonafide", "all", "eer")),
+    ("known AUROC", "pages", ("known", "all", "auroc")),
+    ("known FPR95", "pages", ("known", "all", "fpr95")),
+    ("resynth source", "resynth", ("source", "all", "accuracy")),
+    ("source ECE", "both", ("source", "all", "ece")),
+    ("bona fide ECE", "both", ("bonafide task", "all", "ece")),
+]
+
+
+def evaluate(spoor, corpus, run, which):
+    cached = os.path.join(run, f"results-{which}.json")
+    model = os.path.join(run, "model.safetensors")
+    if not os.path.exists(cached) or os.path.getmtime(cached) < os.path.getmtime(model):
+        names = ["pages", "resynth"] if which == "both" else [which]
+        command = [spoor, "eval", model, "--split", "dev", "--json", "--by-page"]
+        command += ["--folds", "5"] if which == "both" else []
+        for n in names:
+            command += ["--manifest", os.path.join(corpus, n + ".csv")]
+        with open(cached, "w") as out:
+            subprocess.run(command, check=True, stdout=out)
+    with open(cached) as f:
+        return json.load(f)
+
+
+def figure(report, path):
+    task, group, name = path
+    if task in ("bonafide", "known"):
+        groups = report[task]["groups"]
+    else:
+        wanted = "bonafide" if task == "bonafide task" else task
+        groups = next(t for t in report["tasks"] if t["task"] == wanted)["groups"]
+    return next(g for g in groups if g["name"] == group and g["group"] in ("all", "setting"))[name]
+
+
+def main():
+    spoor, corpus, rows = sys.argv[1], sys.argv[2], sys.argv[3:]
+    print("| recipe | " + " | ".join(t for t, _, _ in FIGURES) + " |")
+    print("|---" * (len(FIGURES) + 1) + "|")
+    for row in rows:
+        name, runs = row.split("=", 1)
+        cells = []
+        for _, which, path in FIGURES:
+            values = [figure(evaluate(spoor, corpus, r, which), path) for r in runs.split(",")]
+            v = [x["value"] for x in values]
+            cell = f"{sum(v) / len(v):.3f}"
+            if len(v) > 1:
+                cell += f" ({min(v):.3f}-{max(v):.3f})"
+            if "low" in values[0]:
+                cell += f" [{values[0]['low']:.2f}, {values[0]['high']:.2f}]"
+            cells.append(cell)
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
