@@ -70,7 +70,7 @@ size_t model_bonafide_task(const model_task *tasks, size_t n) {
     return any;
 }
 
-double model_bonafide_score(const model_task *task, const float *logits) {
+double model_human_log_odds(const model_task *task, const float *logits) {
     double top = -INFINITY, sum = 0;
     for (size_t i = 0; i < task->n_classes; i++) {
         if ((int64_t)i != task->human && (double)logits[i] > top) {
@@ -83,6 +83,19 @@ double model_bonafide_score(const model_task *task, const float *logits) {
         }
     }
     return (double)logits[task->human] - (top + log(sum));
+}
+
+double model_bonafide_score(const spoor_model *m, const float *logits) {
+    double sum = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_tasks; i++) {
+        if (m->tasks[i].human >= 0 && m->tasks[i].n_classes > 1) {
+            sum += model_human_log_odds(&m->tasks[i], logits);
+            n++;
+        }
+        logits += m->tasks[i].n_classes;
+    }
+    return n == 0 ? NAN : sum / (double)n;
 }
 
 size_t model_synthetic_logits(const model_task *task, const float *logits, float *out, int32_t *map) {

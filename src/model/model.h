@@ -41,7 +41,7 @@ struct spoor_model {
     char sha256[65]; /* of the file */
     size_t known_task;    /* which task's logits give the known score; SIZE_MAX: none */
     openset openset;
-    size_t bonafide_task; /* which task's logits give the bona fide score; SIZE_MAX: none */
+    size_t bonafide_task; /* the task whose labels say what is bona fide; SIZE_MAX: none, no bona fide score */
     calibrate_logistic bonafide;
     json_t *meta; /* the whole "spoor" object */
 };
@@ -53,8 +53,12 @@ spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out,
 size_t model_find_task(const spoor_model *m, const char *name);
 /* The task "bonafide" if the model has it (classes "bonafide" and "spoof"), else any task with a human class; SIZE_MAX. */
 size_t model_bonafide_task(const model_task *tasks, size_t n);
-/* Uncalibrated log odds of human speech from a task's logits: logit of the human class minus logsumexp of the others. */
-double model_bonafide_score(const model_task *task, const float *logits);
+/* Log odds of human speech by one task's logits: logit of the human class minus logsumexp of the others. */
+double model_human_log_odds(const model_task *task, const float *logits);
+/* Uncalibrated bona fide score from all logits (tasks one after the other): the mean of model_human_log_odds over the
+ * tasks with a human class and another one. Heads that were trained on other questions err on other clips. NAN if no
+ * task has one. */
+double model_bonafide_score(const spoor_model *m, const float *logits);
 /* The logits without the human class, into out[n_classes]; returns how many there are. map (may be NULL) gets the
  * class index of each. */
 size_t model_synthetic_logits(const model_task *task, const float *logits, float *out, int32_t *map);

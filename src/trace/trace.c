@@ -37,8 +37,7 @@ static double bonafide_llr(const spoor_model *m, const float *logits) {
     if (m->bonafide_task == SIZE_MAX) {
         return NAN;
     }
-    double score = model_bonafide_score(&m->tasks[m->bonafide_task], task_logits(m, logits, m->bonafide_task));
-    return calibrate_logistic_llr(&m->bonafide, score);
+    return calibrate_logistic_llr(&m->bonafide, model_bonafide_score(m, logits));
 }
 
 static double bonafide_probability(const spoor_model *m, double llr) {

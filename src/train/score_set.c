@@ -7,9 +7,7 @@
 /* ---- what a row of logits says ---- */
 
 double score_bonafide(const spoor_model *m, const float *logits) {
-    return m->bonafide_task == SIZE_MAX
-               ? NAN
-               : model_bonafide_score(&m->tasks[m->bonafide_task], logits + score_offset(m, m->bonafide_task));
+    return m->bonafide_task == SIZE_MAX ? NAN : model_bonafide_score(m, logits);
 }
 
 double score_known(const spoor_model *m, const float *logits) {

@@ -76,7 +76,7 @@ static void the_human_class_is_left_out(void **state) {
     int32_t map[3];
     assert_int_equal(model_synthetic_logits(&t, logits, kept, map), 2);
     assert_true(kept[0] == 1 && kept[1] == 2 && map[1] == 2);
-    support_close(model_bonafide_score(&t, logits), 5 - log(exp(1) + exp(2)), 1e-12, "log odds of human speech");
+    support_close(model_human_log_odds(&t, logits), 5 - log(exp(1) + exp(2)), 1e-12, "log odds of human speech");
     model_task_clear(ctx, &t);
     spoor_context_free(ctx);
 }
