@@ -32,9 +32,9 @@ typedef enum spoor_status {
     SPOOR_OK = 0,
     SPOOR_ERR_USAGE = 1,      /* an argument, option or recipe is wrong */
     SPOOR_ERR_INPUT = 2,      /* an input file cannot be used */
-    SPOOR_ERR_MODEL = 3,      /* a model file cannot be used */
+    SPOOR_ERR_MODEL = 3,      /* a model file is missing or cannot be used */
     SPOOR_ERR_LIMIT = 4,      /* out of memory, or over a named limit */
-    SPOOR_ERR_IO = 5,         /* reading or writing failed */
+    SPOOR_ERR_IO = 5,         /* writing failed, or reading what is neither recording nor model */
     SPOOR_ERR_CANCELLED = 130 /* the cancel callback asked to stop */
 } spoor_status;
 
@@ -126,7 +126,6 @@ typedef struct spoor_result spoor_result;
 typedef struct spoor_trace_options {
     double hop_seconds;   /* distance between windows; 0 = one window length (4.0375 s) */
     const char *name;     /* what to call the input in reports; NULL = the path it was opened from */
-    int embed_only;       /* non-zero: compute the embedding, skip the verdict */
 } spoor_trace_options;
 
 typedef enum spoor_verdict {

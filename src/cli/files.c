@@ -45,30 +45,76 @@ static bool is_audio(const char *name) {
 
 static int by_name(const FTSENT **a, const FTSENT **b) { return strcmp((*a)->fts_name, (*b)->fts_name); }
 
+/* To be listed: audio, links to it (also dead ones) and what cannot be looked at, and folders that cannot be read, so that
+ * opening them says so. Links to folders are not followed: they could lead in circles or to the same file twice. */
+static bool is_wanted(const FTSENT *e) {
+    struct stat st;
+    switch (e->fts_info) {
+    case FTS_F:
+    case FTS_NS: return is_audio(e->fts_name);
+    case FTS_SL:
+    case FTS_SLNONE: return is_audio(e->fts_name) && !(stat(e->fts_path, &st) == 0 && S_ISDIR(st.st_mode));
+    case FTS_DNR:
+    case FTS_ERR: return true;
+    default: return false;
+    }
+}
+
 /* Every audio file below the folder. A folder without any is listed itself, so that it is reported among the others. */
 static spoor_status add_folder(cli_files *f, const char *path, spoor_error *err) {
-    char *copy = strdup(path);
-    FTS *tree = copy == NULL ? NULL : fts_open((char *const[]){copy, NULL}, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
     size_t before = f->n;
+    char *copy = ctx_strdup(f->ctx, path);
+    if (copy == NULL) {
+        return error_memory(err, "listing files");
+    }
     spoor_status status = SPOOR_OK;
-    for (FTSENT *e; tree != NULL && status == SPOOR_OK && (e = fts_read(tree)) != NULL;) {
-        if ((e->fts_info == FTS_F && is_audio(e->fts_name)) || e->fts_info == FTS_DNR) {
-            status = add_one(f, e->fts_path, err);
+    FTS *tree = fts_open((char *const[]){copy, NULL}, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
+    if (tree == NULL) {
+        status = error_set(err, SPOOR_ERR_IO, "cannot search the folder %s: %s", path, strerror(errno));
+    }
+    while (status == SPOOR_OK) {
+        errno = 0;
+        const FTSENT *e = fts_read(tree);
+        if (e == NULL) {
+            status = errno == 0 ? SPOOR_OK : error_set(err, SPOOR_ERR_IO, "cannot search the folder %s: %s", path, strerror(errno));
+            break;
         }
+        status = is_wanted(e) ? add_one(f, e->fts_path, err) : SPOOR_OK;
     }
     if (tree != NULL) {
         (void)fts_close(tree);
     }
-    free(copy);
+    ctx_free(f->ctx, copy);
     return status == SPOOR_OK && f->n == before ? add_one(f, path, err) : status;
 }
 
 spoor_status cli_files_add(cli_files *f, const char *path, spoor_error *err) {
     struct stat st;
     if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        f->searched = true;
         return add_folder(f, path, err);
     }
     return add_one(f, path, err);
+}
+
+/* One line without its end into line[CLI_FILES_MAX_PATH + 1]; *more = false after the last. */
+static spoor_status read_line(FILE *in, const char *path, size_t number, char *line, bool *more, spoor_error *err) {
+    size_t n = 0;
+    int c;
+    while ((c = getc(in)) != EOF && c != '\n') {
+        if (c == '\0' || n == CLI_FILES_MAX_PATH) {
+            return error_set(err, SPOOR_ERR_INPUT, "the list %s, line %zu: %s", path, number,
+                             c == '\0' ? "a NUL byte; a list is text with one path a line" : "longer than any path");
+        }
+        line[n++] = (char)c;
+    }
+    if (ferror(in)) {
+        return error_set(err, SPOOR_ERR_IO, "cannot read the list %s: %s", path, strerror(errno));
+    }
+    n -= n > 0 && line[n - 1] == '\r';
+    line[n] = '\0';
+    *more = c != EOF || n > 0;
+    return SPOOR_OK;
 }
 
 spoor_status cli_files_add_list(cli_files *f, const char *path, spoor_error *err) {
@@ -76,21 +122,17 @@ spoor_status cli_files_add_list(cli_files *f, const char *path, spoor_error *err
     if (in == NULL) {
         return error_set(err, SPOOR_ERR_IO, "cannot read the list %s: %s", path, strerror(errno));
     }
-    char *line = NULL;
-    size_t room = 0;
-    spoor_status status = SPOOR_OK;
-    for (ssize_t n; status == SPOOR_OK && (n = getline(&line, &room, in)) >= 0;) {
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) {
-            line[--n] = '\0';
-        }
-        if (n > 0) {
-            status = add_one(f, line, err);
+    f->searched = true;
+    char *line = ctx_alloc(f->ctx, CLI_FILES_MAX_PATH + 1, 1);
+    spoor_status status = line == NULL ? error_memory(err, "reading a list") : SPOOR_OK;
+    bool more = true;
+    for (size_t number = 1; status == SPOOR_OK && more; number++) {
+        status = read_line(in, path, number, line, &more, err);
+        if (status == SPOOR_OK && more && line[0] != '\0') {
+            status = cli_files_add(f, line, err);
         }
     }
-    if (status == SPOOR_OK && ferror(in)) {
-        status = error_set(err, SPOOR_ERR_IO, "cannot read the list %s: %s", path, strerror(errno));
-    }
-    free(line);
+    ctx_free(f->ctx, line);
     if (in != stdin) {
         (void)fclose(in);
     }

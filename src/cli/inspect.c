@@ -1,7 +1,9 @@
-/* inspect.c: `spoor inspect FILE`: what a model file (or any safetensors file) holds. */
+/* inspect.c: `spoor inspect FILE`: what a model file (or any safetensors file) holds. The file need not come from us:
+ * nothing of it reaches the terminal with control characters in it. */
 #include "cli/cli.h"
 #include "cli/ui.h"
 #include "base/io.h"
+#include "report/text.h"
 #include "weights/safetensors.h"
 #include <argp.h>
 #include <jansson.h>
@@ -17,7 +19,7 @@ typedef struct options {
 } options;
 
 static const struct argp_option OPTIONS[] = {
-    {"json", KEY_JSON, NULL, 0, "the metadata as one JSON object", 0},
+    {"json", KEY_JSON, NULL, 0, "all of it as one JSON object (docs/json.md)", 0},
     {"tensors", KEY_TENSORS, NULL, 0, "also list every tensor", 0},
     {0}};
 
@@ -44,55 +46,114 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp ARGP = {OPTIONS, parse, "FILE", "Show what a model file holds.", NULL, NULL, NULL};
 
 static void print_member(const json_t *meta, const char *key) {
-    char *text = json_dumps(json_object_get(meta, key), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+    char *text = json_dumps(json_object_get(meta, key),
+                            JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
     printf("%-10s %s\n", key, text == NULL ? "-" : text);
     free(text);
 }
 
-static void print_tasks(const json_t *meta) {
+static void print_name(spoor_context *ctx, const char *before, const char *name) {
+    char *plain = report_plain_name(ctx, name == NULL ? "?" : name);
+    printf("%s%s", before, plain == NULL ? "?" : plain);
+    ctx_free(ctx, plain);
+}
+
+static void print_tasks(spoor_context *ctx, const json_t *meta) {
     size_t i;
     json_t *task;
     json_array_foreach(json_object_get(meta, "tasks"), i, task) {
         const json_t *classes = json_object_get(task, "classes");
-        const char *name = json_string_value(json_object_get(task, "name"));
-        printf("task       %s, %zu classes:", name == NULL ? "?" : name, json_array_size(classes));
+        print_name(ctx, "task       ", json_string_value(json_object_get(task, "name")));
+        printf(", %zu classes:", json_array_size(classes));
         for (size_t k = 0; k < json_array_size(classes); k++) {
-            const char *c = json_string_value(json_array_get(classes, k));
-            printf("%s%s", k == 0 ? " " : ", ", c == NULL ? "?" : c);
+            print_name(ctx, k == 0 ? " " : ", ", json_string_value(json_array_get(classes, k)));
         }
         printf("\n");
     }
 }
 
-static void print_text(const safetensors *f, const json_t *meta) {
-    size_t numbers = 0, size;
-    const void *bytes = safetensors_bytes(f, &size);
-    char hex[65];
-    io_sha256(bytes, size, hex);
+typedef struct summary {
+    char sha256[65];
+    size_t size, numbers;
+} summary;
+
+static summary summarise(const safetensors *f) {
+    summary s = {0};
+    const void *bytes = safetensors_bytes(f, &s.size);
+    io_sha256(bytes, s.size, s.sha256);
     for (size_t i = 0; i < safetensors_count(f); i++) {
-        numbers += safetensors_at(f, i)->count;
+        s.numbers += safetensors_at(f, i)->count; /* all lie in one file: no overflow */
     }
-    printf("sha256     %s\nsize       %zu bytes, %zu tensors, %zu numbers\n", hex, size, safetensors_count(f), numbers);
-    if (meta == NULL) {
-        printf("no Spoor metadata: not a model file of Spoor\n");
-        return;
-    }
-    static const char *const keys[] = {"name", "card", "frontend", "network", "known", "bonafide", "provenance"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        print_member(meta, keys[i]);
-    }
-    print_tasks(meta);
+    return s;
 }
 
-static void print_tensors(const safetensors *f) {
-    for (size_t i = 0; i < safetensors_count(f); i++) {
+static void print_text(spoor_context *ctx, const safetensors *f, const json_t *meta, bool tensors) {
+    static const char *const keys[] = {"name", "card", "frontend", "network", "known", "bonafide", "provenance"};
+    summary s = summarise(f);
+    printf("sha256     %s\nsize       %zu bytes, %zu tensors, %zu numbers\n", s.sha256, s.size, safetensors_count(f),
+           s.numbers);
+    if (meta == NULL) {
+        printf("no Spoor metadata: not a model file of Spoor\n");
+    } else {
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+            print_member(meta, keys[i]);
+        }
+        print_tasks(ctx, meta);
+    }
+    for (size_t i = 0; tensors && i < safetensors_count(f); i++) {
         const safetensors_tensor *t = safetensors_at(f, i);
         printf("%-4s [", safetensors_dtype_name(t->dtype));
         for (int k = 0; k < t->rank; k++) {
             printf("%s%lld", k == 0 ? "" : ", ", (long long)t->shape[k]);
         }
-        printf("] %s\n", t->name);
+        print_name(ctx, "] ", t->name);
+        printf("\n");
     }
+}
+
+static json_t *tensor_json(const safetensors_tensor *t) {
+    json_t *shape = json_array();
+    for (int k = 0; k < t->rank; k++) {
+        (void)json_array_append_new(shape, json_integer(t->shape[k]));
+    }
+    return json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", safetensors_dtype_name(t->dtype), "shape", shape);
+}
+
+static spoor_status print_json(const safetensors *f, json_t *meta, bool tensors, spoor_error *err) {
+    summary s = summarise(f);
+    json_t *list = tensors ? json_array() : NULL;
+    for (size_t i = 0; tensors && i < safetensors_count(f); i++) {
+        (void)json_array_append_new(list, tensor_json(safetensors_at(f, i)));
+    }
+    json_t *all = json_pack("{s:s, s:I, s:I, s:I, s:O?, s:o*}", "sha256", s.sha256, "bytes", (json_int_t)s.size, "tensors",
+                            (json_int_t)safetensors_count(f), "numbers", (json_int_t)s.numbers, "spoor", meta, "tensor_list",
+                            list);
+    char *text = all == NULL ? NULL : json_dumps(all, JSON_INDENT(2));
+    json_decref(all);
+    if (text == NULL) {
+        return error_memory(err, "writing JSON");
+    }
+    printf("%s\n", text);
+    free(text);
+    return SPOOR_OK;
+}
+
+static spoor_status inspect(spoor_context *ctx, const options *o, spoor_error *err) {
+    safetensors *f = NULL;
+    spoor_status status = safetensors_open(ctx, o->path, &f, err);
+    if (status != SPOOR_OK) {
+        return status == SPOOR_ERR_IO ? SPOOR_ERR_MODEL : status; /* as when it is opened as a model */
+    }
+    const char *text = safetensors_meta(f, "spoor");
+    json_t *meta = text == NULL ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    if (o->json) {
+        status = print_json(f, meta, o->tensors, err);
+    } else {
+        print_text(ctx, f, meta, o->tensors);
+    }
+    json_decref(meta);
+    safetensors_free(f);
+    return status == SPOOR_OK ? ui_flush(err) : status;
 }
 
 int cli_inspect(int argc, char **argv) {
@@ -103,28 +164,13 @@ int cli_inspect(int argc, char **argv) {
     }
     spoor_context *ctx = NULL;
     spoor_error err = {0};
-    safetensors *f = NULL;
     spoor_status status = spoor_context_new(NULL, &ctx, &err);
-    status = status == SPOOR_OK ? safetensors_open(ctx, o.path, &f, &err) : status;
+    if (status == SPOOR_OK) {
+        status = inspect(ctx, &o, &err);
+    }
     if (status != SPOOR_OK) {
         ui_error(&err);
-        spoor_context_free(ctx);
-        return (int)status;
     }
-    const char *text = safetensors_meta(f, "spoor");
-    json_t *meta = text == NULL ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    if (o.json) {
-        char *out = json_dumps(meta, JSON_INDENT(2) | JSON_ENCODE_ANY);
-        printf("%s\n", out == NULL ? "null" : out);
-        free(out);
-    } else {
-        print_text(f, meta);
-    }
-    if (o.tensors) {
-        print_tensors(f);
-    }
-    json_decref(meta);
-    safetensors_free(f);
     spoor_context_free(ctx);
-    return SPOOR_OK;
+    return (int)status;
 }

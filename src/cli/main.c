@@ -1,5 +1,6 @@
 /* main.c: `spoor COMMAND ...`: finds the command, nothing else. */
 #include "cli/cli.h"
+#include "cli/ui.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -23,8 +24,17 @@ static void usage(FILE *out) {
     for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
         fprintf(out, "  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
     }
-    fprintf(out, "\nspoor COMMAND --help tells more. Exit codes: 0 ok, 1 usage, 2 some inputs failed, 3 bad model,\n"
+    fprintf(out, "\nspoor COMMAND --help tells more. Exit codes: 0 ok, 1 usage, 2 some inputs failed, 3 no usable model,\n"
                  "4 out of memory or over a limit, 5 input/output, 130 interrupted.\n");
+}
+
+static int printed(void) {
+    spoor_error err;
+    spoor_status status = ui_flush(&err);
+    if (status != SPOOR_OK) {
+        ui_error(&err);
+    }
+    return (int)status;
 }
 
 int main(int argc, char **argv) {
@@ -34,14 +44,17 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         usage(stdout);
-        return SPOOR_OK;
+        return printed();
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         printf("spoor %s\n", spoor_version());
-        return SPOOR_OK;
+        return printed();
     }
     for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
         if (strcmp(argv[1], COMMANDS[i].name) == 0) {
+            char name[32]; /* what argp calls the program in --help and in complaints */
+            (void)snprintf(name, sizeof name, "spoor %s", COMMANDS[i].name);
+            argv[1] = name;
             return COMMANDS[i].run(argc - 1, argv + 1);
         }
     }

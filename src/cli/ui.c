@@ -1,12 +1,14 @@
 /* ui.c: see ui.h. */
 #include "cli/ui.h"
+#include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t interrupted;
+static atomic_int interrupted; /* set in a signal handler, read by all workers */
 
 static void on_signal(int number) {
     (void)number;
@@ -14,6 +16,29 @@ static void on_signal(int number) {
         _exit(SPOOR_ERR_CANCELLED); /* the second Ctrl-C does not wait */
     }
     interrupted = 1;
+}
+
+spoor_status ui_write(const char *data, size_t n, spoor_error *err) {
+    while (n > 0) {
+        ssize_t put = write(STDOUT_FILENO, data, n);
+        if (put < 0 && errno == EINTR) {
+            continue; /* Ctrl-C asks for an orderly end, not for half an answer */
+        }
+        if (put < 0) {
+            return error_set(err, SPOOR_ERR_IO, "cannot write the answers to standard output: %s", strerror(errno));
+        }
+        data += put;
+        n -= (size_t)put;
+    }
+    return SPOOR_OK;
+}
+
+spoor_status ui_flush(spoor_error *err) {
+    bool bad = ferror(stdout) != 0;
+    if (fflush(stdout) != 0 || bad) {
+        return error_set(err, SPOOR_ERR_IO, "cannot write to standard output");
+    }
+    return SPOOR_OK;
 }
 
 bool ui_interrupted(void) { return interrupted != 0; }
@@ -38,6 +63,8 @@ void ui_context_options(spoor_context_options *options) {
     action.sa_handler = on_signal;
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = SIG_IGN; /* a reader that went away is a failed write, after which temporary files are removed */
+    (void)sigaction(SIGPIPE, &action, NULL);
     options->log = log_line;
     options->cancel = cancel;
 }
@@ -77,7 +104,7 @@ void ui_progress_show(ui_progress *p, uint64_t done, uint64_t total) {
         bar[24] = '\0';
         fprintf(stderr, "[%s]  %llu/%llu %s  %.1f/s  ETA ", bar, (unsigned long long)done, (unsigned long long)total,
                 p->unit, rate);
-        print_time(rate > 0 ? (double)(total - done) / rate : 0);
+        print_time(rate > 0 && done < total ? (double)(total - done) / rate : 0);
     } else {
         fprintf(stderr, "%llu %s  %.1f/s", (unsigned long long)done, p->unit, rate);
     }

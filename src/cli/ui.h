@@ -6,9 +6,13 @@
 
 /* "spoor: SENTENCE" on stderr. */
 void ui_error(const spoor_error *err);
-/* Fill log and cancel of the options: warnings and errors go to stderr, Ctrl-C and SIGTERM cancel. */
+/* Fill log and cancel of the options: warnings and errors go to stderr, Ctrl-C and SIGTERM cancel, SIGPIPE is ignored. */
 void ui_context_options(spoor_context_options *options);
 bool ui_interrupted(void);
+/* All n bytes to standard output, past stdio (not to be mixed with printf); a signal does not cut them. SPOOR_ERR_IO. */
+spoor_status ui_write(const char *data, size_t n, spoor_error *err);
+/* After printf: SPOOR_ERR_IO if anything did not get out. */
+spoor_status ui_flush(spoor_error *err);
 
 /* One line on stderr that is redrawn at most ten times a second: "label  [#####.....]  43/100  12.3/s  ETA 0:05". Does
  * nothing unless stderr is a terminal. */

@@ -6,12 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef SPOOR_DATA_DIR
 #define SPOOR_DATA_DIR "/usr/local/share/spoor"
 #endif
 
-enum { MODEL_FORMAT = 1, MODEL_META_MAX = 16 << 20, MODEL_NAME_MAX = 200 };
+enum {
+    MODEL_FORMAT = 1,
+    MODEL_META_MAX = 4 << 20, /* bytes of metadata; jansson makes up to a hundred of two */
+    MODEL_NAME_MAX = 200,     /* bytes of a class name */
+    MODEL_TASK_MAX = 64       /* bytes of a task name, as in net.c */
+};
 
 /* ---- tasks -------------------------------------------------------------------------------------------- */
 
@@ -129,12 +135,22 @@ static spoor_status bad(const char *path, spoor_error *err, const char *why) {
     return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: %s", path, why);
 }
 
+/* Names go to terminals and into reports: no control characters (C0, DEL, C1). */
+static bool is_plain(const char *s) {
+    for (const unsigned char *c = (const unsigned char *)s; *c != '\0'; c++) {
+        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static spoor_status read_task(spoor_model *m, const char *path, const json_t *item, spoor_error *err) {
     const char *name = json_string_value(json_object_get(item, "name"));
     const json_t *classes = json_object_get(item, "classes");
     size_t n = json_array_size(classes);
-    if (name == NULL || strlen(name) > MODEL_NAME_MAX || n < 1 || n > NET_MAX_CLASSES) {
-        return bad(path, err, "a task lacks a name or its classes");
+    if (name == NULL || strlen(name) > MODEL_TASK_MAX || !is_plain(name) || n < 1 || n > NET_MAX_CLASSES) {
+        return bad(path, err, "a task lacks a short name or its classes");
     }
     if (model_find_task(m, name) != SIZE_MAX) {
         return bad(path, err, "two tasks have the same name");
@@ -147,7 +163,7 @@ static spoor_status read_task(spoor_model *m, const char *path, const json_t *it
     for (size_t i = 0; i < n && status == SPOOR_OK; i++) {
         const json_t *c = json_array_get(classes, i);
         names[i] = json_string_value(c);
-        if (names[i] == NULL || strlen(names[i]) != json_string_length(c) || strlen(names[i]) > MODEL_NAME_MAX) {
+        if (names[i] == NULL || strlen(names[i]) > MODEL_NAME_MAX || !is_plain(names[i])) {
             status = bad(path, err, "a class name is no short text");
         }
     }
@@ -205,9 +221,14 @@ static spoor_status read_decision(spoor_model *m, const char *path, spoor_error 
     return bonafide == NULL ? SPOOR_OK : calibrate_logistic_from_json(bonafide, &m->bonafide, err);
 }
 
-static char *copy_text(spoor_model *m, const char *key, const char *fallback) {
+static spoor_status copy_text(spoor_model *m, const char *path, const char *key, const char *fallback, char **out,
+                              spoor_error *err) {
     const char *s = json_string_value(json_object_get(m->meta, key));
-    return ctx_strdup(m->ctx, s == NULL ? fallback : s);
+    if (s != NULL && !is_plain(s)) {
+        return bad(path, err, "its name or card holds control characters");
+    }
+    *out = ctx_strdup(m->ctx, s == NULL ? fallback : s);
+    return *out == NULL ? error_memory(err, "opening a model") : SPOOR_OK;
 }
 
 static spoor_status read_meta(spoor_model *m, const char *path, const safetensors *f, spoor_error *err) {
@@ -229,11 +250,8 @@ static spoor_status read_meta(spoor_model *m, const char *path, const safetensor
     if (m->window != 64600) {
         return bad(path, err, "its window is not 64600 samples");
     }
-    m->name = copy_text(m, "name", "unnamed");
-    m->card = copy_text(m, "card", "");
-    if (m->name == NULL || m->card == NULL) {
-        return error_memory(err, "opening a model");
-    }
+    TRY(copy_text(m, path, "name", "unnamed", &m->name, err));
+    TRY(copy_text(m, path, "card", "", &m->card, err));
     TRY(read_tasks(m, path, err));
     return read_decision(m, path, err);
 }
@@ -290,25 +308,20 @@ static spoor_status build_network(spoor_model *m, const char *path, const safete
     return SPOOR_OK;
 }
 
-spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err) {
-    *out = NULL;
-    safetensors *f;
-    TRY(safetensors_open(ctx, path, &f, err));
+static spoor_status open_file(spoor_context *ctx, const char *path, const safetensors *f, spoor_model **out,
+                              spoor_error *err) {
     spoor_model *m = ctx_calloc(ctx, 1, sizeof *m);
-    spoor_status status = SPOOR_OK;
     if (m == NULL) {
-        status = error_memory(err, "opening a model");
-    } else {
-        m->ctx = ctx;
-        size_t size;
-        const void *bytes = safetensors_bytes(f, &size);
-        io_sha256(bytes, size, m->sha256);
-        status = read_meta(m, path, f, err);
+        return error_memory(err, "opening a model");
     }
+    m->ctx = ctx;
+    size_t size;
+    const void *bytes = safetensors_bytes(f, &size);
+    io_sha256(bytes, size, m->sha256);
+    spoor_status status = read_meta(m, path, f, err);
     if (status == SPOOR_OK) {
         status = build_network(m, path, f, err);
     }
-    safetensors_free(f);
     if (status != SPOOR_OK) {
         spoor_model_free(m);
         return status;
@@ -317,11 +330,44 @@ spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out,
     return SPOOR_OK;
 }
 
-spoor_status spoor_model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err) {
-    if (path == NULL) {
-        path = getenv("SPOOR_MODEL");
+spoor_status model_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name, spoor_model **out,
+                               spoor_error *err) {
+    *out = NULL;
+    safetensors *f;
+    TRY(safetensors_open_memory(ctx, data, size, name, &f, err));
+    spoor_status status = open_file(ctx, name, f, out, err);
+    safetensors_free(f);
+    return status;
+}
+
+spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err) {
+    *out = NULL;
+    safetensors *f;
+    spoor_status status = safetensors_open(ctx, path, &f, err);
+    if (status == SPOOR_ERR_IO) { /* for the caller a model that is not there is a model that cannot be used */
+        status = SPOOR_ERR_MODEL;
+        if (err != NULL) {
+            err->status = status;
+        }
     }
-    return model_open(ctx, path != NULL ? path : SPOOR_DATA_DIR "/default.safetensors", out, err);
+    TRY(status);
+    status = open_file(ctx, path, f, out, err);
+    safetensors_free(f);
+    return status;
+}
+
+spoor_status spoor_model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err) {
+    static const char installed[] = SPOOR_DATA_DIR "/default.safetensors";
+    const char *set = path == NULL ? getenv("SPOOR_MODEL") : path;
+    if (path == NULL && (set == NULL || set[0] == '\0')) {
+        if (access(installed, F_OK) != 0) {
+            *out = NULL;
+            return error_set(err, SPOOR_ERR_MODEL,
+                             "there is no installed model (%s); name a model file, or set SPOOR_MODEL to one", installed);
+        }
+        set = installed;
+    }
+    return model_open(ctx, set, out, err);
 }
 
 void spoor_model_free(spoor_model *m) {

@@ -12,7 +12,7 @@
  * score of model_bonafide_score; provenance: anything (recipe, data, dev results). calibration, known and bonafide may be
  * absent: temperature 1, everything known, llr = score.
  *
- * A class named "bonafide" or "human" is the task's human class: it takes no part in ranking sources (that ranking is
+ * Names and the card hold no control characters. A class named "bonafide" or "human" is the task's human class: it takes no part in ranking sources (that ranking is
  * given that the speech is synthetic) nor in the known score.
  */
 #ifndef MODEL_MODEL_H
@@ -47,8 +47,12 @@ struct spoor_model {
 };
 
 /* Open and check everything: every parameter of the network present with dtype F32 or F16 and the right shape, no
- * parameter left over. SPOOR_ERR_MODEL with a sentence otherwise. (spoor_model_open is the public name.) */
+ * parameter left over. SPOOR_ERR_MODEL with a sentence otherwise, also where the file cannot be read; SPOOR_ERR_LIMIT.
+ * (spoor_model_open is the public name.) */
 spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err);
+/* The same from the bytes of a file, which are needed during the call only; `name` is what sentences call it. */
+spoor_status model_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name, spoor_model **out,
+                               spoor_error *err);
 /* Index of a task by name, or SIZE_MAX. */
 size_t model_find_task(const spoor_model *m, const char *name);
 /* The task "bonafide" if the model has it (classes "bonafide" and "spoof"), else any task with a human class; SIZE_MAX. */

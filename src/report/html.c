@@ -12,15 +12,28 @@ enum { WIDTH = 900, WAVE_HEIGHT = 90, SPECTRUM_HEIGHT = 128, LANE_HEIGHT = 22, M
 struct report_html {
     spoor_context *ctx;
     io_writer *out;
-    const spoor_model *model;
-    size_t n;
     spoor_status status; /* sticky: the first failed write */
     spoor_error err;
+    size_t used; /* bytes of the buffer that are not written yet */
+    char buffer[1 << 16];
 };
 
-static void put(report_html *h, const char *s) {
+static void flush(report_html *h) {
     if (h->status == SPOOR_OK) {
-        h->status = io_writer_put(h->out, s, strlen(s), &h->err);
+        h->status = io_writer_put(h->out, h->buffer, h->used, &h->err);
+    }
+    h->used = 0;
+}
+
+static void put(report_html *h, const char *s) {
+    for (size_t left = strlen(s), n; left > 0; left -= n, s += n) {
+        size_t room = sizeof h->buffer - h->used;
+        n = left < room ? left : room;
+        memcpy(h->buffer + h->used, s, n);
+        h->used += n;
+        if (h->used == sizeof h->buffer) {
+            flush(h);
+        }
     }
 }
 
@@ -76,7 +89,6 @@ spoor_status report_html_open(spoor_context *ctx, const char *path, const spoor_
         return error_memory(err, "writing a report");
     }
     h->ctx = ctx;
-    h->model = model;
     spoor_status status = io_writer_open(ctx, path, &h->out, err);
     if (status != SPOOR_OK) {
         ctx_free(ctx, h);
@@ -272,10 +284,14 @@ static void put_verdict(report_html *h, const spoor_result *r) {
 static void put_numbers(report_html *h, const spoor_result *r) {
     put(h, "<h3>Numbers</h3><table><tr><td>");
     if (r->verdict != SPOOR_NOT_ASSESSABLE) {
-        putf(h, "human speech: p = %.3f, log-likelihood ratio %+.2f (natural log, higher = more human)<br>", r->bonafide_p,
-             r->bonafide_llr);
-        putf(h, "known-source score %.2f, threshold %.2f (higher = more like a known source)<br>", r->known,
-             r->model->openset.threshold);
+        if (!isnan(r->bonafide_p)) {
+            putf(h, "human speech: p = %.3f, log-likelihood ratio %+.2f (natural log, higher = more human)<br>", r->bonafide_p,
+                 r->bonafide_llr);
+        }
+        if (isfinite(r->known) && isfinite(r->model->openset.threshold)) {
+            putf(h, "known-source score %.2f, threshold %.2f (higher = more like a known source)<br>", r->known,
+                 r->model->openset.threshold);
+        }
         putf(h, "%zu window%s, %.0f %% agree on the best source<br>", r->n_windows, r->n_windows == 1 ? "" : "s",
              100.0 * r->agreement);
     }
@@ -289,7 +305,6 @@ static void put_numbers(report_html *h, const spoor_result *r) {
 }
 
 spoor_status report_html_add(report_html *h, const spoor_result *r, const overview *o, spoor_error *err) {
-    h->n++;
     put(h, "<section><h2>");
     put_text(h, r->name);
     put(h, "</h2>");
@@ -318,7 +333,6 @@ spoor_status report_html_add(report_html *h, const spoor_result *r, const overvi
 }
 
 spoor_status report_html_add_error(report_html *h, const char *file, const spoor_error *what, spoor_error *err) {
-    h->n++;
     put(h, "<section><h2>");
     put_text(h, file);
     put(h, "</h2><span class=\"badge error\">Not traced</span>");
@@ -335,6 +349,7 @@ spoor_status report_html_close(report_html *h, bool commit, spoor_error *err) {
         return SPOOR_OK;
     }
     put(h, "</main></body></html>\n");
+    flush(h);
     spoor_status status = h->status;
     if (status != SPOOR_OK && err != NULL) {
         *err = h->err;

@@ -56,8 +56,13 @@ static json_t *ranking(const spoor_result *r, const char *task, bool named) {
         return json_null();
     }
     json_t *list = json_array();
+    int bad = 0;
     for (size_t i = 0; i < n; i++) {
-        (void)json_array_append_new(list, json_pack("{s:o, s:o}", "name", report_text(c[i].name), "p", number(c[i].p)));
+        bad |= json_array_append_new(list, json_pack("{s:o, s:o}", "name", report_text(c[i].name), "p", number(c[i].p)));
+    }
+    if (bad != 0) {
+        json_decref(list);
+        return NULL;
     }
     return json_pack("{s:o, s:o, s:o}", "name", named ? report_text(c[0].name) : json_null(), "p",
                      named ? number(c[0].p) : json_null(), "ranked", list);
@@ -65,14 +70,19 @@ static json_t *ranking(const spoor_result *r, const char *task, bool named) {
 
 static json_t *windows(const spoor_result *r) {
     json_t *list = json_array();
+    int bad = 0;
     const model_task *task = r->model->known_task == SIZE_MAX ? NULL : &r->model->tasks[r->model->known_task];
     for (size_t i = 0; i < r->n_windows; i++) {
         const trace_window *w = &r->windows[i];
         bool has = task != NULL && w->source >= 0;
-        (void)json_array_append_new(
+        bad |= json_array_append_new(
             list, json_pack("{s:f, s:f, s:o, s:o, s:o}", "start", w->start, "end", w->end, "bonafide",
                             number(w->bonafide), "source", has ? report_text(task->classes[w->source]) : json_null(),
                             "known", number(w->known)));
+    }
+    if (bad != 0) {
+        json_decref(list);
+        return NULL;
     }
     return list;
 }

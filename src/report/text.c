@@ -5,9 +5,11 @@
 
 char *report_plain_name(spoor_context *ctx, const char *name) {
     char *copy = ctx_strdup(ctx, name);
-    for (char *c = copy; c != NULL && *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+    for (unsigned char *c = (unsigned char *)copy; c != NULL && *c != '\0'; c++) {
+        if (*c < 0x20 || *c == 0x7f) {
             *c = '?';
+        } else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) { /* C1, which terminals obey too */
+            c[0] = c[1] = '?';
         }
     }
     return copy;
@@ -29,6 +31,10 @@ static void verdict_line(FILE *out, const spoor_result *r) {
     size_t n;
     const spoor_class *source = spoor_result_ranked(r, "source", &n);
     double other = 1.0 - r->bonafide_p;
+    if (isnan(other) && r->verdict != SPOOR_NOT_ASSESSABLE) { /* a model that knows no human speech */
+        fprintf(out, "  %s\n", r->verdict == SPOOR_KNOWN ? "if synthetic, from a known source" : "if synthetic, from an unknown source");
+        return;
+    }
     switch (r->verdict) {
     case SPOOR_BONAFIDE: fprintf(out, "  human speech, probability %.0f %%", 100.0 * r->bonafide_p); break;
     case SPOOR_KNOWN:
@@ -59,8 +65,10 @@ void report_text_result(FILE *out, const spoor_result *r, size_t top) {
         }
         task_line(out, r, "vocoder", "waveform maker");
         task_line(out, r, "family", "family");
-        fprintf(out, "  known-source score %.2f, threshold %.2f (higher = more like a known source)\n", r->known,
-                r->model->openset.threshold);
+        if (isfinite(r->known) && isfinite(r->model->openset.threshold)) {
+            fprintf(out, "  known-source score %.2f, threshold %.2f (higher = more like a known source)\n", r->known,
+                    r->model->openset.threshold);
+        }
     }
     fprintf(out, "  %zu window%s; %.0f %% agree on the best source\n", r->n_windows, r->n_windows == 1 ? "" : "s",
             100.0 * r->agreement);

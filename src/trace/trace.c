@@ -163,6 +163,15 @@ static spoor_status decide(spoor_result *r, sums *sum, spoor_error *err) {
     return SPOOR_OK;
 }
 
+/* With a hop over a window, the samples between two windows are not at hand. */
+static void sink_silence(trace_sink sink, void *user, size_t n) {
+    static const float zeros[1024];
+    for (size_t piece; n > 0; n -= piece) {
+        piece = n < 1024 ? n : 1024;
+        sink(user, zeros, piece);
+    }
+}
+
 static spoor_status run_windows(spoor_session *s, audio_windows *windows, double seconds, trace_sink sink, void *user,
                                 sums *sum, spoor_result *r, spoor_error *err) {
     size_t heard = 0; /* samples of the recording that the sink was given */
@@ -176,7 +185,11 @@ static spoor_status run_windows(spoor_session *s, audio_windows *windows, double
         }
         TRY(add_window(s, &where, sum, r, err));
         size_t start = (size_t)llround(where.start * AUDIO_RATE), end = (size_t)llround(where.end * AUDIO_RATE);
-        if (sink != NULL && end > heard && heard >= start && end - start <= AUDIO_WINDOW) {
+        if (sink != NULL && heard < start) {
+            sink_silence(sink, user, start - heard);
+        }
+        heard = heard < start ? start : heard;
+        if (sink != NULL && end > heard) {
             sink(user, s->samples + (heard - start), end - heard);
         }
         heard = end > heard ? end : heard;
@@ -211,10 +224,10 @@ static spoor_status prepare(spoor_session *s, spoor_audio *audio, const char *na
 
 static spoor_status trace_into(spoor_session *s, spoor_audio *audio, const spoor_trace_options *o, trace_sink sink,
                                void *user, sums *sum, spoor_result *r, spoor_error *err) {
-    TRY(prepare(s, audio, o->name, sum, r, err));
     if (!(o->hop_seconds >= 0.0 && o->hop_seconds <= 3600.0) || (o->hop_seconds > 0 && o->hop_seconds < 0.01)) {
         return error_set(err, SPOOR_ERR_USAGE, "the hop between windows must be 0.01 to 3600 seconds");
     }
+    TRY(prepare(s, audio, o->name, sum, r, err));
     audio_assess *assess = NULL;
     audio_windows *windows = NULL;
     TRY(audio_assess_new(s->ctx, audio, &assess, err));

@@ -40,7 +40,7 @@ struct spoor_result {
     char *json;              /* made on demand (report/json.c) */
 };
 
-/* A listener that gets every 16 kHz sample once, in order (the report's picture). */
+/* A listener that gets every 16 kHz sample once, in order (the report's picture); zeros for those that no window holds. */
 typedef void (*trace_sink)(void *user, const float *samples, size_t n);
 
 /* spoor_trace with a listener; sink may be NULL. */

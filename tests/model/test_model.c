@@ -137,8 +137,8 @@ static void other_files_are_refused(void **state) {
     snprintf(path, sizeof path, "%s/m.safetensors", folder);
     spoor_error err = {0};
     spoor_model *m = NULL;
-    assert_int_equal(spoor_model_open(ctx, path, &m, &err), SPOOR_ERR_IO);
-    assert_int_equal(spoor_model_open(ctx, folder, &m, &err), SPOOR_ERR_IO);
+    assert_int_equal(spoor_model_open(ctx, path, &m, &err), SPOOR_ERR_MODEL);
+    assert_int_equal(spoor_model_open(ctx, folder, &m, &err), SPOOR_ERR_MODEL);
     const char *texts[] = {"", "hello", "\x02\0\0\0\0\0\0\0{}", "RIFF....WAVEfmt "};
     const size_t sizes[] = {0, 5, 10, 16};
     for (size_t i = 0; i < 4; i++) {
