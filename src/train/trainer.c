@@ -337,20 +337,35 @@ static void tell(trainer *t, const json_t *line) {
     t->options->news(t->options->user, &news);
 }
 
+static void take_average(trainer *t) {
+    uint64_t start = (uint64_t)floor(t->r->average_start * (double)t->r->epochs);
+    if (t->r->average == RECIPE_AVERAGE_SWA && t->place.epoch >= start) {
+        t->place.averaged++;
+        average_update(t->average, t->compute, 1 / (double)t->place.averaged);
+    }
+}
+
+/* Cancelled: nothing that was done is lost. */
+static spoor_status put_aside(trainer *t, spoor_error *err) {
+    TRY(save(t, err));
+    return error_set(err, SPOOR_ERR_CANCELLED, "interrupted in epoch %llu; go on with --resume",
+                     (unsigned long long)t->place.epoch + 1);
+}
+
+/* The batches of an epoch that are still to run, and the average that follows the last of them. */
 static spoor_status run_epoch(trainer *t, spoor_error *err) {
     for (uint64_t steps = loader_steps(t->loader); t->place.step < steps;) {
-        spoor_status cancelled = ctx_check_cancel(t->ctx, err);
-        if (cancelled != SPOOR_OK) {
-            TRY(save(t, err));
-            return error_set(err, cancelled, "interrupted in epoch %llu; go on with --resume",
-                             (unsigned long long)t->place.epoch + 1);
+        if (ctx_check_cancel(t->ctx, err) != SPOOR_OK) {
+            return put_aside(t, err);
         }
         double rate, norm;
         losses_parts parts;
         TRY(run_batch(t, &rate, &norm, &parts, err));
-        t->place.step++;
         t->batches++;
         add_sums(t, &parts, norm);
+        if (++t->place.step == steps) {
+            take_average(t);
+        }
         TRY(batch_line(t, rate, norm, &parts, err));
         tell(t, NULL);
         if (t->r->checkpoint_steps > 0 && t->place.step % (uint64_t)t->r->checkpoint_steps == 0 && t->place.step < steps) {
@@ -365,14 +380,6 @@ static spoor_status run_epoch(trainer *t, spoor_error *err) {
 /* The weights to evaluate: the average once there is one. */
 static bool use_average(const trainer *t) {
     return t->r->average == RECIPE_AVERAGE_EMA || (t->r->average == RECIPE_AVERAGE_SWA && t->place.averaged > 0);
-}
-
-static void take_average(trainer *t) {
-    uint64_t start = (uint64_t)floor(t->r->average_start * (double)t->r->epochs);
-    if (t->r->average == RECIPE_AVERAGE_SWA && t->place.epoch >= start) {
-        t->place.averaged++;
-        average_update(t->average, t->compute, 1 / (double)t->place.averaged);
-    }
 }
 
 static void keep_best(trainer *t, double select) {
@@ -440,7 +447,6 @@ static json_t *epoch_line(trainer *t, double seconds) {
 }
 
 static spoor_status end_epoch(trainer *t, double began, spoor_error *err) {
-    take_average(t);
     json_t *line = epoch_line(t, now() - began);
     spoor_status status = line ? evaluate(t, line, err) : error_memory(err, "writing the log");
     if (status == SPOOR_OK) {
@@ -454,7 +460,7 @@ static spoor_status end_epoch(trainer *t, double began, spoor_error *err) {
         status = save(t, err);
     }
     json_decref(line);
-    return status;
+    return status == SPOOR_ERR_CANCELLED ? put_aside(t, err) : status;
 }
 
 static spoor_status run(trainer *t, spoor_error *err) {

@@ -238,7 +238,7 @@ static void cancelled_and_resumed(void **state) {
         {"mixup.kind=regmixup", "average.kind=none", "sampler.kind=shuffled", "dev.every=5"}};
     for (size_t v = 0; v < 3; v++) {
         spoor_error err;
-        watch w = {0}, c = {.cancel_at = 5};
+        watch w = {0}, c = {.cancel_at = 4}; /* also while dev is evaluated: four batches are an epoch */
         char whole[65], parts[65], a[16], b[16];
         snprintf(a, sizeof a, "whole%zu", v);
         snprintf(b, sizeof b, "parts%zu", v);
@@ -248,7 +248,8 @@ static void cancelled_and_resumed(void **state) {
         spoor_status status;
         while ((status = train(two, 1 + (unsigned)rounds % 3, true, &c, variants[v], 4, &err)) == SPOOR_ERR_CANCELLED) {
             c.batches = 0;
-            assert_true(++rounds < 50);
+            c.cancel_at = 3 + ++rounds % 3;
+            assert_true(rounds < 50);
         }
         support_ok(status, &err);
         assert_true(rounds > 3);
@@ -303,6 +304,39 @@ static void killed_fifty_times(void **state) {
     assert_string_equal(a, b);
 }
 
+static void damaged_checkpoints(void **state) {
+    (void)state;
+    spoor_error err;
+    watch w = {.cancel_at = 4};
+    char *out = run_folder("damaged"), path[600];
+    assert_int_equal(train(out, 1, false, &w, NULL, 0, &err), SPOOR_ERR_CANCELLED);
+    assert_non_null(strstr(err.message, "epoch 1")); /* in its evaluation on dev: the fourth batch was its last */
+    snprintf(path, sizeof path, "%s/checkpoint.safetensors", out);
+    spoor_context *ctx = support_context();
+    unsigned char *data;
+    size_t size;
+    support_ok(io_read_file(ctx, path, 1u << 24, &data, &size, &err), &err);
+    /* cut off; without its place; a tensor under another name; nothing at all */
+    for (int kind = 0; kind < 4; kind++) {
+        unsigned char *copy = malloc(size);
+        memcpy(copy, data, size);
+        const char *find = kind == 1 ? "place" : "moment1.", *with = kind == 1 ? "plaza" : "nomemt1.";
+        for (size_t i = 0, done = 0; (kind == 1 || kind == 2) && !done && i + 8 < size; i++) {
+            if (memcmp(copy + i, find, strlen(find)) == 0) {
+                memcpy(copy + i, with, strlen(with));
+                done = 1;
+            }
+        }
+        support_ok(io_write_file(ctx, path, copy, kind == 0 ? size / 2 : kind == 3 ? 0 : size, &err), &err);
+        free(copy);
+        watch again = {0};
+        assert_int_equal(train(out, 1, true, &again, NULL, 0, &err), SPOOR_ERR_MODEL);
+        assert_int_equal(again.batches, 0);
+    }
+    ctx_free(ctx, data);
+    spoor_context_free(ctx);
+}
+
 static void bad_inputs(void **state) {
     (void)state;
     static const struct {
@@ -334,6 +368,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns), cmocka_unit_test(threads_change_nothing),
                                        cmocka_unit_test(dev_scores_come_again), cmocka_unit_test(failing_memory),
                                        cmocka_unit_test(cancelled_and_resumed), cmocka_unit_test(killed_fifty_times),
-                                       cmocka_unit_test(bad_inputs)};
+                                       cmocka_unit_test(damaged_checkpoints), cmocka_unit_test(bad_inputs)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,90 @@
+#!/bin/bash
+# spoor train, eval and embed from the command line, on the recordings of samples/: interrupted with Ctrl-C and resumed,
+# evaluated from files and from scores, embedded; mistakes give one sentence and the right exit code.
+set -eu
+spoor=$SPOOR_BUILD_DIR/spoor
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "$1"; [ -f "$work/log" ] && tail -n 5 "$work/log"; exit 1; }
+expect() { # code, command...
+    local want=$1 got=0
+    shift
+    "$@" >"$work/out" 2>"$work/log" || got=$?
+    [ "$got" = "$want" ] || fail "exit code $got, not $want: $*"
+}
+
+cd "$work"
+{
+    echo path,split,label,source,page,setting
+    for file in "$SPOOR_SOURCE_DIR"/samples/[1-7]*.flac; do
+        name=$(basename "$file" .flac)
+        name=${name#*-}
+        label=spoof
+        [ "$name" = person ] && { label=bonafide; name=bonafide; }
+        echo "$file,train,$label,$name,p1,same"
+        echo "$file,dev,$label,$name,p2,cross"
+    done
+} >all.csv
+cat >r.yaml <<'END'
+name: cli
+batch: 4
+data:
+  manifests: [{path: all.csv}]
+  crop: 16000
+  tasks: {source: {}, bonafide: {column: label}}
+frontend: {kind: log-mel, n_mels: 16, hop_length: 512}
+network: {kind: conformer, dim: 8, depth: 1, heads: 1, kernel: 3, ff_mult: 1, max_distance: 4, pooling: stats}
+schedule: {epochs: 150}
+optimiser: {lr: 0.01}
+dev: {every: 150}
+END
+
+# Ctrl-C after the first epoch, then to the end
+setsid "$spoor" train r.yaml --out run --threads 2 >train.out 2>log &
+child=$!
+for _ in $(seq 600); do
+    [ -s run/checkpoint.safetensors ] && break
+    sleep 0.05
+done
+kill -INT "$child"
+got=0
+wait "$child" || got=$?
+[ "$got" = 130 ] || fail "interrupted training ended with $got, not 130"
+grep -q -- --resume log || fail "it does not say how to go on"
+expect 1 "$spoor" train r.yaml --out run
+expect 0 "$spoor" train r.yaml --out run --resume --threads 1
+grep -q '^epoch 150/150 ' out || fail "no line for the last epoch"
+expect 0 "$spoor" train r.yaml --out whole --threads 1
+cmp run/model.safetensors whole/model.safetensors || fail "the interrupted training has other weights"
+[ "$(grep -c '"kind":"epoch"' run/log.jsonl)" = 150 ] || fail "log.jsonl does not have 150 epochs"
+
+# evaluation: text, JSON, score files, filters, threads
+model=run/model.safetensors
+expect 0 "$spoor" eval "$model" -m all.csv --replicates 20 -o one.tsv -j 1
+grep -q '^Task source' out || fail "no table for the task source"
+expect 0 "$spoor" eval "$model" -m all.csv --replicates 20 -o two.tsv -j 2 --json
+grep -q '"clips": 7' out || fail "the JSON does not count 7 clips"
+cmp one.tsv two.tsv || fail "scores depend on the number of threads"
+cp out direct.json
+expect 0 "$spoor" eval --scores one.tsv --replicates 20 --json
+sed 1,20d out >a; sed 1,20d direct.json >b # the heading names the file
+[ -s a ] && cmp a b || fail "the score file gives another report than the model"
+expect 0 "$spoor" eval "$model" -m all.csv --split all --where label=spoof --replicates 0
+grep -q '^12 recordings' out || fail "12 synthetic recordings expected"
+expect 2 "$spoor" eval "$model" -m all.csv --where label=nothing
+expect 1 "$spoor" eval "$model"
+expect 1 "$spoor" eval "$model" -m all.csv --scores one.tsv
+expect 3 "$spoor" eval all.csv -m all.csv
+expect 5 "$spoor" eval "$model" -m none.csv
+
+# embedding: all that can be read, the others named
+echo x >bad.wav
+expect 2 "$spoor" embed -m "$model" -o e.npy "$SPOOR_SOURCE_DIR"/samples/[12]*.flac bad.wav
+grep -q bad.wav log || fail "the bad file is not named"
+[ "$(wc -l <e.ids.txt)" = 2 ] || fail "two ids expected"
+[ "$(head -c 6 e.npy | tail -c 5)" = NUMPY ] || fail "e.npy is no .npy file"
+expect 0 "$spoor" embed -m "$model" -o f.npy --manifest all.csv --split dev
+[ "$(wc -l <f.ids.txt)" = 7 ] || fail "seven ids expected"
+expect 1 "$spoor" embed -m "$model" --manifest all.csv
+expect 1 "$spoor" train r.yaml --set nme=x --out other
+grep -q 'did you mean "name"' log || fail "no advice for an unknown key"
