@@ -71,18 +71,17 @@ static int by_text(const void *a, const void *b) {
     return order ? order : (x->at > y->at) - (x->at < y->at);
 }
 
-spoor_status labels_groups(spoor_context *ctx, const manifest *m, const size_t *rows, size_t n, const char *column,
-                           int32_t *out, size_t *n_groups, spoor_error *err) {
+spoor_status labels_number(spoor_context *ctx, const char *const *text, size_t n, int32_t *out, size_t *n_groups,
+                           spoor_error *err) {
     cell *cells = ctx_alloc(ctx, n, sizeof *cells);
-    int32_t *leader = ctx_alloc(ctx, n, sizeof *leader); /* first row with the same text */
+    int32_t *leader = ctx_alloc(ctx, n, sizeof *leader); /* first place with the same text */
     if (!cells || !leader) {
         ctx_free(ctx, cells);
         ctx_free(ctx, leader);
         return error_memory(err, "counting groups");
     }
-    size_t index = manifest_column(m, column);
     for (size_t i = 0; i < n; i++) {
-        cells[i] = (cell){manifest_cell(m, rows[i], index), i};
+        cells[i] = (cell){text[i], i};
     }
     qsort(cells, n, sizeof *cells, by_text);
     for (size_t i = 0, first = 0; i < n; i++) {
@@ -96,6 +95,21 @@ spoor_status labels_groups(spoor_context *ctx, const manifest *m, const size_t *
     ctx_free(ctx, cells);
     ctx_free(ctx, leader);
     return SPOOR_OK;
+}
+
+spoor_status labels_groups(spoor_context *ctx, const manifest *m, const size_t *rows, size_t n, const char *column,
+                           int32_t *out, size_t *n_groups, spoor_error *err) {
+    const char **text = ctx_alloc(ctx, n, sizeof *text);
+    if (!text) {
+        return error_memory(err, "counting groups");
+    }
+    size_t index = manifest_column(m, column);
+    for (size_t i = 0; i < n; i++) {
+        text[i] = manifest_cell(m, rows[i], index);
+    }
+    spoor_status status = labels_number(ctx, text, n, out, n_groups, err);
+    ctx_free(ctx, text);
+    return status;
 }
 
 spoor_status labels_select(spoor_context *ctx, const manifest *m, const manifest_where *where, size_t n_where, size_t **rows,

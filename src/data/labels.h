@@ -21,7 +21,10 @@ spoor_status labels_classes(spoor_context *ctx, const manifest *m, const size_t 
                             size_t min_clips, const char ***classes, size_t *n_classes, spoor_error *err);
 /* Index of a name among sorted classes, or -1. */
 int32_t labels_find(const char *const *classes, size_t n, const char *name);
-/* Numbers the distinct non-empty cells of a column from 0 in order of appearance, -1 for empty ones: out[n]. */
+/* Numbers the distinct non-empty texts from 0 in order of appearance, -1 for empty ones: out[n]. */
+spoor_status labels_number(spoor_context *ctx, const char *const *text, size_t n, int32_t *out, size_t *n_groups,
+                           spoor_error *err);
+/* The same for the cells of a column. */
 spoor_status labels_groups(spoor_context *ctx, const manifest *m, const size_t *rows, size_t n, const char *column,
                            int32_t *out, size_t *n_groups, spoor_error *err);
 /* Rows of the manifest that pass the filters: *rows is freed with ctx_free. */

@@ -1,5 +1,6 @@
 /* score_set.c: calibration on dev and calibrated scores; see score.h. */
 #include "train/score.h"
+#include "data/labels.h"
 #include "trace/trace.h"
 #include <math.h>
 #include <string.h>
@@ -215,19 +216,21 @@ void score_set_free(score_set *s) {
     }
 }
 
-/* Pages as numbers; a clip without a page is a group of its own. */
+/* Pages as numbers; a clip without a page is a group of its own. *out is freed with ctx_free. */
 static spoor_status page_groups(spoor_context *ctx, const score_labels *l, int32_t **out, size_t *groups, spoor_error *err) {
     int32_t *g = ctx_alloc(ctx, l->n, sizeof *g);
-    if (!g) {
-        return error_memory(err, "calibrating");
+    const char **page = ctx_alloc(ctx, l->n, sizeof *page);
+    for (size_t i = 0; page && i < l->n; i++) {
+        page[i] = l->clip[i].page;
     }
-    *groups = 0;
+    spoor_status status = g && page ? labels_number(ctx, page, l->n, g, groups, err) : error_memory(err, "calibrating");
+    ctx_free(ctx, page);
+    if (status != SPOOR_OK) {
+        ctx_free(ctx, g);
+        return status;
+    }
     for (size_t i = 0; i < l->n; i++) {
-        size_t k = i;
-        for (size_t j = 0; *l->clip[i].page && j < i && k == i; j++) {
-            k = strcmp(l->clip[j].page, l->clip[i].page) == 0 ? j : i;
-        }
-        g[i] = k < i ? g[k] : (int32_t)(*groups)++;
+        g[i] = g[i] < 0 ? (int32_t)(*groups)++ : g[i];
     }
     *out = g;
     return SPOOR_OK;
