@@ -1,0 +1,116 @@
+/* fuzz_model.c: any text as the metadata of a model whose tensors are those of a small network (the container itself is
+ * fuzz_safetensors' part). One accepted model in sixteen traces a sound. */
+#define _GNU_SOURCE
+#include "model/model.h"
+#include "target.h"
+#include <math.h>
+
+static const char NETWORK[] = "{\"kind\":\"conformer\",\"dim\":8,\"depth\":1,\"heads\":2,\"kernel\":3,\"pooling\":\"stats\",\"embedding\":4}";
+
+static json_t *tensors;           /* the header without metadata */
+static unsigned char *values;     /* all tensors, back to back */
+static size_t values_size;
+
+static void make_tensors(spoor_context *ctx) {
+    net_task tasks[] = {{(char *)(size_t)"source", 3}, {(char *)(size_t)"bonafide", 2}};
+    json_t *config = json_loads(NETWORK, 0, NULL);
+    net *n = NULL;
+    CHECK(net_new(ctx, config, 40, tasks, 2, 1, &n, NULL) == SPOOR_OK);
+    tensors = json_object();
+    for (size_t i = 0; i < params_count(net_params(n)); i++) {
+        const param *p = params_at(net_params(n), i);
+        json_t *shape = json_array();
+        size_t count = 1;
+        for (int k = 0; k < p->value.ndim; k++) {
+            count *= (size_t)p->value.dim[k];
+            (void)json_array_append_new(shape, json_integer(p->value.dim[k]));
+        }
+        size_t end = values_size + count * sizeof(float);
+        values = realloc(values, end);
+        CHECK(values != NULL);
+        memcpy(values + values_size, p->value.data, count * sizeof(float));
+        (void)json_object_set_new(tensors, p->name, json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets",
+                                                             (json_int_t)values_size, (json_int_t)end));
+        values_size = end;
+    }
+    json_decref(config);
+    net_free(n);
+}
+
+/* The file with this metadata; NULL where the bytes are no text. */
+static unsigned char *make_file(const uint8_t *data, size_t size, size_t *n) {
+    json_t *text = json_stringn((const char *)data, size), *header = json_copy(tensors);
+    if (text == NULL) {
+        json_decref(header);
+        return NULL;
+    }
+    (void)json_object_set_new(header, "__metadata__", json_pack("{s:o}", "spoor", text));
+    char *json = json_dumps(header, JSON_COMPACT);
+    json_decref(header);
+    CHECK(json != NULL);
+    size_t length = strlen(json);
+    unsigned char *file = malloc(8 + length + values_size);
+    CHECK(file != NULL);
+    for (int i = 0; i < 8; i++) {
+        file[i] = (unsigned char)((uint64_t)length >> 8 * i);
+    }
+    memcpy(file + 8, json, length);
+    memcpy(file + 8 + length, values, values_size);
+    free(json);
+    *n = 8 + length + values_size;
+    return file;
+}
+
+static void trace(spoor_context *ctx, spoor_model *m) {
+    static float samples[12000];
+    for (size_t i = 0; i < 12000; i++) {
+        samples[i] = (float)(0.3 * sin(0.05 * (double)i) + 0.1 * sin(1.9 * (double)i));
+    }
+    spoor_error err = {0};
+    spoor_session *s = NULL;
+    spoor_audio *audio = NULL;
+    spoor_result *r = NULL;
+    spoor_status status = spoor_session_new(m, &s, &err);
+    if (status == SPOOR_OK) {
+        CHECK(spoor_audio_open_samples(ctx, samples, 12000, 16000, &audio, &err) == SPOOR_OK);
+        status = spoor_trace(s, audio, NULL, &r, &err);
+    }
+    target_refused(status, &err);
+    if (status == SPOOR_OK) {
+        const char *json = spoor_result_json(r);
+        CHECK(json != NULL);
+        json_t *back = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
+        CHECK(back != NULL);
+        json_decref(back);
+    }
+    spoor_result_free(r);
+    spoor_audio_free(audio);
+    spoor_session_free(s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    spoor_context *ctx = target_context();
+    spoor_error err = {0};
+    spoor_model *m = NULL;
+    size_t n = 0;
+    if (tensors == NULL) {
+        make_tensors(ctx);
+    }
+    unsigned char *file = make_file(data, size, &n);
+    if (file != NULL) {
+        spoor_status status = model_open_memory(ctx, file, n, "fuzz", &m, &err);
+        target_refused(status, &err);
+        CHECK((status == SPOOR_OK) == (m != NULL));
+        unsigned mark = 0;
+        for (size_t i = 0; i < size; i++) {
+            mark = mark * 31 + data[i];
+        }
+        if (m != NULL && mark % 16 == 0) {
+            trace(ctx, m);
+        }
+    }
+    free(file);
+    spoor_model_free(m);
+    spoor_context_free(ctx);
+    return 0;
+}
