@@ -16,8 +16,7 @@ enum {
     MODEL_FORMAT = 1,
     MODEL_META_MAX = 4 << 20, /* bytes of metadata; jansson makes up to a hundred of two */
     MODEL_NAME_MAX = 200,     /* bytes of a class name */
-    MODEL_TASK_MAX = 64,      /* bytes of a task name, as in net.c */
-    MODEL_MAX_ROWS = 4096     /* rows of features of a window: attention needs their square of memory */
+    MODEL_TASK_MAX = 64       /* bytes of a task name, as in net.c */
 };
 
 /* ---- tasks -------------------------------------------------------------------------------------------- */
@@ -283,11 +282,6 @@ static spoor_status fill_param(param *item, const char *path, const safetensors 
 
 static spoor_status build_network(spoor_model *m, const char *path, const safetensors *f, spoor_error *err) {
     TRY(in_model(frontend_new(m->ctx, json_object_get(m->meta, "frontend"), &m->frontend, err), path, err));
-    size_t rows = frontend_frames(m->frontend, (size_t)m->window);
-    if (rows > MODEL_MAX_ROWS) {
-        return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: its front end makes %zu rows of a window, over the limit of %d",
-                         path, rows, MODEL_MAX_ROWS);
-    }
     net_task tasks[NET_MAX_TASKS];
     for (size_t i = 0; i < m->n_tasks; i++) {
         tasks[i] = (net_task){m->tasks[i].name, (int64_t)m->tasks[i].n_classes};

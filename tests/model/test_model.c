@@ -128,6 +128,10 @@ static void wrong_metadata_is_refused(void **state) {
     refused("known", "{\"task\":\"nothing\"}", "names no task");
     refused("known", "{\"task\":\"source\",\"openset\":{\"scorer\":\"magic\"}}", "");
     refused("bonafide", "{\"scale\":\"x\"}", "");
+    refused("name", "\"a\\u001b[31m\"", "control");
+    refused("card", "\"two\\nlines\"", "control");
+    refused("tasks", "[{\"name\":\"source\",\"classes\":[\"x\",\"y\\u009b\"]}]", "class name");
+    refused("tasks", "[{\"name\":\"s\\u007f\",\"classes\":[\"x\",\"y\"]}]", "short name");
 }
 
 static void other_files_are_refused(void **state) {

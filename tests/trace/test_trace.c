@@ -172,6 +172,44 @@ static void a_hop_gives_overlapping_windows(void **state) {
     free(x);
 }
 
+typedef struct listener {
+    size_t n, silent;
+} listener;
+
+static void listen(void *user, const float *samples, size_t n) {
+    listener *l = user;
+    l->n += n;
+    for (size_t i = 0; i < n; i++) {
+        l->silent += samples[i] == 0.0f;
+    }
+}
+
+static void a_listener_gets_every_sample_once(void **state) {
+    (void)state;
+    enum { N = 300000 };
+    float *x = voice(N, 8);
+    const double hops[] = {0, 1.0, 7.0};
+    const size_t silent[] = {0, 0, 2 * (112000 - 64600) }; /* between the windows at 0, 7 and 14 s; the last ends at N */
+    spoor_session *s = session();
+    for (size_t i = 0; i < 3; i++) {
+        spoor_error err = {0};
+        spoor_audio *audio = NULL;
+        spoor_result *r = NULL;
+        spoor_trace_options o;
+        spoor_trace_options_init(&o);
+        o.hop_seconds = hops[i];
+        listener l = {0, 0};
+        support_ok(spoor_audio_open_samples(ctx, x, N, 16000, &audio, &err), &err);
+        support_ok(trace_run(s, audio, &o, listen, &l, &r, &err), &err);
+        assert_int_equal(l.n, N);
+        assert_int_equal(l.silent, silent[i]);
+        spoor_result_free(r);
+        spoor_audio_free(audio);
+    }
+    spoor_session_free(s);
+    free(x);
+}
+
 static void what_cannot_be_judged_is_not(void **state) {
     (void)state;
     spoor_session *s = session();
@@ -304,6 +342,7 @@ int main(void) {
         cmocka_unit_test(the_json_holds_what_the_result_says),
         cmocka_unit_test(same_bits_alone_in_any_order_and_on_8_threads),
         cmocka_unit_test(a_hop_gives_overlapping_windows),
+        cmocka_unit_test(a_listener_gets_every_sample_once),
         cmocka_unit_test(what_cannot_be_judged_is_not),
         cmocka_unit_test(names_of_any_bytes_become_valid_text),
         cmocka_unit_test(the_report_escapes_and_is_written_whole),
