@@ -1,11 +1,12 @@
-/* fuzz_audio.c: a sound file after one byte of options: opened from memory, assessed and cut into windows; read again in
- * other portions it is the same. */
+/* fuzz_audio.c: a sound file after one byte of options: opened from memory, assessed and cut into windows; read again
+ * in other portions it is the same. */
 #define _GNU_SOURCE
 #include "audio/audio.h"
 #include "target.h"
 #include <math.h>
 
-/* libsndfile 1.2.0 loses what libvorbis allocated where a Vorbis header is broken. Not ours; ours are still looked for. */
+/* libsndfile 1.2.0 loses what libvorbis allocated where a Vorbis header is broken. Not ours; ours are still looked for.
+ */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:vorbis_info_init\n"; }
 

@@ -5,14 +5,15 @@
 #include "target.h"
 #include <math.h>
 
-static const char NETWORK[] = "{\"kind\":\"conformer\",\"dim\":8,\"depth\":1,\"heads\":2,\"kernel\":3,\"pooling\":\"stats\",\"embedding\":4}";
+static const char NETWORK[] =
+    "{\"kind\":\"conformer\",\"dim\":8,\"depth\":1,\"heads\":2,\"kernel\":3,\"pooling\":\"stats\",\"embedding\":4}";
 
-static json_t *tensors;           /* the header without metadata */
-static unsigned char *values;     /* all tensors, back to back */
+static json_t *tensors;       /* the header without metadata */
+static unsigned char *values; /* all tensors, back to back */
 static size_t values_size;
 
 static void make_tensors(spoor_context *ctx) {
-    net_task tasks[] = {{(char *)(size_t)"source", 3}, {(char *)(size_t)"bonafide", 2}};
+    net_task tasks[] = {{(char *)(size_t) "source", 3}, {(char *)(size_t) "bonafide", 2}};
     json_t *config = json_loads(NETWORK, 0, NULL);
     net *n = NULL;
     CHECK(net_new(ctx, config, 40, tasks, 2, 1, &n, NULL) == SPOOR_OK);
@@ -29,8 +30,9 @@ static void make_tensors(spoor_context *ctx) {
         values = realloc(values, end);
         CHECK(values != NULL);
         memcpy(values + values_size, p->value.data, count * sizeof(float));
-        (void)json_object_set_new(tensors, p->name, json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets",
-                                                             (json_int_t)values_size, (json_int_t)end));
+        (void)json_object_set_new(tensors, p->name,
+                                  json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets",
+                                            (json_int_t)values_size, (json_int_t)end));
         values_size = end;
     }
     json_decref(config);

@@ -1,4 +1,5 @@
-/* target.h: what the fuzz targets share: the entry point, a check that stops the run, a context, and bytes as a file. */
+/* target.h: what the fuzz targets share: the entry point, a check that stops the run, a context, and bytes as a file.
+ */
 #ifndef FUZZ_TARGET_H
 #define FUZZ_TARGET_H
 #include "base/context.h"
@@ -10,12 +11,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CHECK(condition)                                                            \
-    do {                                                                            \
-        if (!(condition)) {                                                         \
-            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);   \
-            abort();                                                                \
-        }                                                                           \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                      \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static inline spoor_context *target_context(void) {

@@ -32,8 +32,8 @@ static spoor_status add_one(cli_files *f, const char *path, spoor_error *err) {
 }
 
 static bool is_audio(const char *name) {
-    static const char *const endings[] = {"wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc", "au", "snd",
-                                          "caf", "w64", "rf64", "voc", "gsm", "sph", "nist", NULL};
+    static const char *const endings[] = {"wav", "flac", "ogg", "oga",  "opus", "mp3", "aiff", "aif",  "aifc", "au",
+                                          "snd", "caf",  "w64", "rf64", "voc",  "gsm", "sph",  "nist", NULL};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot != NULL && endings[i] != NULL; i++) {
         if (strcasecmp(dot + 1, endings[i]) == 0) {
@@ -45,8 +45,9 @@ static bool is_audio(const char *name) {
 
 static int by_name(const FTSENT **a, const FTSENT **b) { return strcmp((*a)->fts_name, (*b)->fts_name); }
 
-/* To be listed: audio, links to it (also dead ones) and what cannot be looked at, and folders that cannot be read, so that
- * opening them says so. Links to folders are not followed: they could lead in circles or to the same file twice. */
+/* To be listed: audio, links to it (also dead ones) and what cannot be looked at, and folders that cannot be read, so
+ * that opening them says so. Links to folders are not followed: they could lead in circles or to the same file twice.
+ */
 static bool is_wanted(const FTSENT *e) {
     struct stat st;
     switch (e->fts_info) {
@@ -76,7 +77,9 @@ static spoor_status add_folder(cli_files *f, const char *path, spoor_error *err)
         errno = 0;
         const FTSENT *e = fts_read(tree);
         if (e == NULL) {
-            status = errno == 0 ? SPOOR_OK : error_set(err, SPOOR_ERR_IO, "cannot search the folder %s: %s", path, strerror(errno));
+            status = errno == 0
+                         ? SPOOR_OK
+                         : error_set(err, SPOOR_ERR_IO, "cannot search the folder %s: %s", path, strerror(errno));
             break;
         }
         status = is_wanted(e) ? add_one(f, e->fts_path, err) : SPOOR_OK;

@@ -1,8 +1,8 @@
 /* inspect.c: `spoor inspect FILE`: what a model file (or any safetensors file) holds. The file need not come from us:
  * nothing of it reaches the terminal with control characters in it. */
+#include "base/io.h"
 #include "cli/cli.h"
 #include "cli/ui.h"
-#include "base/io.h"
 #include "report/text.h"
 #include "weights/safetensors.h"
 #include <argp.h>
@@ -125,9 +125,9 @@ static spoor_status print_json(const safetensors *f, json_t *meta, bool tensors,
     for (size_t i = 0; tensors && i < safetensors_count(f); i++) {
         (void)json_array_append_new(list, tensor_json(safetensors_at(f, i)));
     }
-    json_t *all = json_pack("{s:s, s:I, s:I, s:I, s:O?, s:o*}", "sha256", s.sha256, "bytes", (json_int_t)s.size, "tensors",
-                            (json_int_t)safetensors_count(f), "numbers", (json_int_t)s.numbers, "spoor", meta, "tensor_list",
-                            list);
+    json_t *all = json_pack("{s:s, s:I, s:I, s:I, s:O?, s:o*}", "sha256", s.sha256, "bytes", (json_int_t)s.size,
+                            "tensors", (json_int_t)safetensors_count(f), "numbers", (json_int_t)s.numbers, "spoor",
+                            meta, "tensor_list", list);
     char *text = all == NULL ? NULL : json_dumps(all, JSON_INDENT(2));
     json_decref(all);
     if (text == NULL) {

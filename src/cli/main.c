@@ -1,6 +1,7 @@
 /* main.c: `spoor COMMAND ...`: finds the command, nothing else. */
 #include "cli/cli.h"
 #include "cli/ui.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,8 +25,9 @@ static void usage(FILE *out) {
     for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
         fprintf(out, "  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
     }
-    fprintf(out, "\nspoor COMMAND --help tells more. Exit codes: 0 ok, 1 usage, 2 some inputs failed, 3 no usable model,\n"
-                 "4 out of memory or over a limit, 5 input/output, 130 interrupted.\n");
+    fprintf(out,
+            "\nspoor COMMAND --help tells more. Exit codes: 0 ok, 1 usage, 2 some inputs failed, 3 no usable model,\n"
+            "4 out of memory or over a limit, 5 input/output, 130 interrupted.\n");
 }
 
 static int printed(void) {
@@ -37,7 +39,18 @@ static int printed(void) {
     return (int)status;
 }
 
+/* A standard descriptor that the caller closed would be given to the next file that is opened, a report for example.
+ * Now reading from it ends at once and writing to it fails. */
+static void hold_descriptors(void) {
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)open("/dev/null", O_RDONLY);
+        }
+    }
+}
+
 int main(int argc, char **argv) {
+    hold_descriptors();
     if (argc < 2) {
         usage(stderr);
         return SPOOR_ERR_USAGE;

@@ -1,7 +1,7 @@
 /* trace.c: `spoor trace FILE...`. Recordings are traced side by side, one to a worker; answers come out in the order of
  * the files, each as soon as all before it are done. */
-#include "cli/cli.h"
 #include "base/pool.h"
+#include "cli/cli.h"
 #include "cli/files.h"
 #include "cli/ui.h"
 #include "report/html.h"
@@ -62,7 +62,8 @@ typedef struct job {
 
 static const struct argp_option OPTIONS[] = {
     {"model", 'm', "FILE", 0, "model file (default: $SPOOR_MODEL, then the installed one)", 0},
-    {"json", KEY_JSON, NULL, 0, "one JSON object for one file, an array for several, a folder or a list (docs/json.md)", 0},
+    {"json", KEY_JSON, NULL, 0, "one JSON object for one file, an array for several, a folder or a list (docs/json.md)",
+     0},
     {"jsonl", KEY_JSONL, NULL, 0, "one JSON object a line", 0},
     {"html", KEY_HTML, "FILE", 0, "also write a self-contained report", 0},
     {"jobs", 'j', "N", 0, "recordings traced side by side (default: processors)", 0},
@@ -134,8 +135,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_RAW:
         if (!parse_raw(arg, &o->audio)) {
-            argp_error(state, "--raw must be RATE or RATE:CHANNELS, with a rate of %.0f to %.0f and 1 to %d channels, not \"%s\"",
-                       AUDIO_RATE_MIN, AUDIO_RATE_MAX, AUDIO_CHANNELS_MAX, arg);
+            argp_error(
+                state,
+                "--raw must be RATE or RATE:CHANNELS, with a rate of %.0f to %.0f and 1 to %d channels, not \"%s\"",
+                AUDIO_RATE_MIN, AUDIO_RATE_MAX, AUDIO_CHANNELS_MAX, arg);
         }
         return 0;
     case ARGP_KEY_ARGS:
@@ -152,11 +155,15 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp ARGP = {
-    OPTIONS, parse, "FILE...",
+    OPTIONS,
+    parse,
+    "FILE...",
     "Say for each recording whether it is human or synthetic, and which system made it.\v"
     "FILE is anything libsndfile opens, a folder that is searched for audio, or - for standard input. Answers go to "
     "standard output in the order of the files. Exit code 2: some files could not be traced; the others were.",
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 /* ---- tracing ------------------------------------------------------------------------------------------ */
 
@@ -172,8 +179,8 @@ static spoor_status trace_one(job *j, size_t index, unsigned worker, answer *a) 
     if (status == SPOOR_OK) {
         spoor_trace_options o = j->o->trace;
         o.name = path;
-        status = trace_run(j->sessions[worker], audio, &o, j->html != NULL ? overview_add : NULL, a->overview, &a->result,
-                           &a->err);
+        status = trace_run(j->sessions[worker], audio, &o, j->html != NULL ? overview_add : NULL, a->overview,
+                           &a->result, &a->err);
     }
     spoor_audio_free(audio);
     return status;
@@ -248,7 +255,8 @@ static void run_item(void *arg, int64_t item, unsigned worker) {
     size_t index = (size_t)item;
     answer *a = &j->answers[index % j->room];
     pthread_mutex_lock(&j->mutex);
-    while (j->fatal == SPOOR_OK && index - j->next >= j->room) { /* items are begun in order, so that `next` never waits */
+    while (j->fatal == SPOOR_OK &&
+           index - j->next >= j->room) { /* items are begun in order, so that `next` never waits */
         pthread_cond_wait(&j->printed, &j->mutex);
     }
     bool stop = j->fatal != SPOOR_OK;
@@ -342,8 +350,9 @@ static spoor_status collect(cli_files *files, const options *o, spoor_error *err
     for (size_t i = 0; i < files->n; i++) {
         readers += strcmp(files->paths[i], "-") == 0;
     }
-    return readers < 2 ? SPOOR_OK
-                       : error_set(err, SPOOR_ERR_USAGE, "standard input can be read once, but - is named %zu times", readers);
+    return readers < 2
+               ? SPOOR_OK
+               : error_set(err, SPOOR_ERR_USAGE, "standard input can be read once, but - is named %zu times", readers);
 }
 
 int cli_trace(int argc, char **argv) {

@@ -63,7 +63,8 @@ void ui_context_options(spoor_context_options *options) {
     action.sa_handler = on_signal;
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
-    action.sa_handler = SIG_IGN; /* a reader that went away is a failed write, after which temporary files are removed */
+    action.sa_handler =
+        SIG_IGN; /* a reader that went away is a failed write, after which temporary files are removed */
     (void)sigaction(SIGPIPE, &action, NULL);
     options->log = log_line;
     options->cancel = cancel;
@@ -76,7 +77,8 @@ static double seconds(void) {
 }
 
 void ui_progress_start(ui_progress *p, const char *label, const char *unit) {
-    *p = (ui_progress){.label = label, .unit = unit, .started = seconds(), .drawn = 0, .on = isatty(STDERR_FILENO) == 1};
+    *p =
+        (ui_progress){.label = label, .unit = unit, .started = seconds(), .drawn = 0, .on = isatty(STDERR_FILENO) == 1};
 }
 
 static void print_time(double s) {

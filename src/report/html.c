@@ -66,11 +66,14 @@ static void put_text(report_html *h, const char *bytes) {
 static const char STYLE[] =
     "body{font:15px/1.5 system-ui,sans-serif;color:#1c2330;background:#f4f5f7;margin:0}"
     "main{max-width:960px;margin:0 auto;padding:24px}"
-    "h1{font-size:22px;margin:0 0 4px}h2{font-size:17px;margin:0;overflow-wrap:anywhere}h3{font-size:13px;margin:14px 0 4px;"
+    "h1{font-size:22px;margin:0 0 4px}h2{font-size:17px;margin:0;overflow-wrap:anywhere}h3{font-size:13px;margin:14px "
+    "0 4px;"
     "color:#566;font-weight:600}"
-    "section{background:#fff;border:1px solid #dde1e7;border-radius:10px;padding:18px 22px;margin:18px 0;break-inside:avoid}"
+    "section{background:#fff;border:1px solid #dde1e7;border-radius:10px;padding:18px 22px;margin:18px "
+    "0;break-inside:avoid}"
     ".badge{display:inline-block;padding:3px 12px;border-radius:999px;color:#fff;font-weight:600;margin:8px 10px 8px 0}"
-    ".bonafide{background:#1b7f4d}.known{background:#b3261e}.unknown{background:#9a5b00}.not_assessable,.error{background:#5b6472}"
+    ".bonafide{background:#1b7f4d}.known{background:#b3261e}.unknown{background:#9a5b00}.not_assessable,.error{"
+    "background:#5b6472}"
     ".note{color:#4a5361}.caution{border-left:4px solid #9a5b00;padding:6px 14px;background:#fff8ec}"
     "table{border-collapse:collapse;width:100%}td{padding:2px 8px 2px 0;vertical-align:middle}"
     "td.n{text-align:right;width:64px;font-variant-numeric:tabular-nums}td.name{width:210px}"
@@ -101,11 +104,13 @@ spoor_status report_html_open(spoor_context *ctx, const char *path, const spoor_
     put_text(h, model->name);
     put(h, "</b>: ");
     put_text(h, model->card);
-    put(h, "</p><p class=\"caution\"><b>Read with care.</b> This is the opinion of a statistical model, not proof. It can be "
-           "wrong, above all on recordings unlike those it was trained on: other languages, microphones, telephone "
-           "channels, music, edited or re-recorded speech. A probability here holds for recordings like those of the "
-           "model's development set. A source is named only among those the model knows; \"unknown\" means that none of "
-           "them fits, and a system that resembles a known one can still be given its name.</p>");
+    put(h,
+        "</p><p class=\"caution\"><b>Read with care.</b> This is the opinion of a statistical model, not proof. It can "
+        "be "
+        "wrong, above all on recordings unlike those it was trained on: other languages, microphones, telephone "
+        "channels, music, edited or re-recorded speech. A probability here holds for recordings like those of the "
+        "model's development set. A source is named only among those the model knows; \"unknown\" means that none of "
+        "them fits, and a system that resembles a known one can still be given its name.</p>");
     *out = h;
     return SPOOR_OK;
 }
@@ -117,7 +122,8 @@ static void put_base64(report_html *h, const unsigned char *data, size_t n) {
     char text[4 * 256 + 1];
     size_t used = 0;
     for (size_t i = 0; i < n; i += 3) {
-        unsigned v = (unsigned)data[i] << 16 | (unsigned)(i + 1 < n ? data[i + 1] : 0) << 8 | (unsigned)(i + 2 < n ? data[i + 2] : 0);
+        unsigned v = (unsigned)data[i] << 16 | (unsigned)(i + 1 < n ? data[i + 1] : 0) << 8 |
+                     (unsigned)(i + 2 < n ? data[i + 2] : 0);
         text[used++] = digits[v >> 18];
         text[used++] = digits[v >> 12 & 63];
         text[used++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
@@ -175,7 +181,7 @@ static void put_spectrogram(report_html *h, const overview *o) {
             top = o->band[i][k] > top ? o->band[i][k] : top;
         }
     }
-    const float range = 18.4f; /* 80 dB in natural log of power */
+    const float range = 18.4f;                    /* 80 dB in natural log of power */
     for (size_t k = 0; k < OVERVIEW_BANDS; k++) { /* BMP rows go upwards, as frequency does */
         for (size_t i = 0; i < o->n; i++) {
             float v = 1.0f + (o->band[i][k] - top) / range;
@@ -193,9 +199,10 @@ static void put_waveform(report_html *h, const overview *o) {
     for (size_t i = 0; i < o->n; i++) {
         top = fmaxf(top, fmaxf(fabsf(o->low[i]), fabsf(o->high[i])));
     }
-    putf(h, "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\"><path fill=\"#3d5a99\" d=\"", WIDTH,
-         WAVE_HEIGHT, WAVE_HEIGHT);
-    double middle = WAVE_HEIGHT / 2.0, scale = (middle - 2) / (double)top, step = (double)WIDTH / (double)(o->n > 0 ? o->n : 1);
+    putf(h, "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\"><path fill=\"#3d5a99\" d=\"",
+         WIDTH, WAVE_HEIGHT, WAVE_HEIGHT);
+    double middle = WAVE_HEIGHT / 2.0, scale = (middle - 2) / (double)top,
+           step = (double)WIDTH / (double)(o->n > 0 ? o->n : 1);
     for (size_t i = 0; i < o->n; i++) {
         putf(h, "%c%.1f %.1f", i == 0 ? 'M' : 'L', ((double)i + 0.5) * step, middle - scale * (double)o->high[i] - 0.4);
     }
@@ -211,11 +218,12 @@ static void put_time_axis(report_html *h, double seconds) {
         double t = seconds * i / 4;
         const char *anchor = i == 0 ? "start" : i == 4 ? "end" : "middle";
         if (seconds < 100) {
-            putf(h, "<text class=\"axis\" x=\"%d\" y=\"12\" text-anchor=\"%s\">%.1f s</text>", WIDTH * i / 4, anchor, t);
+            putf(h, "<text class=\"axis\" x=\"%d\" y=\"12\" text-anchor=\"%s\">%.1f s</text>", WIDTH * i / 4, anchor,
+                 t);
         } else {
             long s = lround(t);
-            putf(h, "<text class=\"axis\" x=\"%d\" y=\"12\" text-anchor=\"%s\">%ld:%02ld:%02ld</text>", WIDTH * i / 4, anchor,
-                 s / 3600, s / 60 % 60, s % 60);
+            putf(h, "<text class=\"axis\" x=\"%d\" y=\"12\" text-anchor=\"%s\">%ld:%02ld:%02ld</text>", WIDTH * i / 4,
+                 anchor, s / 3600, s / 60 % 60, s % 60);
         }
     }
     put(h, "</svg>");
@@ -225,7 +233,8 @@ static void put_time_axis(report_html *h, double seconds) {
 static void put_windows(report_html *h, const spoor_result *r) {
     size_t cells = r->n_windows < MAX_LANE_CELLS ? r->n_windows : MAX_LANE_CELLS;
     put(h, "<h3>Windows: probability of human speech</h3>");
-    putf(h, "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\">", WIDTH, LANE_HEIGHT, LANE_HEIGHT);
+    putf(h, "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\">", WIDTH, LANE_HEIGHT,
+         LANE_HEIGHT);
     for (size_t i = 0; i < cells; i++) {
         size_t from = i * r->n_windows / cells, to = (i + 1) * r->n_windows / cells;
         double p = 0;
@@ -235,8 +244,9 @@ static void put_windows(report_html *h, const spoor_result *r) {
         p /= (double)(to - from);
         const trace_window *w = &r->windows[from];
         double x = WIDTH * (double)i / (double)cells;
-        putf(h, "<rect x=\"%.1f\" y=\"0\" width=\"%.1f\" height=\"%d\" fill=\"hsl(%.0f 60%% 42%%)\" stroke=\"#fff\" "
-                "stroke-width=\"%s\"><title>%.2f-%.2f s: human %.0f %%, best source ",
+        putf(h,
+             "<rect x=\"%.1f\" y=\"0\" width=\"%.1f\" height=\"%d\" fill=\"hsl(%.0f 60%% 42%%)\" stroke=\"#fff\" "
+             "stroke-width=\"%s\"><title>%.2f-%.2f s: human %.0f %%, best source ",
              x, (double)WIDTH / (double)cells, LANE_HEIGHT, 140.0 * p, cells > 200 ? "0" : "1", w->start,
              r->windows[to - 1].end, 100.0 * p);
         put_text(h, w->source >= 0 ? r->model->tasks[r->model->known_task].classes[w->source] : "-");
@@ -272,9 +282,11 @@ static void put_verdict(report_html *h, const spoor_result *r) {
     switch (r->verdict) {
     case SPOOR_BONAFIDE: putf(h, "probability of human speech %.0f %%", 100.0 * r->bonafide_p); break;
     case SPOOR_KNOWN:
-        put(h, "most like <b>");
-        put_text(h, n > 0 ? best[0].name : "?");
-        putf(h, "</b> (%.0f %% among the known sources)", n > 0 ? 100.0 * best[0].p : 0.0);
+        if (n > 0) {
+            put(h, "most like <b>");
+            put_text(h, best[0].name);
+            putf(h, "</b> (%.0f %% among the known sources)", 100.0 * best[0].p);
+        }
         break;
     case SPOOR_UNKNOWN:
     case SPOOR_NOT_ASSESSABLE: put_text(h, r->reason); break;
@@ -285,15 +297,18 @@ static void put_numbers(report_html *h, const spoor_result *r) {
     put(h, "<h3>Numbers</h3><table><tr><td>");
     if (r->verdict != SPOOR_NOT_ASSESSABLE) {
         if (!isnan(r->bonafide_p)) {
-            putf(h, "human speech: p = %.3f, log-likelihood ratio %+.2f (natural log, higher = more human)<br>", r->bonafide_p,
-                 r->bonafide_llr);
+            putf(h, "human speech: p = %.3f, log-likelihood ratio %+.2f (natural log, higher = more human)<br>",
+                 r->bonafide_p, r->bonafide_llr);
         }
         if (isfinite(r->known) && isfinite(r->model->openset.threshold)) {
             putf(h, "known-source score %.2f, threshold %.2f (higher = more like a known source)<br>", r->known,
                  r->model->openset.threshold);
         }
-        putf(h, "%zu window%s, %.0f %% agree on the best source<br>", r->n_windows, r->n_windows == 1 ? "" : "s",
-             100.0 * r->agreement);
+        putf(h, "%zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");
+        if (!isnan(r->agreement)) {
+            putf(h, ", %.0f %% agree on the best source", 100.0 * r->agreement);
+        }
+        put(h, "<br>");
     }
     putf(h, "%.2f s, of which %.2f s signal; level %.1f dBFS, peak %.1f dBFS, bandwidth %.1f kHz, clipped %.2f %%<br>",
          r->seconds, r->assessment.active_seconds, r->assessment.rms_dbfs, r->assessment.peak_dbfs,

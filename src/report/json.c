@@ -6,7 +6,11 @@
 
 /* Length of the valid UTF-8 sequence at s (n bytes are left), or 0. */
 static size_t sequence(const unsigned char *s, size_t n) {
-    size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+    size_t len = s[0] < 0x80                   ? 1
+                 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+                 : (s[0] & 0xf0) == 0xe0       ? 3
+                 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                               : 0;
     if (len == 0 || len > n) {
         return 0;
     }
@@ -58,7 +62,8 @@ static json_t *ranking(const spoor_result *r, const char *task, bool named) {
     json_t *list = json_array();
     int bad = 0;
     for (size_t i = 0; i < n; i++) {
-        bad |= json_array_append_new(list, json_pack("{s:o, s:o}", "name", report_text(c[i].name), "p", number(c[i].p)));
+        bad |=
+            json_array_append_new(list, json_pack("{s:o, s:o}", "name", report_text(c[i].name), "p", number(c[i].p)));
     }
     if (bad != 0) {
         json_decref(list);
@@ -75,10 +80,10 @@ static json_t *windows(const spoor_result *r) {
     for (size_t i = 0; i < r->n_windows; i++) {
         const trace_window *w = &r->windows[i];
         bool has = task != NULL && w->source >= 0;
-        bad |= json_array_append_new(
-            list, json_pack("{s:f, s:f, s:o, s:o, s:o}", "start", w->start, "end", w->end, "bonafide",
-                            number(w->bonafide), "source", has ? report_text(task->classes[w->source]) : json_null(),
-                            "known", number(w->known)));
+        bad |= json_array_append_new(list, json_pack("{s:f, s:f, s:o, s:o, s:o}", "start", w->start, "end", w->end,
+                                                     "bonafide", number(w->bonafide), "source",
+                                                     has ? report_text(task->classes[w->source]) : json_null(), "known",
+                                                     number(w->known)));
     }
     if (bad != 0) {
         json_decref(list);
@@ -108,15 +113,16 @@ json_t *report_result_json(const spoor_result *r) {
     bad |= json_object_set_new(out, "seconds", number(r->seconds));
     bad |= json_object_set_new(out, "verdict", json_string(spoor_verdict_name(r->verdict)));
     bad |= json_object_set_new(out, "reason", report_text(r->reason));
-    bad |= json_object_set_new(out, "bonafide", assessed ? json_pack("{s:o, s:o}", "p", number(r->bonafide_p), "llr",
-                                                                     number(r->bonafide_llr))
-                                                         : json_null());
+    bad |= json_object_set_new(
+        out, "bonafide",
+        assessed ? json_pack("{s:o, s:o}", "p", number(r->bonafide_p), "llr", number(r->bonafide_llr)) : json_null());
     bad |= json_object_set_new(out, "source", ranking(r, "source", known));
     bad |= json_object_set_new(out, "family", ranking(r, "family", synthetic));
     bad |= json_object_set_new(out, "vocoder", ranking(r, "vocoder", synthetic));
-    bad |= json_object_set_new(out, "known", assessed ? json_pack("{s:o, s:o}", "score", number(r->known), "threshold",
-                                                                  number(r->model->openset.threshold))
-                                                      : json_null());
+    bad |= json_object_set_new(
+        out, "known",
+        assessed ? json_pack("{s:o, s:o}", "score", number(r->known), "threshold", number(r->model->openset.threshold))
+                 : json_null());
     bad |= json_object_set_new(out, "agreement", assessed ? number(r->agreement) : json_null());
     bad |= json_object_set_new(out, "windows", windows(r));
     bad |= json_object_set_new(out, "audio", audio_json(r));

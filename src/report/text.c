@@ -32,14 +32,18 @@ static void verdict_line(FILE *out, const spoor_result *r) {
     const spoor_class *source = spoor_result_ranked(r, "source", &n);
     double other = 1.0 - r->bonafide_p;
     if (isnan(other) && r->verdict != SPOOR_NOT_ASSESSABLE) { /* a model that knows no human speech */
-        fprintf(out, "  %s\n", r->verdict == SPOOR_KNOWN ? "if synthetic, from a known source" : "if synthetic, from an unknown source");
+        fprintf(out, "  %s\n",
+                r->verdict == SPOOR_KNOWN ? "if synthetic, from a known source"
+                                          : "if synthetic, from an unknown source");
         return;
     }
     switch (r->verdict) {
     case SPOOR_BONAFIDE: fprintf(out, "  human speech, probability %.0f %%", 100.0 * r->bonafide_p); break;
     case SPOOR_KNOWN:
-        fprintf(out, "  synthetic, probability %.0f %%; most like %s (%.0f %%)", 100.0 * other,
-                n > 0 ? source[0].name : "a known source", n > 0 ? 100.0 * source[0].p : 0.0);
+        fprintf(out, "  synthetic, probability %.0f %%", 100.0 * other);
+        if (n > 0) {
+            fprintf(out, "; most like %s (%.0f %%)", source[0].name, 100.0 * source[0].p);
+        }
         break;
     case SPOOR_UNKNOWN: fprintf(out, "  synthetic, probability %.0f %%; unknown source", 100.0 * other); break;
     case SPOOR_NOT_ASSESSABLE: fprintf(out, "  not assessable: %s\n", r->reason); return;
@@ -70,6 +74,9 @@ void report_text_result(FILE *out, const spoor_result *r, size_t top) {
                     r->model->openset.threshold);
         }
     }
-    fprintf(out, "  %zu window%s; %.0f %% agree on the best source\n", r->n_windows, r->n_windows == 1 ? "" : "s",
-            100.0 * r->agreement);
+    fprintf(out, "  %zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");
+    if (!isnan(r->agreement)) {
+        fprintf(out, "; %.0f %% agree on the best source", 100.0 * r->agreement);
+    }
+    fputc('\n', out);
 }

@@ -127,7 +127,7 @@ static void agreement_of_windows(spoor_result *r, int32_t best) {
     for (size_t i = 0; i < r->n_windows; i++) {
         agree += r->windows[i].source == best;
     }
-    r->agreement = r->n_windows == 0 ? 0.0 : (double)agree / (double)r->n_windows;
+    r->agreement = best < 0 ? NAN : (double)agree / (double)r->n_windows;
 }
 
 static spoor_status decide(spoor_result *r, sums *sum, spoor_error *err) {

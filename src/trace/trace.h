@@ -34,7 +34,7 @@ struct spoor_result {
     trace_ranking *rankings; /* one per task of the model */
     trace_window *windows;
     size_t n_windows;
-    double agreement;        /* share of windows whose best source is the recording's best source */
+    double agreement;        /* share of windows whose best source is the recording's best source; NaN without a source task */
     float *embedding;        /* mean over windows; NULL if not assessable */
     float *logits;           /* all tasks one after the other, mean over windows */
     char *json;              /* made on demand (report/json.c) */

@@ -21,7 +21,16 @@ static void bad_files_are_told_and_the_others_traced(void **state) {
     assert_int_equal(symlink("nowhere", in_folder("dead.wav")), 0);
     write_wav("locked.wav", 1.0, 1);
     assert_int_equal(chmod(in_folder("locked.wav"), 0), 0);
-    const char *bad[] = {"cut.wav", "head.wav", "empty.wav", "text.wav", "bare", "pipe.wav", "dead.wav", "missing.wav", "", "/dev/zero",
+    const char *bad[] = {"cut.wav",
+                         "head.wav",
+                         "empty.wav",
+                         "text.wav",
+                         "bare",
+                         "pipe.wav",
+                         "dead.wav",
+                         "missing.wav",
+                         "",
+                         "/dev/zero",
                          geteuid() == 0 ? "locked-as-root.wav" : "locked.wav"}; /* root may read everything */
     enum { N = sizeof bad / sizeof *bad };
     const char *args[N + 8] = {"trace", "-m", MODEL, "--json", "good.wav"};
@@ -55,10 +64,13 @@ static void bad_files_are_told_and_the_others_traced(void **state) {
 
 static void names_may_be_anything(void **state) {
     (void)state;
-    static const char *const names[] = {"with space.wav", "two\nlines.wav", "quote\"'\\.wav", "bad\xff\xc3(.wav", "-j.wav",
-                                        "--json.wav", "esc\x1b[31m\xc2\x9b.wav", "\xc3\xa9t\xc3\xa9.wav", "%s%n.wav"};
-    static const char *const shown[] = {"with space.wav", "two\nlines.wav", "quote\"'\\.wav", "bad\xef\xbf\xbd\xef\xbf\xbd(.wav", "-j.wav",
-                                        "--json.wav", "esc\x1b[31m\xc2\x9b.wav", "\xc3\xa9t\xc3\xa9.wav", "%s%n.wav"};
+    static const char *const names[] = {
+        "with space.wav", "two\nlines.wav",          "quote\"'\\.wav",        "bad\xff\xc3(.wav", "-j.wav",
+        "--json.wav",     "esc\x1b[31m\xc2\x9b.wav", "\xc3\xa9t\xc3\xa9.wav", "%s%n.wav"};
+    static const char *const shown[] = {
+        "with space.wav", "two\nlines.wav", "quote\"'\\.wav",          "bad\xef\xbf\xbd\xef\xbf\xbd(.wav",
+        "-j.wav",         "--json.wav",     "esc\x1b[31m\xc2\x9b.wav", "\xc3\xa9t\xc3\xa9.wav",
+        "%s%n.wav"};
     enum { N = sizeof names / sizeof *names };
     const char *json[N + 8] = {"trace", "-m", MODEL, "--json", "--html", "r.html", "--"};
     const char *text[N + 8] = {"trace", "-m", MODEL, "--"};

@@ -78,10 +78,10 @@ static void ctrl_c_leaves_whole_json(void **state) {
         fprintf(list, "a.wav\n");
     }
     fclose(list);
-    outcome o = command_run(
-        &(command){.folder = folder,
-                   .args = (const char *const[]){"trace", "-m", MODEL, "--json", "-j2", "--html", "r.html", "--list", "list.txt", NULL},
-                   .interrupt_at = 3000});
+    outcome o = command_run(&(command){.folder = folder,
+                                       .args = (const char *const[]){"trace", "-m", MODEL, "--json", "-j2", "--html",
+                                                                     "r.html", "--list", "list.txt", NULL},
+                                       .interrupt_at = 3000});
     exits(&o, 130);
     json_t *j = answers(&o);
     assert_int_equal(json_array_size(j), N);

@@ -33,15 +33,36 @@ static void a_wrong_command_line_is_refused(void **state) {
     (void)state;
     write_wav("a.wav", 0.7, 1);
     const char *lines[][4] = {
-        {NULL}, {"trase"}, {""}, {"trace"}, {"trace", "--frobnicate", "a.wav"}, {"trace", "a.wav", "--jobs"}, {"inspect"}, {"inspect", MODEL, MODEL},
-        {"trace", "-j0", "a.wav"}, {"trace", "-j1.5", "a.wav"}, {"trace", "-j257", "a.wav"}, {"trace", "-j99999999999999999999", "a.wav"},
-        {"trace", "--channel=-1", "a.wav"}, {"trace", "--channel=1024", "a.wav"}, {"trace", "--channel=x", "a.wav"},
-        {"trace", "--hop=0", "a.wav"}, {"trace", "--hop=nan", "a.wav"}, {"trace", "--hop=1e9", "a.wav"}, {"trace", "--hop=1s", "a.wav"},
-        {"trace", "--raw=3999", "a.wav"}, {"trace", "--raw=16000:0", "a.wav"}, {"trace", "--raw=16000:2x", "a.wav"}, {"trace", "--raw=16000:1025", "a.wav"},
-        {"trace", "--raw=", "a.wav"}, {"trace", "--top=-1", "a.wav"}, {"trace", "--top=", "a.wav"},
+        {NULL},
+        {"trase"},
+        {""},
+        {"trace"},
+        {"trace", "--frobnicate", "a.wav"},
+        {"trace", "a.wav", "--jobs"},
+        {"inspect"},
+        {"inspect", MODEL, MODEL},
+        {"trace", "-j0", "a.wav"},
+        {"trace", "-j1.5", "a.wav"},
+        {"trace", "-j257", "a.wav"},
+        {"trace", "-j99999999999999999999", "a.wav"},
+        {"trace", "--channel=-1", "a.wav"},
+        {"trace", "--channel=1024", "a.wav"},
+        {"trace", "--channel=x", "a.wav"},
+        {"trace", "--hop=0", "a.wav"},
+        {"trace", "--hop=nan", "a.wav"},
+        {"trace", "--hop=1e9", "a.wav"},
+        {"trace", "--hop=1s", "a.wav"},
+        {"trace", "--raw=3999", "a.wav"},
+        {"trace", "--raw=16000:0", "a.wav"},
+        {"trace", "--raw=16000:2x", "a.wav"},
+        {"trace", "--raw=16000:1025", "a.wav"},
+        {"trace", "--raw=", "a.wav"},
+        {"trace", "--top=-1", "a.wav"},
+        {"trace", "--top=", "a.wav"},
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        outcome o = command_run(&(command){.folder = folder, .args = lines[i], .env = (const char *const[]){"SPOOR_MODEL=" MODEL, NULL}});
+        outcome o = command_run(
+            &(command){.folder = folder, .args = lines[i], .env = (const char *const[]){"SPOOR_MODEL=" MODEL, NULL}});
         if (o.status != 1 || o.out_size != 0 || o.err[0] == '\0') {
             fail_msg("line %zu: exit code %d, stdout \"%.50s\", stderr \"%.200s\"", i, o.status, o.out, o.err);
         }
@@ -111,7 +132,8 @@ static void inspect_shows_a_model(void **state) {
     assert_int_equal(numbers, json_integer_value(json_object_get(j, "numbers")));
     json_decref(j);
     outcome_free(&o);
-    o = command_run(&(command){.folder = folder, .args = (const char *const[]){"inspect", MODEL, NULL}, .out = "/dev/full"});
+    o = command_run(
+        &(command){.folder = folder, .args = (const char *const[]){"inspect", MODEL, NULL}, .out = "/dev/full"});
     exits(&o, 5);
     outcome_free(&o);
 }
@@ -124,7 +146,9 @@ static void inspect_shows_foreign_files_and_refuses_garbage(void **state) {
     const float values[6] = {1, 2, 3, 4, 5, 6};
     support_ok(safetensors_writer_new(ctx, &w, &err), &err);
     support_ok(safetensors_writer_meta(w, "spoor", "[1,", &err), &err); /* ours by its key, but no JSON */
-    support_ok(safetensors_writer_add(w, "w\x1b[31m\xc2\x9b", SAFETENSORS_F32, 2, (const int64_t[]){2, 3}, values, &err), &err);
+    support_ok(
+        safetensors_writer_add(w, "w\x1b[31m\xc2\x9b", SAFETENSORS_F32, 2, (const int64_t[]){2, 3}, values, &err),
+        &err);
     support_ok(safetensors_writer_save(w, in_folder("foreign.safetensors"), &err), &err);
     safetensors_writer_free(w);
     spoor_context_free(ctx);

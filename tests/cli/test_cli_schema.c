@@ -35,9 +35,28 @@ static void broken_answers_are_refused(void **state) {
     (void)state;
     write_wav("a.wav", 5.0, 1);
     json_t *good = sample("a.wav");
-    static const char *const needed[] = {"file", "sha256", "seconds", "verdict", "reason", "bonafide", "source", "family", "vocoder", "known",
-                                         "agreement", "windows", "audio", "model", "version", "bonafide/llr", "source/ranked",
-                                         "source/ranked/0/p", "windows/0/start", "model/sha256", "audio/rate", "known/threshold"};
+    static const char *const needed[] = {"file",
+                                         "sha256",
+                                         "seconds",
+                                         "verdict",
+                                         "reason",
+                                         "bonafide",
+                                         "source",
+                                         "family",
+                                         "vocoder",
+                                         "known",
+                                         "agreement",
+                                         "windows",
+                                         "audio",
+                                         "model",
+                                         "version",
+                                         "bonafide/llr",
+                                         "source/ranked",
+                                         "source/ranked/0/p",
+                                         "windows/0/start",
+                                         "model/sha256",
+                                         "audio/rate",
+                                         "known/threshold"};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
         must_be_refused(good, needed[i], NULL);
     }

@@ -126,7 +126,8 @@ static void the_number_of_jobs_changes_no_byte(void **state) {
 static void a_hop_gives_more_windows(void **state) {
     (void)state;
     write_wav("ten.wav", 10.0, 4);
-    json_t *plain = one("--top", "1", "ten.wav"), *half = one("--hop", "0.5", "ten.wav"), *wide = one("--hop", "5", "ten.wav");
+    json_t *plain = one("--top", "1", "ten.wav"), *half = one("--hop", "0.5", "ten.wav"),
+           *wide = one("--hop", "5", "ten.wav");
     assert_int_equal(windows_of(plain), 3);
     assert_int_equal(windows_of(half), 13); /* 0 .. 5.5 s, and the one that ends at 10 s */
     assert_int_equal(windows_of(wide), 3);  /* 0, 5 and the one that ends at 10 s */
@@ -211,7 +212,8 @@ static void is_balanced(const char *html) {
         name[n] = '\0';
         const char *end = strchr(c, '>');
         assert_non_null(end);
-        if (n == 0 || end[-1] == '/' || strcmp(name, "meta") == 0 || strcmp(name, "br") == 0 || strcmp(name, "img") == 0) {
+        if (n == 0 || end[-1] == '/' || strcmp(name, "meta") == 0 || strcmp(name, "br") == 0 ||
+            strcmp(name, "img") == 0) {
             continue;
         }
         if (closing) {
@@ -253,9 +255,10 @@ static void a_report_is_there_whole_or_not_at_all(void **state) {
     exits(&o, 5);
     assert_string_equal(o.out, "");
     outcome_free(&o);
-    o = command_run(&(command){.folder = folder,
-                               .args = (const char *const[]){"trace", "-m", MODEL, "--html", "second.html", "a.wav", NULL},
-                               .out = "/dev/full"});
+    o = command_run(
+        &(command){.folder = folder,
+                   .args = (const char *const[]){"trace", "-m", MODEL, "--html", "second.html", "a.wav", NULL},
+                   .out = "/dev/full"});
     exits(&o, 5);
     assert_int_not_equal(access(in_folder("second.html"), F_OK), 0);
     outcome_free(&o);
@@ -263,12 +266,14 @@ static void a_report_is_there_whole_or_not_at_all(void **state) {
     exits(&o, 3);
     assert_int_not_equal(access(in_folder("second.html"), F_OK), 0);
     outcome_free(&o);
-    o = command_run(&(command){.folder = folder, .args = (const char *const[]){"trace", "-m", MODEL, "--json", "a.wav", "--html", "/dev/full/x", NULL}});
+    o = command_run(&(command){
+        .folder = folder,
+        .args = (const char *const[]){"trace", "-m", MODEL, "--json", "a.wav", "--html", "/dev/full/x", NULL}});
     exits(&o, 5);
     outcome_free(&o);
 }
 
-static void a_full_output_is_an_error(void **state) {
+static void a_full_or_closed_output_is_an_error(void **state) {
     (void)state;
     write_wav("a.wav", 1.0, 1);
     const char *formats[] = {"--json", "--jsonl", "--top=3"};
@@ -281,6 +286,13 @@ static void a_full_output_is_an_error(void **state) {
         assert_non_null(strstr(o.err, "standard output"));
         outcome_free(&o);
     }
+    outcome o =
+        command_run(&(command){.folder = folder,
+                               .args = (const char *const[]){"trace", "-m", MODEL, "--html", "r.html", "a.wav", NULL},
+                               .out = ""}); /* closed: its number must not become the report's */
+    exits(&o, 5);
+    assert_int_not_equal(access(in_folder("r.html"), F_OK), 0);
+    outcome_free(&o);
 }
 
 int main(void) {
@@ -294,7 +306,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(headerless_sound_needs_its_rate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(standard_input_is_a_recording, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_report_is_there_whole_or_not_at_all, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_full_output_is_an_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_or_closed_output_is_an_error, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

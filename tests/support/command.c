@@ -57,7 +57,7 @@ static int pour(const char *path, pid_t *feeder) {
 }
 
 static void become(const command *c, int in, const char *out, const char *err) {
-    char *args[MAX_ARGS + 2] = {(char *)(size_t)"spoor"};
+    char *args[MAX_ARGS + 2] = {(char *)(size_t) "spoor"};
     for (size_t i = 0; c->args[i] != NULL && i < MAX_ARGS; i++) {
         args[i + 1] = (char *)(size_t)c->args[i];
     }
@@ -69,6 +69,9 @@ static void become(const command *c, int in, const char *out, const char *err) {
     if (in < 0 || out_fd < 0 || err_fd < 0 || dup2(in, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0 ||
         chdir(c->folder) != 0) {
         _exit(99);
+    }
+    if (c->out != NULL && c->out[0] == '\0') {
+        (void)close(1);
     }
     (void)execv(SPOOR_BINARY_DIR "/spoor", args);
     _exit(99);
@@ -109,7 +112,7 @@ outcome command_run(const command *c) {
         fail_msg("cannot fork");
     }
     if (pid == 0) {
-        become(c, in, c->out == NULL ? out : c->out, err);
+        become(c, in, c->out == NULL || c->out[0] == '\0' ? out : c->out, err);
     }
     close(in);
     struct rusage usage = {0};

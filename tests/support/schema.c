@@ -23,7 +23,8 @@ static size_t print_place(char *out, size_t room, const place *at) {
         return 0;
     }
     size_t n = print_place(out, room, at->up);
-    int more = at->key != NULL ? snprintf(out + n, room - n, ".%s", at->key) : snprintf(out + n, room - n, "[%zu]", at->index);
+    int more =
+        at->key != NULL ? snprintf(out + n, room - n, ".%s", at->key) : snprintf(out + n, room - n, "[%zu]", at->index);
     size_t used = more < 0 ? n : n + (size_t)more;
     return used < room ? used : room - 1;
 }
@@ -125,7 +126,8 @@ static bool check_ref(const check *c, const json_t *rule, const json_t *value, c
     if (name != NULL && strncmp(name, start, sizeof start - 1) == 0) {
         schema = json_object_get(json_object_get(c->root, "$defs"), name + sizeof start - 1);
     }
-    return schema == NULL ? complain(c, at, "the schema has no", name == NULL ? "?" : name) : validate(c, schema, value, at);
+    return schema == NULL ? complain(c, at, "the schema has no", name == NULL ? "?" : name)
+                          : validate(c, schema, value, at);
 }
 
 static bool check_bound(const check *c, const json_t *rule, const json_t *value, const place *at, bool upper) {

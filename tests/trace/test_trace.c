@@ -242,6 +242,54 @@ static void what_cannot_be_judged_is_not(void **state) {
     free(x);
 }
 
+/* A model of other questions (how a codec is built, say): no source task, no human class. */
+static void a_model_without_sources_names_none(void **state) {
+    (void)state;
+    char path[300];
+    snprintf(path, sizeof path, "%s/other.safetensors", folder);
+    spoor_error err = {0};
+    json_t *meta = tiny_meta();
+    net_task tasks[] = {{(char *)(size_t)"vq", 3}};
+    net *n = NULL;
+    json_object_set_new(meta, "tasks", json_pack("[{s:s, s:[s,s,s]}]", "name", "vq", "classes", "single", "multi", "none"));
+    support_ok(net_new(ctx, json_object_get(meta, "network"), 80, tasks, 1, 3, &n, &err), &err);
+    support_ok(model_save(ctx, path, n, meta, false, &err), &err);
+    spoor_model *m = NULL;
+    spoor_session *s = NULL;
+    support_ok(spoor_model_open(ctx, path, &m, &err), &err);
+    support_ok(spoor_session_new(m, &s, &err), &err);
+    float *x = voice(80000, 2);
+    spoor_result *r = trace(s, x, 80000, 0);
+    json_t *j = json_loads(spoor_result_json(r), 0, NULL);
+    assert_true(json_is_null(json_object_get(j, "source")) && json_is_null(json_object_get(j, "agreement")));
+    assert_true(json_is_null(json_object_get(json_object_get(j, "bonafide"), "p")));
+    size_t size;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &size);
+    report_text_result(out, r, 5);
+    fclose(out);
+    assert_null(strstr(text, "nan"));
+    assert_null(strstr(text, "inf"));
+    snprintf(path, sizeof path, "%s/other.html", folder);
+    report_html *h = NULL;
+    unsigned char *data;
+    support_ok(report_html_open(ctx, path, m, &h, &err), &err);
+    support_ok(report_html_add(h, r, NULL, &err), &err);
+    support_ok(report_html_close(h, true, &err), &err);
+    support_ok(io_read_file(ctx, path, 1 << 20, &data, &size, &err), &err);
+    assert_null(strstr((char *)data, "nan"));
+    assert_null(strstr((char *)data, "inf"));
+    ctx_free(ctx, data);
+    free(text);
+    json_decref(j);
+    spoor_result_free(r);
+    spoor_session_free(s);
+    spoor_model_free(m);
+    net_free(n);
+    json_decref(meta);
+    free(x);
+}
+
 static void names_of_any_bytes_become_valid_text(void **state) {
     (void)state;
     const char *names[] = {"plain", "a\xff\xfe" "b", "\xc3\xa9", "\xed\xa0\x80", "\xf0\x9f\x98\x80", "\xc0\xaf", "\xe2\x82", "tab\there"};
@@ -344,6 +392,7 @@ int main(void) {
         cmocka_unit_test(a_hop_gives_overlapping_windows),
         cmocka_unit_test(a_listener_gets_every_sample_once),
         cmocka_unit_test(what_cannot_be_judged_is_not),
+        cmocka_unit_test(a_model_without_sources_names_none),
         cmocka_unit_test(names_of_any_bytes_become_valid_text),
         cmocka_unit_test(the_report_escapes_and_is_written_whole),
         cmocka_unit_test(failing_memory_is_reported),
