@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "cli/cli.h"
 #include "cli/ui.h"
+#include "model/model.h"
 #include "report/text.h"
 #include "weights/safetensors.h"
 #include <argp.h>
@@ -145,7 +146,8 @@ static spoor_status inspect(spoor_context *ctx, const options *o, spoor_error *e
         return status == SPOOR_ERR_IO ? SPOOR_ERR_MODEL : status; /* as when it is opened as a model */
     }
     const char *text = safetensors_meta(f, "spoor");
-    json_t *meta = text == NULL ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    bool usable = text != NULL && strlen(text) <= MODEL_META_MAX;
+    json_t *meta = usable ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (o->json) {
         status = print_json(f, meta, o->tensors, err);
     } else {

@@ -14,7 +14,6 @@
 
 enum {
     MODEL_FORMAT = 1,
-    MODEL_META_MAX = 4 << 20, /* bytes of metadata; jansson makes up to a hundred of two */
     MODEL_NAME_MAX = 200,     /* bytes of a class name */
     MODEL_TASK_MAX = 64       /* bytes of a task name, as in net.c */
 };

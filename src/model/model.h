@@ -22,6 +22,8 @@
 #include "openset/calibrate.h"
 #include "openset/openset.h"
 
+enum { MODEL_META_MAX = 4 << 20 /* bytes of the metadata; jansson makes up to a hundred of two */ };
+
 typedef struct model_task {
     char *name;
     size_t n_classes;

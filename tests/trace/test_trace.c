@@ -1,10 +1,10 @@
 /* test_trace.c: from audio to verdict and JSON with a model of random weights: the contract, not the opinion. */
+#include "base/io.h"
+#include "base/rng.h"
 #include "model/tiny_model.h"
 #include "report/html.h"
 #include "report/json.h"
 #include "report/text.h"
-#include "base/io.h"
-#include "base/rng.h"
 #include "trace/trace.h"
 #include <math.h>
 #include <pthread.h>
@@ -189,7 +189,7 @@ static void a_listener_gets_every_sample_once(void **state) {
     enum { N = 300000 };
     float *x = voice(N, 8);
     const double hops[] = {0, 1.0, 7.0};
-    const size_t silent[] = {0, 0, 2 * (112000 - 64600) }; /* between the windows at 0, 7 and 14 s; the last ends at N */
+    const size_t silent[] = {0, 0, 2 * (112000 - 64600)}; /* between the windows at 0, 7 and 14 s; the last ends at N */
     spoor_session *s = session();
     for (size_t i = 0; i < 3; i++) {
         spoor_error err = {0};
@@ -249,9 +249,10 @@ static void a_model_without_sources_names_none(void **state) {
     snprintf(path, sizeof path, "%s/other.safetensors", folder);
     spoor_error err = {0};
     json_t *meta = tiny_meta();
-    net_task tasks[] = {{(char *)(size_t)"vq", 3}};
+    net_task tasks[] = {{(char *)(size_t) "vq", 3}};
     net *n = NULL;
-    json_object_set_new(meta, "tasks", json_pack("[{s:s, s:[s,s,s]}]", "name", "vq", "classes", "single", "multi", "none"));
+    json_object_set_new(meta, "tasks",
+                        json_pack("[{s:s, s:[s,s,s]}]", "name", "vq", "classes", "single", "multi", "none"));
     support_ok(net_new(ctx, json_object_get(meta, "network"), 80, tasks, 1, 3, &n, &err), &err);
     support_ok(model_save(ctx, path, n, meta, false, &err), &err);
     spoor_model *m = NULL;
@@ -292,7 +293,15 @@ static void a_model_without_sources_names_none(void **state) {
 
 static void names_of_any_bytes_become_valid_text(void **state) {
     (void)state;
-    const char *names[] = {"plain", "a\xff\xfe" "b", "\xc3\xa9", "\xed\xa0\x80", "\xf0\x9f\x98\x80", "\xc0\xaf", "\xe2\x82", "tab\there"};
+    const char *names[] = {"plain",
+                           "a\xff\xfe"
+                           "b",
+                           "\xc3\xa9",
+                           "\xed\xa0\x80",
+                           "\xf0\x9f\x98\x80",
+                           "\xc0\xaf",
+                           "\xe2\x82",
+                           "tab\there"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         spoor_error err = {.status = SPOOR_ERR_INPUT};
         snprintf(err.message, sizeof err.message, "cannot read %s", names[i]);
@@ -352,6 +361,44 @@ static void the_report_escapes_and_is_written_whole(void **state) {
     free(x);
 }
 
+static void a_report_survives_failing_memory(void **state) {
+    (void)state;
+    char path[300];
+    snprintf(path, sizeof path, "%s/memory.html", folder);
+    spoor_session *s = session();
+    float *x = voice(20000, 6);
+    spoor_result *r = trace(s, x, 20000, 0);
+    bool done = false;
+    for (size_t n = 1; n < 200 && !done; n++) {
+        support_failing failing = {.fail_at = n};
+        spoor_context *own = support_failing_context(&failing);
+        spoor_error err = {0};
+        overview *o = NULL;
+        report_html *h = NULL;
+        spoor_status status = overview_new(own, &o, &err);
+        if (status == SPOOR_OK) {
+            overview_add(o, x, 20000);
+            status = report_html_open(own, path, model, &h, &err);
+        }
+        if (status == SPOOR_OK) {
+            status = report_html_add(h, r, o, &err); /* without memory for it the picture is left out, no more */
+            status = status == SPOOR_OK ? report_html_close(h, true, &err) : status;
+            h = NULL;
+        }
+        done = status == SPOOR_OK && failing.count < n;
+        assert_true(status == SPOOR_OK || status == SPOOR_ERR_LIMIT);
+        (void)report_html_close(h, false, NULL);
+        overview_free(o);
+        assert_int_equal(failing.live, 0);
+        failing.fail_at = 0;
+        spoor_context_free(own);
+    }
+    assert_true(done);
+    spoor_result_free(r);
+    spoor_session_free(s);
+    free(x);
+}
+
 static void failing_memory_is_reported(void **state) {
     (void)state;
     float *x = voice(20000, 6);
@@ -395,6 +442,7 @@ int main(void) {
         cmocka_unit_test(a_model_without_sources_names_none),
         cmocka_unit_test(names_of_any_bytes_become_valid_text),
         cmocka_unit_test(the_report_escapes_and_is_written_whole),
+        cmocka_unit_test(a_report_survives_failing_memory),
         cmocka_unit_test(failing_memory_is_reported),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
