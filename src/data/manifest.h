@@ -5,10 +5,8 @@
 #include "base/context.h"
 
 enum {
-    MANIFEST_MAX_BYTES = 1 << 30,  /* of one file */
     MANIFEST_MAX_ROWS = 20000000,  /* of all files */
     MANIFEST_MAX_COLUMNS = 256,    /* of one file */
-    MANIFEST_MAX_FIELD = 1 << 16,  /* bytes of one field */
     MANIFEST_MAX_PATH = 4096       /* bytes of a path, folder included */
 };
 
@@ -25,9 +23,8 @@ spoor_status manifest_new(spoor_context *ctx, manifest **out, spoor_error *err);
 void manifest_free(manifest *m);
 
 /* Add the rows of a CSV file. Paths in its column "path" are relative to `root`, or, where root is NULL, to the folder of
- * the file. SPOOR_ERR_INPUT with file and line for anything that is not RFC 4180, a row with a wrong number of fields, an
- * empty path; SPOOR_ERR_LIMIT over a limit above; SPOOR_ERR_IO where the file cannot be read. On failure the table is as
- * it was before. */
+ * the file. What delimited_read refuses, a row with a wrong number of fields and an empty path are refused with file and line.
+ * On failure the table is as it was before. */
 spoor_status manifest_add(manifest *m, const char *csv, const char *root, const manifest_where *where, size_t n_where,
                           spoor_error *err);
 

@@ -1,7 +1,7 @@
 /* scores_internal.h: what the two readers of score files share. */
 #ifndef EVAL_SCORES_INTERNAL_H
 #define EVAL_SCORES_INTERNAL_H
-#include "eval/delimited.h"
+#include "data/delimited.h"
 #include "eval/scores.h"
 #include <locale.h>
 

@@ -1,6 +1,7 @@
 /* The CSV table: quoting, joining, filters, hostile files, failing memory. */
 #include "support/support.h"
 #include "base/io.h"
+#include "data/delimited.h"
 #include "data/manifest.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,7 @@ static void hostile(void **state) {
         const char *says;
     } cases[] = {
         {"", 0, SPOOR_ERR_INPUT, "is empty"},
+        {"# only a comment\n", 17, SPOOR_ERR_INPUT, "is empty"},
         {"\n\n\r\n", 4, SPOOR_ERR_INPUT, "is empty"},
         {"file,x\na,b\n", 11, SPOOR_ERR_INPUT, "no column named path"},
         {"path,\na,b\n", 10, SPOOR_ERR_INPUT, "column 2 of the header has no name"},
@@ -116,11 +118,11 @@ static void hostile(void **state) {
         {"path,x\na\n", 9, SPOOR_ERR_INPUT, "line 2: 1 fields where the header names 2"},
         {"path,x\na,b,c\n", 13, SPOOR_ERR_INPUT, "line 2: 3 fields"},
         {"path,x\n\"a\nb\",c\nd\n", 17, SPOOR_ERR_INPUT, "line 4: 1 fields"},
-        {"path\n\"a", 7, SPOOR_ERR_INPUT, "line 2: a quoted field is never closed"},
+        {"path\n\"a", 7, SPOOR_ERR_INPUT, "line 2: a quote is opened and never closed"},
         {"path\n\"a\"b\n", 10, SPOOR_ERR_INPUT, "after the closing quote"},
         {"path\na\"b\n", 9, SPOOR_ERR_INPUT, "a quote inside a field"},
         {"path,x\n,b\n", 10, SPOOR_ERR_INPUT, "line 2: the path is empty"},
-        {"path\na\0b\n", 9, SPOOR_ERR_INPUT, "a zero byte at 6"},
+        {"path\na\0b\n", 9, SPOOR_ERR_INPUT, "line 2: a NUL byte"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         manifest *m;
@@ -136,12 +138,13 @@ static void hostile(void **state) {
 
 static void limits(void **state) {
     fixture *f = *state;
-    size_t size = 4 * MANIFEST_MAX_FIELD;
+    size_t size = 4 * DELIMITED_MAX_FIELD;
     char *text = malloc(size);
     const char *const heads[] = {"path\n\"", "path\n", "path\nshort/"};
     for (size_t i = 0; i < 3; i++) {
         memset(text, 'x', size);
         memcpy(text, heads[i], strlen(heads[i]));
+        text[size - 1] = i == 0 ? '"' : 'x';
         manifest *m;
         support_ok(manifest_new(f->ctx, &m, &f->err), &f->err);
         size_t used = i == 2 ? 5 + MANIFEST_MAX_PATH : size;

@@ -1,5 +1,5 @@
 /* delimited.c: see delimited.h. Fields are unquoted in place. */
-#include "eval/delimited.h"
+#include "data/delimited.h"
 #include "base/io.h"
 #include <string.h>
 
@@ -43,7 +43,8 @@ static spoor_status quoted(reader *r, unsigned char **stop, spoor_error *err) {
     unsigned char *to = r->at;
     for (;; r->at++) {
         if (r->at == r->end) {
-            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: a quote is opened and never closed", r->path, began);
+            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: a quote is opened and never closed; write a quote inside a "
+                             "field twice", r->path, began);
         }
         if (*r->at == '"') {
             r->at++;
@@ -56,7 +57,8 @@ static spoor_status quoted(reader *r, unsigned char **stop, spoor_error *err) {
     }
     *stop = to;
     if (!at_line_end(r) && *r->at != (unsigned char)r->separator) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: text follows a closing quote", r->path, r->line);
+        return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: text after the closing quote of a field; write a quote "
+                         "inside a field twice", r->path, r->line);
     }
     return SPOOR_OK;
 }
@@ -69,6 +71,10 @@ static spoor_status field(reader *r, unsigned char **start, unsigned char **stop
     } else {
         *start = r->at;
         while (!at_line_end(r) && (r->separator == ' ' ? !blank(*r->at) : *r->at != (unsigned char)r->separator)) {
+            if (*r->at == '"' && r->separator == ',') {
+                return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: a quote inside a field that does not begin with one; "
+                                 "put the whole field in quotes and write the quote twice", r->path, r->line);
+            }
             r->at++;
         }
         *stop = r->at;
