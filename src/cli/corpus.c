@@ -7,17 +7,64 @@
 #include <stdlib.h>
 #include <string.h>
 
-unsigned long cli_count(const char *text, unsigned long max) {
-    char *end;
-    long n = strtol(text, &end, 10);
-    return *text == '\0' || *end != '\0' || n < 1 || (unsigned long)n > max ? 0 : (unsigned long)n;
+enum { KEY_MANIFEST = 1024, KEY_ROOT, KEY_SPLIT, KEY_WHERE, KEY_HOP, MAX_JOBS = 1024 };
+
+static const struct argp_option OPTIONS[] = {
+    {"manifest", KEY_MANIFEST, "CSV", 0, "recordings of a table: columns path, split and labels; may be repeated", 0},
+    {"root", KEY_ROOT, "DIR", 0, "where the manifest's paths begin (default: its folder)", 0},
+    {"split", KEY_SPLIT, "NAME", 0, "rows of this split (all: every row; default: dev for eval, all for embed)", 0},
+    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; may be repeated", 0},
+    {"hop", KEY_HOP, "SECONDS", 0, "distance of windows (default: one window)", 0},
+    {"jobs", 'j', "N", 0, "recordings side by side (default: processors)", 0},
+    {"threads", 'j', NULL, OPTION_ALIAS, NULL, 0},
+    {0}};
+
+void cli_corpus_manifest(cli_corpus_options *o, const char *csv, const struct argp_state *state) {
+    if (o->n_manifests == CORPUS_MAX_MANIFESTS) {
+        argp_error(state, "at most %d manifests", CORPUS_MAX_MANIFESTS);
+    }
+    o->manifests[o->n_manifests++] = csv;
 }
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    cli_corpus_options *o = state->input;
+    char *end;
+    switch (key) {
+    case KEY_MANIFEST: cli_corpus_manifest(o, arg, state); return 0;
+    case KEY_WHERE:
+        if (o->n_where == CORPUS_MAX_WHERE) {
+            argp_error(state, "at most %d filters", CORPUS_MAX_WHERE);
+        }
+        o->where[o->n_where++] = arg;
+        return 0;
+    case KEY_ROOT: o->root = arg; return 0;
+    case KEY_SPLIT: o->split = strcmp(arg, "all") == 0 ? NULL : arg; return 0;
+    case KEY_HOP:
+        o->hop = strtod(arg, &end);
+        if (end == arg || *end != '\0' || !(o->hop >= 0.01 && o->hop <= 3600)) {
+            argp_error(state, "--hop must be 0.01 to 3600 seconds, not \"%s\"", arg);
+        }
+        return 0;
+    case 'j': {
+        long n = strtol(arg, &end, 10);
+        if (end == arg || *end != '\0' || n < 1 || n > MAX_JOBS) {
+            argp_error(state, "--jobs must be 1 to %d, not \"%s\"", MAX_JOBS, arg);
+        }
+        o->threads = (unsigned)n;
+        return 0;
+    }
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp cli_corpus_argp = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
 
 void cli_corpus_clear(cli_corpus *c) {
     if (c->ctx) {
         manifest_free(c->manifest);
         ctx_free(c->ctx, c->rows);
         ctx_free(c->ctx, c->ids);
+        ctx_free(c->ctx, c->paths);
         ctx_free(c->ctx, c->logits);
         ctx_free(c->ctx, c->embedding);
         ctx_free(c->ctx, c->errors);
@@ -57,6 +104,20 @@ static spoor_status choose(const cli_corpus_options *o, cli_corpus *c, spoor_err
     return status;
 }
 
+static spoor_status make_lists(cli_corpus *c, spoor_error *err) {
+    c->ids = ctx_alloc(c->ctx, c->n, sizeof *c->ids);
+    c->paths = ctx_alloc(c->ctx, c->n, sizeof *c->paths);
+    return c->ids && c->paths ? SPOOR_OK : error_memory(err, "choosing recordings");
+}
+
+spoor_status cli_corpus_files(spoor_context *ctx, char *const *paths, size_t n, cli_corpus *c, spoor_error *err) {
+    *c = (cli_corpus){.ctx = ctx, .n = n};
+    TRY(make_lists(c, err));
+    memcpy(c->ids, paths, n * sizeof *paths);
+    memcpy(c->paths, paths, n * sizeof *paths);
+    return SPOOR_OK;
+}
+
 spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cli_corpus *c, spoor_error *err) {
     *c = (cli_corpus){.ctx = ctx};
     TRY(manifest_new(ctx, &c->manifest, err));
@@ -64,20 +125,18 @@ spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cl
         TRY(manifest_add(c->manifest, o->manifests[i], o->root, NULL, 0, err));
     }
     TRY(choose(o, c, err));
-    c->ids = ctx_alloc(ctx, c->n, sizeof *c->ids);
-    if (!c->ids) {
-        return error_memory(err, "choosing rows");
-    }
+    TRY(make_lists(c, err));
     for (size_t i = 0; i < c->n; i++) {
+        c->paths[i] = manifest_path(c->manifest, c->rows[i]);
         c->ids[i] = manifest_id(c->manifest, c->rows[i]);
     }
     return SPOOR_OK;
 }
 
-static spoor_status open_row(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
+static spoor_status open_path(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
     const cli_corpus *c = user;
     *owned = NULL;
-    return spoor_audio_open(c->ctx, manifest_path(c->manifest, c->rows[clip]), NULL, audio, err);
+    return spoor_audio_open(c->ctx, c->paths[clip], NULL, audio, err);
 }
 
 spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_options *o, spoor_error *err) {
@@ -88,7 +147,7 @@ spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_op
     if (!c->logits || !c->embedding || !c->errors) {
         return error_memory(err, "scoring recordings");
     }
-    TRY(score_all(c->ctx, m, threads, c->n, open_row, c, (size_t)llround(o->hop * AUDIO_RATE), c->logits, c->embedding,
+    TRY(score_all(c->ctx, m, threads, c->n, open_path, c, (size_t)llround(o->hop * AUDIO_RATE), c->logits, c->embedding,
                   c->errors, err));
     for (size_t i = 0; i < c->n; i++) {
         if (c->errors[i].status != SPOOR_OK) {

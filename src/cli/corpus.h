@@ -1,8 +1,9 @@
-/* corpus.h: the recordings of manifests through a model, for `spoor eval` and `spoor embed`. */
+/* corpus.h: the recordings of manifests (or named files) through a model, for `spoor eval` and `spoor embed`. */
 #ifndef CLI_CORPUS_H
 #define CLI_CORPUS_H
 #include "data/manifest.h"
 #include "train/score.h"
+#include <argp.h>
 
 enum { CORPUS_MAX_MANIFESTS = 64, CORPUS_MAX_WHERE = 16 };
 
@@ -16,11 +17,17 @@ typedef struct cli_corpus_options {
     double hop;       /* seconds; 0 = one window */
 } cli_corpus_options;
 
+/* --manifest, --root, --split, --where, --hop, --jobs: a child parser whose input is a cli_corpus_options. */
+extern const struct argp cli_corpus_argp;
+/* What --manifest does, for a command that has a short option for it. */
+void cli_corpus_manifest(cli_corpus_options *o, const char *csv, const struct argp_state *state);
+
 typedef struct cli_corpus {
     spoor_context *ctx;
     manifest *manifest;
-    size_t *rows, n;
+    size_t *rows, n;      /* of the manifest; NULL for named files */
     const char **ids;     /* [n] */
+    const char **paths;   /* [n] to open */
     float *logits;        /* [n, L] */
     float *embedding;     /* [n, E] */
     spoor_error *errors;  /* [n] */
@@ -29,9 +36,9 @@ typedef struct cli_corpus {
 
 /* Read manifests and choose rows. "column=value" without '=' is a usage error. */
 spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cli_corpus *out, spoor_error *err);
-/* The rows' recordings through the model. Those that fail are named on stderr and counted; the others go on. */
+/* Named files, which are their own ids; `paths` must live as long. */
+spoor_status cli_corpus_files(spoor_context *ctx, char *const *paths, size_t n, cli_corpus *out, spoor_error *err);
+/* The recordings through the model. Those that fail are named on stderr and counted; the others go on. */
 spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_options *o, spoor_error *err);
 void cli_corpus_clear(cli_corpus *c);
-/* "--threads N" and the like: 1 .. max, or 0 for nonsense. */
-unsigned long cli_count(const char *text, unsigned long max);
 #endif

@@ -4,14 +4,12 @@
 #include "cli/ui.h"
 #include "eval/report_tables.h"
 #include "eval/scores.h"
-#include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    KEY_MANIFEST = 'm', KEY_THREADS = 'j', KEY_OUT = 'o',
-    KEY_ROOT = 256, KEY_SPLIT, KEY_WHERE, KEY_JSON, KEY_SCORES, KEY_REPLICATES, KEY_BY_PAGE, KEY_SEED, KEY_HOP, KEY_FOLDS,
+    KEY_MANIFEST = 'm', KEY_OUT = 'o', KEY_JSON = 256, KEY_SCORES, KEY_REPLICATES, KEY_BY_PAGE, KEY_SEED, KEY_FOLDS,
     KEY_SCORE, KEY_LABEL, KEY_TARGET, KEY_PREDICTED, KEY_KNOWN, KEY_LOWER, KEY_ID, KEY_PAGE, KEY_SETTING
 };
 
@@ -25,14 +23,9 @@ typedef struct options {
 } options;
 
 static const struct argp_option OPTIONS[] = {
-    {"manifest", KEY_MANIFEST, "CSV", 0, "labelled recordings (columns path, split and labels); may be repeated", 1},
-    {"root", KEY_ROOT, "DIR", 0, "where the manifest's paths begin (default: its folder)", 1},
-    {"split", KEY_SPLIT, "NAME", 0, "rows of this split (default: dev; all: every row)", 1},
-    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; may be repeated", 1},
+    {NULL, KEY_MANIFEST, "CSV", 0, "the same as --manifest", 1},
     {"folds", KEY_FOLDS, "N", 0, "calibrate each recording on the other of N folds of pages instead of with the model's "
                                  "calibration: for the set that the model was calibrated on", 1},
-    {"hop", KEY_HOP, "SECONDS", 0, "distance of windows (default: one window)", 1},
-    {"threads", KEY_THREADS, "N", 0, "recordings side by side (default: processors)", 1},
     {"out", KEY_OUT, "FILE", 0, "write the scores to a file that --scores reads", 1},
     {"scores", KEY_SCORES, "FILE", 0, "evaluate a score file instead of a model", 2},
     {"score-column", KEY_SCORE, "C", 0, "of a foreign score file: the score (a name or a number from 1)", 2},
@@ -71,16 +64,13 @@ static void parse_number(int key, const char *arg, options *o, struct argp_state
     char *end;
     double x = strtod(arg, &end);
     bool ok = end != arg && *end == '\0' && x >= 0 && x <= 1e9;
-    if (!ok || (key == KEY_THREADS && (x < 1 || x > 1024)) || (key == KEY_HOP && x > 3600) ||
-        (key == KEY_REPLICATES && x > 1e6) || (key == KEY_FOLDS && (x < 2 || x > 1000))) {
+    if (!ok || (key == KEY_REPLICATES && x > 1e6) || (key == KEY_FOLDS && (x < 2 || x > 1000))) {
         argp_error(state, "%s is not a number that this option can take", arg);
     }
     switch (key) {
-    case KEY_THREADS: o->corpus.threads = (unsigned)x; break;
     case KEY_REPLICATES: o->eval.replicates = (size_t)x; break;
     case KEY_SEED: o->eval.seed = (uint64_t)x; break;
-    case KEY_FOLDS: o->folds = (size_t)x; break;
-    default: o->corpus.hop = x; break;
+    default: o->folds = (size_t)x; break;
     }
 }
 
@@ -99,29 +89,15 @@ static void check(const options *o, struct argp_state *state) {
 static error_t parse(int key, char *arg, struct argp_state *state) {
     options *o = state->input;
     switch (key) {
-    case KEY_MANIFEST:
-        if (o->corpus.n_manifests == CORPUS_MAX_MANIFESTS) {
-            argp_error(state, "at most %d manifests", CORPUS_MAX_MANIFESTS);
-        }
-        o->corpus.manifests[o->corpus.n_manifests++] = arg;
-        return 0;
-    case KEY_WHERE:
-        if (o->corpus.n_where == CORPUS_MAX_WHERE) {
-            argp_error(state, "at most %d filters", CORPUS_MAX_WHERE);
-        }
-        o->corpus.where[o->corpus.n_where++] = arg;
-        return 0;
-    case KEY_ROOT: o->corpus.root = arg; return 0;
-    case KEY_SPLIT: o->corpus.split = strcmp(arg, "all") == 0 ? NULL : arg; return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->corpus; return 0;
+    case KEY_MANIFEST: cli_corpus_manifest(&o->corpus, arg, state); return 0;
     case KEY_JSON: o->json = true; return 0;
     case KEY_SCORES: o->scores = arg; return 0;
     case KEY_OUT: o->out = arg; return 0;
     case KEY_BY_PAGE: o->eval.by_page = true; return 0;
-    case KEY_THREADS:
     case KEY_REPLICATES:
     case KEY_SEED:
-    case KEY_FOLDS:
-    case KEY_HOP: parse_number(key, arg, o, state); return 0;
+    case KEY_FOLDS: parse_number(key, arg, o, state); return 0;
     case ARGP_KEY_ARG:
         if (o->model != NULL) {
             argp_error(state, "name one model");
@@ -133,10 +109,11 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
+static const struct argp_child CHILDREN[] = {{&cli_corpus_argp, 0, NULL, 1}, {0}};
 static const struct argp ARGP = {OPTIONS, parse, "MODEL --manifest CSV\n--scores FILE",
                                  "Evaluate a model on labelled recordings, or a score file: accuracy, F1, confusion, EER, "
                                  "AUROC, FPR95, calibration, each with a 95 % interval.",
-                                 NULL, NULL, NULL};
+                                 CHILDREN, NULL, NULL};
 
 static spoor_status print_report(spoor_context *ctx, const options *o, const eval_set *set, spoor_error *err) {
     json_t *report;
@@ -160,7 +137,7 @@ static spoor_status print_report(spoor_context *ctx, const options *o, const eva
     return status;
 }
 
-static spoor_status eval_scores(spoor_context *ctx, options *o, spoor_error *err) {
+static spoor_status eval_scores(options *o, spoor_context *ctx, spoor_error *err) {
     score_file *f;
     o->eval.system = o->scores;
     TRY(o->foreign ? score_file_read_columns(ctx, o->scores, &o->columns, &f, err)
@@ -193,7 +170,7 @@ static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cl
     return status;
 }
 
-static spoor_status eval_model(spoor_context *ctx, options *o, spoor_error *err) {
+static spoor_status eval_model(options *o, spoor_context *ctx, spoor_error *err) {
     spoor_model *m;
     cli_corpus c = {0};
     TRY(spoor_model_open(ctx, o->model, &m, err));
@@ -203,26 +180,14 @@ static spoor_status eval_model(spoor_context *ctx, options *o, spoor_error *err)
     return status;
 }
 
+static spoor_status run(void *user, spoor_context *ctx, spoor_error *err) {
+    options *o = user;
+    return o->scores ? eval_scores(o, ctx, err) : eval_model(o, ctx, err);
+}
+
 int cli_eval(int argc, char **argv) {
     options o = {.corpus.split = "dev"};
     eval_options_init(&o.eval);
     score_columns_init(&o.columns);
-    argp_err_exit_status = SPOOR_ERR_USAGE;
-    if (argp_parse(&ARGP, argc, argv, 0, NULL, &o) != 0) {
-        return SPOOR_ERR_USAGE;
-    }
-    spoor_context_options c;
-    spoor_context_options_init(&c);
-    ui_context_options(&c);
-    spoor_context *ctx = NULL;
-    spoor_error err = {0};
-    spoor_status status = spoor_context_new(&c, &ctx, &err);
-    if (status == SPOOR_OK) {
-        status = o.scores ? eval_scores(ctx, &o, &err) : eval_model(ctx, &o, &err);
-    }
-    if (status != SPOOR_OK) {
-        ui_error(&err);
-    }
-    spoor_context_free(ctx);
-    return (int)status;
+    return ui_command(&ARGP, argc, argv, &o, run);
 }

@@ -6,7 +6,6 @@
 #include "model/model.h"
 #include "report/text.h"
 #include "weights/safetensors.h"
-#include <argp.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,7 +138,8 @@ static spoor_status print_json(const safetensors *f, json_t *meta, bool tensors,
     return SPOOR_OK;
 }
 
-static spoor_status inspect(spoor_context *ctx, const options *o, spoor_error *err) {
+static spoor_status inspect(void *user, spoor_context *ctx, spoor_error *err) {
+    const options *o = user;
     safetensors *f = NULL;
     spoor_status status = safetensors_open(ctx, o->path, &f, err);
     if (status != SPOOR_OK) {
@@ -160,19 +160,5 @@ static spoor_status inspect(spoor_context *ctx, const options *o, spoor_error *e
 
 int cli_inspect(int argc, char **argv) {
     options o = {0};
-    argp_err_exit_status = SPOOR_ERR_USAGE;
-    if (argp_parse(&ARGP, argc, argv, 0, NULL, &o) != 0) {
-        return SPOOR_ERR_USAGE;
-    }
-    spoor_context *ctx = NULL;
-    spoor_error err = {0};
-    spoor_status status = spoor_context_new(NULL, &ctx, &err);
-    if (status == SPOOR_OK) {
-        status = inspect(ctx, &o, &err);
-    }
-    if (status != SPOOR_OK) {
-        ui_error(&err);
-    }
-    spoor_context_free(ctx);
-    return (int)status;
+    return ui_command(&ARGP, argc, argv, &o, inspect);
 }

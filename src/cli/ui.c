@@ -70,6 +70,28 @@ void ui_context_options(spoor_context_options *options) {
     options->cancel = cancel;
 }
 
+int ui_command(const struct argp *argp, int argc, char **argv, void *options,
+               spoor_status (*run)(void *options, spoor_context *ctx, spoor_error *err)) {
+    argp_err_exit_status = SPOOR_ERR_USAGE;
+    if (argp_parse(argp, argc, argv, 0, NULL, options) != 0) {
+        return SPOOR_ERR_USAGE;
+    }
+    spoor_context_options co;
+    spoor_context_options_init(&co);
+    ui_context_options(&co);
+    spoor_context *ctx = NULL;
+    spoor_error err = {0};
+    spoor_status status = spoor_context_new(&co, &ctx, &err);
+    if (status == SPOOR_OK) {
+        status = run(options, ctx, &err);
+    }
+    if (status != SPOOR_OK) {
+        ui_error(&err);
+    }
+    spoor_context_free(ctx);
+    return (int)status;
+}
+
 static double seconds(void) {
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);

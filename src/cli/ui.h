@@ -3,12 +3,16 @@
 #ifndef CLI_UI_H
 #define CLI_UI_H
 #include "base/context.h"
+#include <argp.h>
 
 /* "spoor: SENTENCE" on stderr. */
 void ui_error(const spoor_error *err);
 /* Fill log and cancel of the options: warnings and errors go to stderr, Ctrl-C and SIGTERM cancel, SIGPIPE is ignored. */
 void ui_context_options(spoor_context_options *options);
 bool ui_interrupted(void);
+/* A whole command: its arguments into `options` (usage errors exit), a context, `run`, its error said; the exit code. */
+int ui_command(const struct argp *argp, int argc, char **argv, void *options,
+               spoor_status (*run)(void *options, spoor_context *ctx, spoor_error *err));
 /* All n bytes to standard output, past stdio (not to be mixed with printf); a signal does not cut them. SPOOR_ERR_IO. */
 spoor_status ui_write(const char *data, size_t n, spoor_error *err);
 /* After printf: SPOOR_ERR_IO if anything did not get out. */
