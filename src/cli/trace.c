@@ -54,6 +54,7 @@ typedef struct job {
     spoor_error fatal_err;
     report_html *html;
     ui_progress progress;
+    bool to_terminal; /* where answers go */
     pthread_mutex_t mutex;
     pthread_cond_t printed;
 } job;
@@ -227,7 +228,9 @@ static void print_text(job *j, const answer *a) {
 
 static void print_answer(job *j, size_t index, answer *a) {
     bool cancelled = a->result == NULL && a->err.status == SPOOR_ERR_CANCELLED;
-    ui_progress_clear(&j->progress);
+    if (a->result == NULL || j->to_terminal) {
+        ui_progress_clear(&j->progress);
+    }
     if (a->result == NULL) {
         j->failed++;
         if (!cancelled) {
@@ -318,6 +321,7 @@ static spoor_status run(job *j) {
     }
     pool *p;
     TRY(pool_new(j->ctx, j->workers, &p, err));
+    j->to_terminal = isatty(STDOUT_FILENO) == 1;
     ui_progress_start(&j->progress, "tracing", j->files->n > 1 ? "files" : "s");
     pool_run(p, (int64_t)j->files->n, run_item, j);
     ui_progress_clear(&j->progress);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { KEY_OUT = 'o', KEY_THREADS = 't', KEY_SEED = 256, KEY_RESUME, KEY_SET, MAX_SET = 256, MAX_THREADS = 1024 };
 
@@ -14,7 +13,7 @@ typedef struct options {
     trainer_options train;
     const char *set[MAX_SET];
     char seed[64];
-    bool terminal;
+    ui_progress progress;
 } options;
 
 static const struct argp_option OPTIONS[] = {
@@ -72,15 +71,11 @@ static const struct argp ARGP = {OPTIONS, parse, "RECIPE.yaml",
                                  NULL, NULL, NULL};
 
 static void log_line(void *user, spoor_log_level level, const char *message) {
-    const options *o = user;
+    options *o = user;
     if (level <= SPOOR_LOG_INFO) {
-        fprintf(stderr, "%s%s\n", o->terminal ? "\r\033[K" : "", message);
+        ui_progress_clear(&o->progress);
+        fprintf(stderr, "%s\n", message);
     }
-}
-
-static void print_left(double s) {
-    long t = s > 0 && s < 1e8 ? (long)(s + 0.5) : 0;
-    fprintf(stderr, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
 }
 
 static void print_epoch(const trainer_news *n) {
@@ -95,22 +90,21 @@ static void print_epoch(const trainer_news *n) {
 }
 
 static void news(void *user, const trainer_news *n) {
-    const options *o = user;
-    if (o->terminal && n->line != NULL) {
-        fprintf(stderr, "\r\033[K");
-    }
+    options *o = user;
+    char left[UI_TIME];
     if (n->line != NULL) {
+        ui_progress_clear(&o->progress);
         print_epoch(n);
-    } else if (o->terminal) {
-        fprintf(stderr, "\r\033[Kepoch %llu/%llu  batch %llu/%llu  loss %.4f  %.0f clips/s  ETA ",
-                (unsigned long long)n->epoch + 1, (unsigned long long)n->epochs, (unsigned long long)n->step,
-                (unsigned long long)n->steps, n->loss, n->clips_per_second);
-        print_left(n->seconds_left);
+    } else {
+        ui_progress_text(&o->progress, "epoch %llu/%llu  batch %llu/%llu  loss %.4f  %.0f clips/s  ETA %s",
+                         (unsigned long long)n->epoch + 1, (unsigned long long)n->epochs, (unsigned long long)n->step,
+                         (unsigned long long)n->steps, n->loss, n->clips_per_second, ui_time(left, n->seconds_left));
     }
 }
 
 int cli_train(int argc, char **argv) {
-    options o = {.terminal = isatty(STDERR_FILENO) == 1};
+    options o = {0};
+    ui_progress_start(&o.progress, NULL, NULL);
     argp_err_exit_status = SPOOR_ERR_USAGE;
     if (argp_parse(&ARGP, argc, argv, 0, NULL, &o) != 0) {
         return SPOOR_ERR_USAGE;
@@ -129,9 +123,7 @@ int cli_train(int argc, char **argv) {
     if (status == SPOOR_OK) {
         status = trainer_run(ctx, &o.train, &err);
     }
-    if (o.terminal) {
-        fprintf(stderr, "\r\033[K");
-    }
+    ui_progress_clear(&o.progress);
     if (status != SPOOR_OK) {
         ui_error(&err);
     }

@@ -2,9 +2,11 @@
 #include "cli/ui.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,40 +101,47 @@ static double seconds(void) {
 }
 
 void ui_progress_start(ui_progress *p, const char *label, const char *unit) {
-    *p =
-        (ui_progress){.label = label, .unit = unit, .started = seconds(), .drawn = 0, .on = isatty(STDERR_FILENO) == 1};
+    *p = (ui_progress){.label = label, .unit = unit, .started = seconds(), .on = isatty(STDERR_FILENO) == 1};
 }
 
-static void print_time(double s) {
-    long t = s < 0 || s > 1e8 ? 0 : (long)(s + 0.5);
-    if (t >= 3600) {
-        fprintf(stderr, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
-    } else {
-        fprintf(stderr, "%ld:%02ld", t / 60, t % 60);
-    }
-}
-
-void ui_progress_show(ui_progress *p, uint64_t done, uint64_t total) {
+void ui_progress_text(ui_progress *p, const char *format, ...) {
     double now = seconds();
-    if (!p->on || (now - p->drawn < 0.1 && done != total)) {
+    if (!p->on || now - p->drawn < 0.1) {
         return;
     }
     p->drawn = now;
-    double rate = now > p->started ? (double)done / (now - p->started) : 0;
-    fprintf(stderr, "\r\033[K%s  ", p->label);
-    if (total > 0) {
-        char bar[25];
-        size_t full = (size_t)(24.0 * (double)done / (double)total);
-        memset(bar, '.', 24);
-        memset(bar, '#', full > 24 ? 24 : full);
-        bar[24] = '\0';
-        fprintf(stderr, "[%s]  %llu/%llu %s  %.1f/s  ETA ", bar, (unsigned long long)done, (unsigned long long)total,
-                p->unit, rate);
-        print_time(rate > 0 && done < total ? (double)(total - done) / rate : 0);
-    } else {
-        fprintf(stderr, "%llu %s  %.1f/s", (unsigned long long)done, p->unit, rate);
-    }
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    struct winsize size; /* a line that wraps would not be wiped whole */
+    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    fprintf(stderr, "\r\033[K%.*s", known ? size.ws_col - 1 : 79, text);
     (void)fflush(stderr);
+}
+
+const char *ui_time(char text[UI_TIME], double s) {
+    long t = s > 0 && s < 1e8 ? (long)(s + 0.5) : 0;
+    if (t >= 3600) {
+        snprintf(text, UI_TIME, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
+    } else {
+        snprintf(text, UI_TIME, "%ld:%02ld", t / 60, t % 60);
+    }
+    return text;
+}
+
+void ui_progress_show(ui_progress *p, uint64_t done, uint64_t total) {
+    enum { WIDTH = 24 };
+    double passed = seconds() - p->started, rate = passed > 0 ? (double)done / passed : 0;
+    char bar[WIDTH + 1], left[UI_TIME];
+    size_t full = total > 0 && done < total ? (size_t)(WIDTH * (double)done / (double)total) : WIDTH;
+    memset(bar, '.', WIDTH);
+    memset(bar, '#', full);
+    bar[WIDTH] = '\0';
+    ui_progress_text(p, "%s  [%s]  %llu/%llu %s  %.1f/s  ETA %s", p->label, bar, (unsigned long long)done,
+                     (unsigned long long)total, p->unit, rate,
+                     ui_time(left, rate > 0 && done < total ? (double)(total - done) / rate : 0));
 }
 
 void ui_progress_clear(ui_progress *p) {

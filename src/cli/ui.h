@@ -3,6 +3,7 @@
 #ifndef CLI_UI_H
 #define CLI_UI_H
 #include "base/context.h"
+#include "base/error.h"
 #include <argp.h>
 
 /* "spoor: SENTENCE" on stderr. */
@@ -18,15 +19,21 @@ spoor_status ui_write(const char *data, size_t n, spoor_error *err);
 /* After printf: SPOOR_ERR_IO if anything did not get out. */
 spoor_status ui_flush(spoor_error *err);
 
-/* One line on stderr that is redrawn at most ten times a second: "label  [#####.....]  43/100  12.3/s  ETA 0:05". Does
- * nothing unless stderr is a terminal. */
+/* One line on stderr that is redrawn at most ten times a second and cut to the terminal's width. Does nothing unless
+ * stderr is a terminal. */
 typedef struct ui_progress {
     const char *label, *unit;
     double started, drawn;
     bool on;
 } ui_progress;
 void ui_progress_start(ui_progress *p, const char *label, const char *unit);
+/* "label  [#####.....]  43/100 unit  12.3/s  ETA 0:05" */
 void ui_progress_show(ui_progress *p, uint64_t done, uint64_t total);
-/* Wipe the line, so that results can be printed. */
+/* A line of the caller's own. */
+void ui_progress_text(ui_progress *p, const char *format, ...) BASE_PRINTF(2, 3);
+/* Wipe the line, so that results can be printed; the next one is drawn at once. */
 void ui_progress_clear(ui_progress *p);
+/* "0:05", "1:02:03"; returns text. */
+enum { UI_TIME = 32 };
+const char *ui_time(char text[UI_TIME], double seconds);
 #endif

@@ -176,6 +176,9 @@ spoor_status trainer_finish(trainer *t, spoor_error *err) {
     char *path = trainer_path(t, "model.safetensors");
     spoor_status status = path ? model_save(t->ctx, path, t->net, t->model.meta, t->r->half, err)
                                : error_memory(err, "writing a model");
+    if (status == SPOOR_OK) {
+        ctx_log(t->ctx, SPOOR_LOG_INFO, "the model is %s", path);
+    }
     ctx_free(t->ctx, path);
     return status;
 }
