@@ -6,9 +6,12 @@
 #include "base/rng.h"
 #include "support/support.h"
 #include <math.h>
+#include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void arena_pieces_are_aligned_and_apart(void **state) {
     (void)state;
@@ -121,6 +124,66 @@ static void files_are_written_whole_and_read_within_limits(void **state) {
     spoor_context_free(ctx);
 }
 
+/* A disk that is full, played by a limit on file sizes: a sentence, the old file as it was, nothing left beside it. */
+static void a_write_that_fails_leaves_the_old_file(void **state) {
+    (void)state;
+    spoor_context *ctx = support_context();
+    spoor_error err = {0};
+    char *folder = support_temporary(), path[300], inside[300];
+    snprintf(path, sizeof path, "%s/x", folder);
+    snprintf(inside, sizeof inside, "%s/sub", folder);
+    support_ok(io_write_file(ctx, path, "abc", 3, &err), &err);
+    char *big = calloc(1, 1 << 20);
+    assert_non_null(big);
+    struct rlimit old, low;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    low = old;
+    low.rlim_cur = 1 << 16;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    spoor_status status = io_write_file(ctx, path, big, 1 << 20, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    (void)signal(SIGXFSZ, handler);
+    free(big);
+    assert_int_equal(status, SPOOR_ERR_IO);
+    assert_non_null(strstr(err.message, path));
+    support_ok(io_make_folder(inside, &err), &err);
+    assert_int_equal(io_write_file(ctx, inside, "abc", 3, &err), SPOOR_ERR_IO); /* a folder stands in the way */
+    assert_int_equal(io_write_file(ctx, "/nowhere/x", "abc", 3, &err), SPOOR_ERR_IO);
+    unsigned char *data;
+    size_t size, entries = 0;
+    support_ok(io_read_file(ctx, path, 9, &data, &size, &err), &err);
+    assert_string_equal((char *)data, "abc");
+    ctx_free(ctx, data);
+    DIR *d = opendir(folder);
+    assert_non_null(d);
+    for (const struct dirent *e; (e = readdir(d)) != NULL;) {
+        entries += e->d_name[0] != '.' || strlen(e->d_name) > 2;
+    }
+    closedir(d);
+    assert_int_equal(entries, 2);
+    support_remove(folder);
+    free(folder);
+    spoor_context_free(ctx);
+}
+
+static void errors_are_one_clean_sentence(void **state) {
+    (void)state;
+    static const struct {
+        spoor_status status;
+        const char *name;
+    } names[] = {{SPOOR_OK, "ok"},       {SPOOR_ERR_USAGE, "usage"}, {SPOOR_ERR_INPUT, "input"},
+                 {SPOOR_ERR_MODEL, "model"}, {SPOOR_ERR_LIMIT, "limit"}, {SPOOR_ERR_IO, "io"},
+                 {SPOOR_ERR_CANCELLED, "cancelled"}, {(spoor_status)77, "unknown"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_string_equal(spoor_status_name(names[i].status), names[i].name);
+    }
+    spoor_error err = {0};
+    assert_int_equal(error_set(&err, SPOOR_ERR_INPUT, "a\n%s", "b\x1b[31m"), SPOOR_ERR_INPUT);
+    assert_string_equal(err.message, "a?b?[31m");
+    assert_int_equal(error_set(NULL, SPOOR_ERR_IO, "%s", "nobody listens"), SPOOR_ERR_IO);
+}
+
 static void every_failed_allocation_is_survived(void **state) {
     (void)state;
     for (size_t n = 1; n < 20; n++) {
@@ -159,6 +222,8 @@ int main(void) {
         cmocka_unit_test(rng_has_the_right_moments_and_repeats),
         cmocka_unit_test(pool_does_every_item_once),
         cmocka_unit_test(files_are_written_whole_and_read_within_limits),
+        cmocka_unit_test(a_write_that_fails_leaves_the_old_file),
+        cmocka_unit_test(errors_are_one_clean_sentence),
         cmocka_unit_test(every_failed_allocation_is_survived),
         cmocka_unit_test(checked_arithmetic),
     };

@@ -294,8 +294,8 @@ static void a_model_without_sources_names_none(void **state) {
 static void names_of_any_bytes_become_valid_text(void **state) {
     (void)state;
     const char *names[] = {"plain",
-                           "a\xff\xfe"
-                           "b",
+                           ("a\xff\xfe" /* apart: b would be a digit */
+                            "b"),
                            "\xc3\xa9",
                            "\xed\xa0\x80",
                            "\xf0\x9f\x98\x80",

@@ -206,6 +206,151 @@ static void dev_scores_come_again(void **state) {
     spoor_context_free(ctx);
 }
 
+/* ---- figures on dev ---- */
+
+static double reported(const char *out, const char *figure) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/dev-report.json", out);
+    json_t *report = json_load_file(path, 0, NULL);
+    const json_t *task = json_array_get(json_object_get(report, "tasks"), 0);
+    const json_t *all = json_array_get(json_object_get(task, "groups"), 0);
+    assert_string_equal(json_string_value(json_object_get(task, "task")), "source");
+    const json_t *value = json_object_get(json_object_get(all, figure), "value");
+    assert_true(json_is_number(value));
+    double v = json_number_value(value);
+    json_decref(report);
+    return v;
+}
+
+/* Share of pairs in which the target has the higher score, ties counted half: the AUROC by its definition. */
+static double pairs_right(const double *score, const int *target, size_t n) {
+    double right = 0, pairs = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < n; k++) {
+            if (target[i] == 1 && target[k] == 0) {
+                pairs++;
+                right += score[i] > score[k] ? 1 : score[i] == score[k] ? 0.5 : 0;
+            }
+        }
+    }
+    return right / pairs;
+}
+
+/* What a model with half-precision weights says of the dev clips after it was opened again: mean cross-entropy of the
+ * source, and the AUROC of known against unknown sources. */
+static void recompute(const char *out, const char *csv, double *loss, double *known) {
+    spoor_error err;
+    char path[600];
+    spoor_context *ctx = shared = support_context();
+    spoor_model *m;
+    manifest *list;
+    snprintf(path, sizeof path, "%s/model.safetensors", out);
+    support_ok(spoor_model_open(ctx, path, &m, &err), &err);
+    support_ok(manifest_new(ctx, &list, &err), &err);
+    const char *dev = "dev";
+    const manifest_where where = {"split", &dev, 1};
+    support_ok(manifest_add(list, csv, NULL, &where, 1, &err), &err);
+    size_t n = manifest_rows(list), width = trace_logits_size(m), source = model_find_task(m, "source"), at = 0;
+    float *logits = calloc(n * width, sizeof *logits);
+    spoor_error *errors = calloc(n, sizeof *errors);
+    support_ok(score_all(ctx, m, 2, n, open_row, list, 0, logits, NULL, errors, &err), &err);
+    double score[SYNTHETIC_CLIPS], sum = 0, labelled = 0;
+    int target[SYNTHETIC_CLIPS];
+    for (size_t i = 0; i < n; i++) {
+        const char *name = manifest_cell(list, i, manifest_column(list, "source"));
+        const float *x = logits + i * width + score_offset(m, source);
+        double total = 0;
+        size_t truth = SIZE_MAX;
+        for (size_t k = 0; k < m->tasks[source].n_classes; k++) {
+            total += exp((double)x[k]);
+            truth = strcmp(m->tasks[source].classes[k], name) == 0 ? k : truth;
+        }
+        if (truth != SIZE_MAX) {
+            sum += log(total) - (double)x[truth];
+            labelled++;
+        }
+        if (strcmp(name, "bonafide") != 0) {
+            score[at] = score_known(m, logits + i * width);
+            target[at++] = truth != SIZE_MAX;
+        }
+    }
+    *loss = sum / labelled;
+    *known = pairs_right(score, target, at);
+    free(logits);
+    free(errors);
+    manifest_free(list);
+    spoor_model_free(m);
+    spoor_context_free(ctx);
+}
+
+/* The model file states what it reached on dev: those figures are the report's, and what the file itself gives. */
+static void dev_figures_are_true(void **state) {
+    (void)state;
+    char csv[512], path[600], out[512];
+    spoor_error err;
+    snprintf(csv, sizeof csv, "%s/m2.csv", folder);
+    snprintf(path, sizeof path, "%s/m.csv", folder);
+    spoor_context *ctx = support_context();
+    unsigned char *text;
+    size_t size;
+    support_ok(io_read_file(ctx, path, 1 << 16, &text, &size, &err), &err);
+    char *more = ctx_printf(ctx, "%sc2.wav,dev,spoof,stranger,page9\nc4.wav,dev,spoof,stranger,page9\n", (char *)text);
+    support_ok(io_write_file(ctx, csv, more, strlen(more), &err), &err);
+    ctx_free(ctx, text);
+    ctx_free(ctx, more);
+    spoor_context_free(ctx);
+    const char *const set[] = {"data.manifests.0.path=m2.csv", "model.half=true", "schedule.epochs=20", "dev.every=20",
+                               "dev.metrics.0.kind=macro_f1", "dev.metrics.1.kind=known_auroc", "dev.metrics.1.task=source",
+                               "dev.metrics.2.kind=loss"};
+    const char *const other[] = {"data.manifests.0.path=m2.csv", "schedule.epochs=20", "dev.every=20",
+                                 "dev.metrics.0.kind=top5", "dev.metrics.1.kind=eer", "dev.metrics.2.kind=accuracy",
+                                 "dev.metrics.2.task=source"};
+    for (int round = 0; round < 2; round++) {
+        watch w = {0};
+        snprintf(out, sizeof out, "%s", run_folder(round ? "figures2" : "figures"));
+        support_ok(train(out, 2, false, &w, round ? other : set, round ? 7 : 8, &err), &err);
+        snprintf(path, sizeof path, "%s/model.safetensors", out);
+        ctx = support_context();
+        spoor_model *m;
+        support_ok(spoor_model_open(ctx, path, &m, &err), &err);
+        const json_t *dev = json_object_get(json_object_get(m->meta, "provenance"), "dev");
+        double first = json_number_value(json_object_get(dev, "acc")), second = json_number_value(json_object_get(dev, "auroc"));
+        double third = json_number_value(json_object_get(dev, "loss"));
+        if (round == 0) {
+            double loss, known;
+            recompute(out, csv, &loss, &known);
+            support_close(first, reported(out, "macro_f1"), 1e-9, "macro F1");
+            support_close(second, known, 1e-9, "known AUROC");
+            support_close(third, loss, 1e-5, "cross-entropy");
+        } else {
+            support_close(first, reported(out, "top5"), 1e-9, "top 5");
+            support_close(third, reported(out, "accuracy"), 1e-9, "accuracy");
+            assert_true(json_is_real(json_object_get(dev, "auroc")) && second >= 0 && second <= 0.5);
+        }
+        spoor_model_free(m);
+        spoor_context_free(ctx);
+    }
+}
+
+/* Without dev clips there is a model all the same; it is not calibrated. */
+static void training_without_dev(void **state) {
+    (void)state;
+    spoor_error err;
+    watch w = {0};
+    const char *const set[] = {"schedule.epochs=1", "data.dev.split=nothing"};
+    char *out = run_folder("no-dev"), path[600];
+    support_ok(train(out, 1, false, &w, set, 2, &err), &err);
+    spoor_context *ctx = support_context();
+    spoor_model *m;
+    snprintf(path, sizeof path, "%s/model.safetensors", out);
+    support_ok(spoor_model_open(ctx, path, &m, &err), &err);
+    assert_true(m->bonafide.targets == 0 && m->bonafide.scale == 1); /* no map was fitted */
+    spoor_model_free(m);
+    spoor_context_free(ctx);
+    snprintf(path, sizeof path, "%s/dev-scores.tsv", out);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
 /* Memory runs out somewhere: a clean refusal, nothing leaked. */
 static void failing_memory(void **state) {
     (void)state;
@@ -366,7 +511,9 @@ static void bad_inputs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns), cmocka_unit_test(threads_change_nothing),
-                                       cmocka_unit_test(dev_scores_come_again), cmocka_unit_test(failing_memory),
+                                       cmocka_unit_test(dev_scores_come_again),
+                                       cmocka_unit_test(dev_figures_are_true), cmocka_unit_test(training_without_dev),
+                                       cmocka_unit_test(failing_memory),
                                        cmocka_unit_test(cancelled_and_resumed), cmocka_unit_test(killed_fifty_times),
                                        cmocka_unit_test(damaged_checkpoints), cmocka_unit_test(bad_inputs)};
     return cmocka_run_group_tests(tests, setup, teardown);
