@@ -7,7 +7,7 @@
 
 /* libsndfile 1.2.0 loses what libvorbis allocated where a Vorbis header is broken. Not ours; ours are still looked for.
  */
-const char *__lsan_default_suppressions(void);
+SPOOR_API const char *__lsan_default_suppressions(void); /* visible, for gcc's sanitizer is a shared library */
 const char *__lsan_default_suppressions(void) { return "leak:vorbis_info_init\n"; }
 
 enum { MOST_WINDOWS = 8, MOST = MOST_WINDOWS * AUDIO_WINDOW };

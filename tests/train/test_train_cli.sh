@@ -77,6 +77,38 @@ expect 1 "$spoor" eval "$model" -m all.csv --scores one.tsv
 expect 3 "$spoor" eval all.csv -m all.csv
 expect 5 "$spoor" eval "$model" -m none.csv
 
+# another system's scores, by columns; figures by hand: 3 of 4 pairs are in order, 3 of 4 guesses are right
+printf '%s\n' id,score,label,guess,page,set a,0.9,human,human,p,x b,0.2,fake,fake,p,x c,0.8,human,human,q,y \
+    d,0.85,fake,human,q,y >f.csv
+foreign=("$spoor" eval --scores f.csv --label-column label --id-column id --page-column page --setting-column set)
+expect 0 "${foreign[@]}" --score-column score --target human --replicates 0
+grep -Eq '^all +2 +2 0\.500 +0\.750 +0\.500$' out || fail "AUROC 0.75, EER and FPR95 0.5 expected"
+grep -q '^q  *1  *1 1.000  *0.000' out || fail "page q is the wrong way round and must say so"
+expect 0 "${foreign[@]}" --score-column score --target human --replicates 0 --lower-is-target --known
+grep -q '^Known or unknown' out || fail "--known is not heard"
+grep -Eq '^all +2 +2 0\.500 +0\.250 ' out || fail "--lower-is-target must turn 0.75 into 0.25"
+expect 0 "${foreign[@]}" --predicted-column guess --replicates 50 --seed 3 --by-page
+grep -q '^all  *4 0.750' out || fail "accuracy 0.75 expected"
+expect 1 "${foreign[@]}" --score-column nothing --target human
+grep -q 'no column called "nothing"' log || fail "the missing column is not named"
+expect 2 "$spoor" eval --scores f.csv
+expect 5 "$spoor" eval --scores none.tsv
+for wrong in "--folds 1" "--replicates x" "--replicates 1000001" "--seed -1" "--score-column 2" "--hop 0" "--jobs 0" \
+    "--jobs 1025" "other.safetensors" "--where x"; do
+    # shellcheck disable=SC2086
+    expect 1 "$spoor" eval "$model" -m all.csv $wrong
+    [ -s out ] && fail "a wrong command line prints on standard output: $wrong"
+done
+grep -q 'COLUMN=VALUE' log || fail "--where x: what to write is not said"
+many=() wheres=() sets=()
+for i in $(seq 257); do
+    sets+=(--set batch=2)
+    ((i > 65)) || many+=(-m all.csv)
+    ((i > 17)) || wheres+=(--where label=spoof)
+done
+expect 1 "$spoor" eval "$model" "${many[@]}"
+expect 1 "$spoor" eval "$model" -m all.csv "${wheres[@]}"
+
 # embedding: all that can be read, the others named
 echo x >bad.wav
 expect 2 "$spoor" embed -m "$model" -o e.npy "$SPOOR_SOURCE_DIR"/samples/[12]*.flac bad.wav
@@ -86,5 +118,12 @@ grep -q bad.wav log || fail "the bad file is not named"
 expect 0 "$spoor" embed -m "$model" -o f.npy --manifest all.csv --split dev
 [ "$(wc -l <f.ids.txt)" = 7 ] || fail "seven ids expected"
 expect 1 "$spoor" embed -m "$model" --manifest all.csv
+for wrong in "" "r.yaml r.yaml" "r.yaml --threads 0" "r.yaml --threads x" "r.yaml --set x" "none.yaml --set batch=2"; do
+    case $wrong in none*) code=5 ;; *) code=1 ;; esac
+    # shellcheck disable=SC2086
+    expect $code "$spoor" train $wrong --out other
+    [ -e other ] && fail "a refused training leaves a folder: $wrong"
+done
+expect 1 "$spoor" train r.yaml "${sets[@]}"
 expect 1 "$spoor" train r.yaml --set nme=x --out other
 grep -q 'did you mean "name"' log || fail "no advice for an unknown key"
