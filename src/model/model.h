@@ -12,8 +12,8 @@
  * score of model_bonafide_score; provenance: anything (recipe, data, dev results). calibration, known and bonafide may be
  * absent: temperature 1, everything known, llr = score.
  *
- * Names and the card hold no control characters. A class named "bonafide" or "human" is the task's human class: it takes no part in ranking sources (that ranking is
- * given that the speech is synthetic) nor in the known score.
+ * Names and the card hold no control characters. A class named "bonafide" or "human" is the task's human class: it takes
+ * no part in ranking sources (that ranking is given that the speech is synthetic) nor in the known score.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H

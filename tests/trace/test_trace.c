@@ -291,6 +291,112 @@ static void a_model_without_sources_names_none(void **state) {
     free(x);
 }
 
+/* What is printed for people of a result. */
+static char *text_of(const spoor_result *r) {
+    char *text = NULL;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+    assert_non_null(out);
+    report_text_result(out, r, 5);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void expect_verdict(const spoor_result *r, spoor_verdict verdict, const char *json_source, const char *words) {
+    json_t *j = report_result_json(r);
+    assert_int_equal(spoor_result_verdict(r), verdict);
+    assert_string_equal(json_string_value(json_object_get(j, "verdict")), spoor_verdict_name(verdict));
+    const json_t *name = json_object_get(json_object_get(j, "source"), "name");
+    if (json_source == NULL) {
+        assert_true(json_is_null(name));
+    } else {
+        assert_string_equal(json_string_value(name), json_source);
+    }
+    assert_string_equal(json_string_value(json_object_get(j, "reason")), spoor_result_reason(r));
+    double threshold, known = spoor_result_known(r, &threshold);
+    const json_t *k = json_object_get(j, "known");
+    support_close(json_number_value(json_object_get(k, "score")), known, 1e-6, "known score");
+    support_close(json_number_value(json_object_get(k, "threshold")), threshold, 1e-6, "threshold");
+    char *text = text_of(r);
+    if (strstr(text, words) == NULL) {
+        fail_msg("\"%s\" is not said in: %s", words, text);
+    }
+    free(text);
+    json_decref(j);
+}
+
+/* The same recording under other thresholds and another calibration: the verdict follows, and at the threshold itself a
+ * source is known. */
+static void verdicts_follow_threshold_and_calibration(void **state) {
+    (void)state;
+    float *x = voice(40000, 3);
+    spoor_session *s = session();
+    const openset kept = model->openset;
+    const calibrate_logistic map = model->bonafide;
+    model->bonafide = (calibrate_logistic){.scale = 0, .offset = -2, .prior = 0.5, .informative = true};
+    spoor_result *r = trace(s, x, 40000, 0);
+    double score = spoor_result_known(r, NULL);
+    size_t n;
+    const char *best = spoor_result_ranked(r, "source", &n)[0].name;
+    assert_int_equal(spoor_result_verdict(r), SPOOR_KNOWN); /* the model has no threshold */
+    spoor_result_free(r);
+    model->openset.threshold = score;
+    r = trace(s, x, 40000, 0);
+    expect_verdict(r, SPOOR_KNOWN, best, "  synthetic, probability 88 %; most like ");
+    assert_string_equal(spoor_result_reason(r), "");
+    spoor_result_free(r);
+    model->openset.threshold = nextafter(score, INFINITY);
+    r = trace(s, x, 40000, 0);
+    expect_verdict(r, SPOOR_UNKNOWN, NULL, "  synthetic, probability 88 %; unknown source");
+    assert_non_null(strstr(spoor_result_reason(r), "none of the 3 known sources"));
+    spoor_result_free(r);
+    model->bonafide.offset = 0; /* at even odds the benefit of the doubt is the speaker's */
+    r = trace(s, x, 40000, 0);
+    expect_verdict(r, SPOOR_BONAFIDE, NULL, "  human speech, probability 50 %");
+    spoor_result_free(r);
+    model->bonafide.prior = 0.1; /* rarer humans: 0.1 = p at llr 0 */
+    r = trace(s, x, 40000, 0);
+    double llr;
+    support_close(spoor_result_bonafide(r, &llr), 0.1, 1e-9, "p at the prior");
+    support_close(llr, 0, 1e-12, "llr does not depend on the prior");
+    assert_int_equal(spoor_result_verdict(r), SPOOR_UNKNOWN);
+    spoor_result_free(r);
+    model->openset = kept;
+    model->bonafide = map;
+    spoor_session_free(s);
+    free(x);
+}
+
+static void wrong_hops_and_broken_weights_are_refused(void **state) {
+    (void)state;
+    float *x = voice(20000, 4);
+    spoor_session *s = session();
+    spoor_error err = {0};
+    spoor_audio *audio = NULL;
+    spoor_result *r = NULL;
+    spoor_trace_options o;
+    spoor_trace_options_init(&o);
+    support_ok(spoor_audio_open_samples(ctx, x, 20000, 16000, &audio, &err), &err);
+    const double hops[] = {-1, 0.009, 3601, NAN, INFINITY};
+    for (size_t i = 0; i < sizeof hops / sizeof *hops; i++) {
+        o.hop_seconds = hops[i];
+        assert_int_equal(spoor_trace(s, audio, &o, &r, &err), SPOOR_ERR_USAGE);
+        assert_null(r);
+    }
+    params *all = net_params(model->net);
+    real *last = params_at(all, params_count(all) - 1)->value.data, kept = last[0];
+    last[0] = NAN;
+    assert_int_equal(spoor_trace(s, audio, NULL, &r, &err), SPOOR_ERR_MODEL);
+    assert_non_null(strstr(err.message, "not finite"));
+    assert_null(r);
+    last[0] = kept;
+    support_ok(spoor_trace(s, audio, NULL, &r, &err), &err);
+    spoor_result_free(r);
+    spoor_audio_free(audio);
+    spoor_session_free(s);
+    free(x);
+}
+
 static void names_of_any_bytes_become_valid_text(void **state) {
     (void)state;
     const char *names[] = {"plain",
@@ -440,6 +546,8 @@ int main(void) {
         cmocka_unit_test(a_listener_gets_every_sample_once),
         cmocka_unit_test(what_cannot_be_judged_is_not),
         cmocka_unit_test(a_model_without_sources_names_none),
+        cmocka_unit_test(verdicts_follow_threshold_and_calibration),
+        cmocka_unit_test(wrong_hops_and_broken_weights_are_refused),
         cmocka_unit_test(names_of_any_bytes_become_valid_text),
         cmocka_unit_test(the_report_escapes_and_is_written_whole),
         cmocka_unit_test(a_report_survives_failing_memory),
