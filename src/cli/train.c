@@ -78,6 +78,12 @@ static void log_line(void *user, spoor_log_level level, const char *message) {
     }
 }
 
+/* Recordings that are decoded before the first epoch, or that dev is measured on. */
+static void progress(void *user, uint64_t done, uint64_t total) {
+    options *o = user;
+    ui_progress_show(&o->progress, done, total);
+}
+
 static void print_epoch(const trainer_news *n) {
     const char *key;
     json_t *value;
@@ -104,7 +110,7 @@ static void news(void *user, const trainer_news *n) {
 
 int cli_train(int argc, char **argv) {
     options o = {0};
-    ui_progress_start(&o.progress, NULL, NULL);
+    ui_progress_start(&o.progress, "computing", "recordings");
     argp_err_exit_status = SPOOR_ERR_USAGE;
     if (argp_parse(&ARGP, argc, argv, 0, NULL, &o) != 0) {
         return SPOOR_ERR_USAGE;
@@ -116,6 +122,7 @@ int cli_train(int argc, char **argv) {
     spoor_context_options_init(&c);
     ui_context_options(&c);
     c.log = log_line;
+    c.progress = progress;
     c.user = &o;
     spoor_context *ctx = NULL;
     spoor_error err = {0};

@@ -72,6 +72,15 @@ void ui_context_options(spoor_context_options *options) {
     options->cancel = cancel;
 }
 
+static void log_over(void *user, spoor_log_level level, const char *message) {
+    if (level <= SPOOR_LOG_WARN) {
+        ui_progress_clear(user);
+        log_line(NULL, level, message);
+    }
+}
+
+static void show(void *user, uint64_t done, uint64_t total) { ui_progress_show(user, done, total); }
+
 int ui_command(const struct argp *argp, int argc, char **argv, void *options,
                spoor_status (*run)(void *options, spoor_context *ctx, spoor_error *err)) {
     argp_err_exit_status = SPOOR_ERR_USAGE;
@@ -81,12 +90,18 @@ int ui_command(const struct argp *argp, int argc, char **argv, void *options,
     spoor_context_options co;
     spoor_context_options_init(&co);
     ui_context_options(&co);
+    ui_progress progress;
+    ui_progress_start(&progress, "computing", "recordings");
+    co.log = log_over;
+    co.progress = show;
+    co.user = &progress;
     spoor_context *ctx = NULL;
     spoor_error err = {0};
     spoor_status status = spoor_context_new(&co, &ctx, &err);
     if (status == SPOOR_OK) {
         status = run(options, ctx, &err);
     }
+    ui_progress_clear(&progress);
     if (status != SPOOR_OK) {
         ui_error(&err);
     }
@@ -133,15 +148,22 @@ const char *ui_time(char text[UI_TIME], double s) {
 
 void ui_progress_show(ui_progress *p, uint64_t done, uint64_t total) {
     enum { WIDTH = 24 };
-    double passed = seconds() - p->started, rate = passed > 0 ? (double)done / passed : 0;
+    if (done < p->last) {
+        p->started = seconds();
+        p->from = done;
+    }
+    p->last = done;
+    if (done >= total) {
+        ui_progress_clear(p);
+        return;
+    }
+    double passed = seconds() - p->started, rate = passed > 0 ? (double)(done - p->from) / passed : 0;
     char bar[WIDTH + 1], left[UI_TIME];
-    size_t full = total > 0 && done < total ? (size_t)(WIDTH * (double)done / (double)total) : WIDTH;
     memset(bar, '.', WIDTH);
-    memset(bar, '#', full);
+    memset(bar, '#', (size_t)(WIDTH * (double)done / (double)total));
     bar[WIDTH] = '\0';
     ui_progress_text(p, "%s  [%s]  %llu/%llu %s  %.1f/s  ETA %s", p->label, bar, (unsigned long long)done,
-                     (unsigned long long)total, p->unit, rate,
-                     ui_time(left, rate > 0 && done < total ? (double)(total - done) / rate : 0));
+                     (unsigned long long)total, p->unit, rate, ui_time(left, rate > 0 ? (double)(total - done) / rate : 0));
 }
 
 void ui_progress_clear(ui_progress *p) {

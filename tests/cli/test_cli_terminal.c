@@ -100,6 +100,31 @@ static void tracing(void **state) {
     outcome_free(&o);
 }
 
+static void embedding(void **state) {
+    (void)state;
+    make_list();
+    char csv[200 * 6 + 20] = "path\n";
+    size_t at = strlen(csv);
+    for (size_t i = 0; i < 200; i++) {
+        memcpy(csv + at, "a.wav\n", 7);
+        at += 6;
+    }
+    memcpy(csv + at, "no\n", 4);
+    write_string("m.csv", csv);
+    memcpy(csv + at, "", 1);
+    write_string("good.csv", csv);
+    const char *const args[] = {"embed", "-m", MODEL, "--out", "e.npy", "--manifest", "good.csv", NULL};
+    char *text = on_terminal(100, false, args);
+    assert_int_equal(check_lines(text, 100, "computing", " 64/200 recordings  "), 1);
+    assert_string_equal(text + strlen(text) - strlen(WIPE), WIPE);
+    free(text);
+    outcome o = spoor("embed", "-m", MODEL, "--out", "e.npy", "--manifest", "m.csv"); /* a pipe gets the failure alone */
+    exits(&o, 2);
+    assert_null(strchr(o.err, '\r'));
+    assert_non_null(strstr(o.err, "1 of 201 recordings could not be embedded\n"));
+    outcome_free(&o);
+}
+
 static void training(void **state) {
     (void)state;
     synthetic_make(folder);
@@ -121,6 +146,7 @@ static void training(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tracing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(embedding, set_up, tear_down),
         cmocka_unit_test_setup_teardown(training, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
