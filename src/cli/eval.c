@@ -131,10 +131,7 @@ static spoor_status print_report(spoor_context *ctx, const options *o, const eva
         ctx_free(ctx, text);
     }
     json_decref(report);
-    if (status == SPOOR_OK && fflush(stdout) != 0) {
-        status = error_set(err, SPOOR_ERR_IO, "cannot write the report");
-    }
-    return status;
+    return status == SPOOR_OK ? ui_flush(err) : status;
 }
 
 static spoor_status eval_scores(options *o, spoor_context *ctx, spoor_error *err) {

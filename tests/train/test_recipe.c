@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "train/recipe.h"
 #include "train/yaml.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,8 @@ static void bad_yaml(void **state) {
         {"a: 1\n---\nb: 2\n", "more than one document"},
         {"a: [1\n", "line 2"},
         {"? [a]\n: 1\n", "plain name"},
+        {"{\"\\0\": 1}", "plain name"},
+        {"&k a: 1\n", "plain name"},
         {"a: \"\\xff\\0\"\n\tb", "line 2"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -61,6 +64,8 @@ static void bad_yaml(void **state) {
     }
     wide[size - 1] = ']';
     assert_int_equal(yaml_parse("t", wide, size, &json, &err), SPOOR_ERR_LIMIT);
+    assert_int_equal(yaml_parse("t", wide, YAML_MAX_BYTES + 1, &json, &err), SPOOR_ERR_LIMIT); /* told by the size alone */
+    assert_non_null(strstr(err.message, "over the limit of 1048576"));
     free(wide);
 }
 
@@ -186,6 +191,71 @@ static void mistakes(void **state) {
     spoor_context_free(ctx);
 }
 
+/* `text` n times, joined by commas. Freed by the caller. */
+static char *repeated(const char *before, const char *text, size_t n, const char *after) {
+    char *out = malloc(strlen(before) + n * (strlen(text) + 8) + strlen(after) + 1);
+    assert_non_null(out);
+    size_t at = (size_t)sprintf(out, "%s", before);
+    for (size_t i = 0; i < n; i++) { /* # in text is the number, so that keys differ */
+        size_t size = strlen(text) + 8;
+        const char *hash = strchr(text, '#');
+        at += hash ? (size_t)snprintf(out + at, size, "%.*s%zu%s,", (int)(hash - text), text, i, hash + 1)
+                   : (size_t)snprintf(out + at, size, "%s,", text);
+    }
+    sprintf(out + at, "%s", after);
+    return out;
+}
+
+static void wrong_lists(void **state) {
+    (void)state;
+    static const char TASK[] = "tasks: {source: {}}}\n", KINDS[] = "frontend: {kind: log-mel}\nnetwork: {kind: conformer}\n";
+    static const char DATA[] = "data: {manifests: [{path: m.csv}], ";
+    static const struct { /* before, something n times, after: then what remains of a recipe */
+        const char *before, *part;
+        size_t n;
+        const char *after;
+        spoor_status status;
+        const char *says;
+    } cases[] = {
+        {"data: {manifests: [", "{path: m.csv}", RECIPE_MAX_MANIFESTS + 1, "], tasks: {source: {}}}\n", SPOOR_ERR_LIMIT,
+         "data.manifests has more than 64 entries"},
+        {"data: {manifests: [{path: m.csv}, {root: x}], ", "", 0, TASK, SPOOR_ERR_USAGE, "entry 2 has no path"},
+        {"data: {manifests: [], ", "", 0, TASK, SPOOR_ERR_USAGE, "data.manifests must be a list"},
+        {"data: {manifests: [{path: m.csv}], dev: {", "c#: x", RECIPE_MAX_WHERE + 1, "}, tasks: {source: {}}}\n",
+         SPOOR_ERR_LIMIT, "more than 16 columns"},
+        {"data: {manifests: [{path: m.csv}], dev: {split: [1, x]}, ", "", 0, TASK, SPOOR_ERR_USAGE, "data.dev"},
+        {DATA, "", 0, "tasks: {}}\n", SPOOR_ERR_USAGE, "data.tasks"},
+        {DATA, "", 0, "tasks: {source: {column: []}}}\n", SPOOR_ERR_USAGE, "source.column must name 1 to 8 columns"},
+        {"data: {manifests: [{path: m.csv}], tasks: {source: {column: [", "c#", RECIPE_MAX_COLUMNS + 1, "]}}}\n",
+         SPOOR_ERR_USAGE, "must name 1 to 8 columns"},
+        {"dev: {metrics: [{kind: loss}]}\ndata: {manifests: [{path: m.csv}], ", "", 0, TASK, SPOOR_ERR_USAGE,
+         "every entry needs a name"},
+        {"dev: {metrics: [{name: a, task: vocoder}]}\ndata: {manifests: [{path: m.csv}], ", "", 0, TASK, SPOOR_ERR_USAGE,
+         "the task vocoder, which data.tasks lacks"},
+        {"dev: {metrics: [{name: a}], select: []}\ndata: {manifests: [{path: m.csv}], ", "", 0, TASK, SPOOR_ERR_USAGE,
+         "at least one metric"},
+        {"dev: {metrics: [{name: a}], select: [", "a", RECIPE_MAX_METRICS + 1,
+         "]}\ndata: {manifests: [{path: m.csv}], tasks: {source: {}}}\n", SPOOR_ERR_LIMIT, "more than 64 names"},
+        {"[1, 2]\n# ", "", 0, "", SPOOR_ERR_USAGE, "must be a mapping"},
+        {"model: {half: 1}\ndata: {manifests: [{path: m.csv}], ", "", 0, TASK, SPOOR_ERR_USAGE,
+         "model.half must be true or false"},
+    };
+    spoor_context *ctx = support_context();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *head = repeated(cases[i].before, cases[i].part, cases[i].n, cases[i].after);
+        char *text = ctx_printf(ctx, "%s%s", head, cases[i].before[0] == '[' ? "" : KINDS);
+        spoor_error err = {0};
+        recipe *r = NULL;
+        spoor_status status = parse(ctx, text, NULL, 0, &r, &err);
+        if (status != cases[i].status || r != NULL || !strstr(err.message, cases[i].says)) {
+            fail_msg("case %zu: status %d says: %s", i, (int)status, err.message);
+        }
+        ctx_free(ctx, text);
+        free(head);
+    }
+    spoor_context_free(ctx);
+}
+
 static void failing_memory(void **state) {
     (void)state;
     json_error_t e;
@@ -209,6 +279,7 @@ static void failing_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(scalars), cmocka_unit_test(bad_yaml), cmocka_unit_test(defaults),
                                        cmocka_unit_test(lists), cmocka_unit_test(mistakes),
+                                       cmocka_unit_test(wrong_lists),
                                        cmocka_unit_test(failing_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,9 +108,16 @@ for i in $(seq 257); do
 done
 expect 1 "$spoor" eval "$model" "${many[@]}"
 expect 1 "$spoor" eval "$model" -m all.csv "${wheres[@]}"
+got=0
+"$spoor" eval --scores one.tsv --replicates 0 >/dev/full 2>log || got=$?
+[ "$got" = 5 ] || fail "a report that cannot be written ends with $got, not 5"
+echo x >bad.wav
+{ cat all.csv; echo "bad.wav,dev,spoof,codec2,p2,cross"; } >bad.csv
+expect 2 "$spoor" eval "$model" -m bad.csv --replicates 0
+grep -q '^8 recordings, 1 not evaluated' out || fail "the report does not count the recording that failed"
+grep -q '1 of 8 recordings could not be evaluated' log || fail "it is not said that a recording failed"
 
 # embedding: all that can be read, the others named
-echo x >bad.wav
 expect 2 "$spoor" embed -m "$model" -o e.npy "$SPOOR_SOURCE_DIR"/samples/[12]*.flac bad.wav
 grep -q bad.wav log || fail "the bad file is not named"
 [ "$(wc -l <e.ids.txt)" = 2 ] || fail "two ids expected"
