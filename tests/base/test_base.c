@@ -112,6 +112,8 @@ static void files_are_written_whole_and_read_within_limits(void **state) {
     support_ok(io_make_folder(deep, &err), &err);
     support_ok(io_make_folder(deep, &err), &err);
     assert_int_equal(io_make_folder(path, &err), SPOOR_ERR_IO);
+    assert_int_equal(io_make_folder("", &err), SPOOR_ERR_IO);
+    assert_non_null(strstr(err.message, "empty or too long"));
     io_writer *w;
     support_ok(io_writer_open(ctx, path, &w, &err), &err);
     support_ok(io_writer_put(w, "zzz", 3, &err), &err);

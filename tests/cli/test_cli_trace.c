@@ -192,6 +192,14 @@ static void standard_input_is_a_recording(void **state) {
     exits(&o, 1);
     assert_string_equal(o.out, "");
     outcome_free(&o);
+    o = command_run(&(command){.folder = folder,
+                               .args = (const char *const[]){"trace", "-m", MODEL, "--json", "-", NULL},
+                               .in = in_folder("a.wav"),
+                               .env = (const char *const[]){"TMPDIR=/nowhere", NULL},
+                               .pipe = true});
+    exits(&o, 2);
+    assert_non_null(strstr(o.err, "cannot make a temporary file for standard input"));
+    outcome_free(&o);
     o = trace("--json", "-"); /* nothing there */
     exits(&o, 2);
     json_decref(answers(&o));
