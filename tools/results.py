@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tables of results from finished runs, as Markdown: one row per recipe, the mean over its seeds with the lowest and the
+"""Tables of results from finished runs, as Markdown: one column per recipe, the mean over its seeds with the lowest and the
 highest, and for the first seed the 95 % bootstrap interval by page.
 Usage: tools/results.py SPOOR CORPUS NAME=RUN[,RUN...] ...   (a RUN is a folder with model.safetensors)
 Evaluates each model with `spoor eval` on the dev split of CORPUS/pages.csv and CORPUS/resynth.csv."""
@@ -52,23 +52,24 @@ def figure(report, path):
     return next(g for g in groups if g["name"] == group and g["group"] in ("all", "setting"))[name]
 
 
+def cell(values):
+    v = [x["value"] for x in values]
+    text = f"{sum(v) / len(v):.3f}"
+    if len(v) > 1:
+        text += f" ({min(v):.3f}-{max(v):.3f})"
+    if "low" in values[0]:
+        text += f" [{values[0]['low']:.2f}, {values[0]['high']:.2f}]"
+    return text
+
+
 def main():
-    spoor, corpus, rows = sys.argv[1], sys.argv[2], sys.argv[3:]
-    print("| recipe | " + " | ".join(t for t, _, _ in FIGURES) + " |")
-    print("|---" * (len(FIGURES) + 1) + "|")
-    for row in rows:
-        name, runs = row.split("=", 1)
-        cells = []
-        for _, which, path in FIGURES:
-            values = [figure(evaluate(spoor, corpus, r, which), path) for r in runs.split(",")]
-            v = [x["value"] for x in values]
-            cell = f"{sum(v) / len(v):.3f}"
-            if len(v) > 1:
-                cell += f" ({min(v):.3f}-{max(v):.3f})"
-            if "low" in values[0]:
-                cell += f" [{values[0]['low']:.2f}, {values[0]['high']:.2f}]"
-            cells.append(cell)
-        print(f"| {name} | " + " | ".join(cells) + " |")
+    spoor, corpus = sys.argv[1:3]
+    recipes = [row.split("=", 1) for row in sys.argv[3:]]
+    print("| on dev | " + " | ".join(name for name, _ in recipes) + " |")
+    print("|---" * (len(recipes) + 1) + "|")
+    for title, which, path in FIGURES:
+        cells = [cell([figure(evaluate(spoor, corpus, r, which), path) for r in runs.split(",")]) for _, runs in recipes]
+        print(f"| {title} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

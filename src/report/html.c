@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 900, WAVE_HEIGHT = 90, SPECTRUM_HEIGHT = 128, LANE_HEIGHT = 22, MAX_LANE_CELLS = 450, MAX_BARS = 10 };
+enum { WIDTH = 900, WAVE_HEIGHT = 90, SPECTRUM_HEIGHT = 128, LANE_HEIGHT = 22, MAX_LANE_CELLS = 450, MAX_BARS = 10, FEW_BARS = 5 };
 
 struct report_html {
     spoor_context *ctx;
@@ -257,14 +257,14 @@ static void put_windows(report_html *h, const spoor_result *r) {
 
 /* ---- sections ----------------------------------------------------------------------------------------- */
 
-static void put_bars(report_html *h, const spoor_result *r, const char *task, const char *title) {
+static void put_bars(report_html *h, const spoor_result *r, const char *task, const char *title, size_t most) {
     size_t n;
     const spoor_class *c = spoor_result_ranked(r, task, &n);
     if (n == 0) {
         return;
     }
     putf(h, "<div><h3>%s</h3><table>", title);
-    for (size_t i = 0; i < n && i < MAX_BARS; i++) {
+    for (size_t i = 0; i < n && i < most; i++) {
         put(h, "<tr><td class=\"name\">");
         put_text(h, c[i].name);
         putf(h, "</td><td class=\"n\">%.1f %%</td><td><div class=\"bar%s\" style=\"width:%.1f%%\"></div></td></tr>",
@@ -332,11 +332,13 @@ spoor_status report_html_add(report_html *h, const spoor_result *r, const overvi
     }
     if (r->verdict != SPOOR_NOT_ASSESSABLE) {
         put_windows(h, r);
+    }
+    if (r->verdict == SPOOR_KNOWN || r->verdict == SPOOR_UNKNOWN) {
         put(h, "<div class=\"cols\">");
-        put_bars(h, r, "source", r->verdict == SPOOR_KNOWN ? "Sources" : "Nearest known sources (not an answer)");
+        put_bars(h, r, "source", r->verdict == SPOOR_KNOWN ? "Sources" : "Nearest known sources (not an answer)", MAX_BARS);
         put(h, "<div>");
-        put_bars(h, r, "vocoder", "Waveform maker");
-        put_bars(h, r, "family", "Family");
+        put_bars(h, r, "vocoder", "Waveform maker", FEW_BARS);
+        put_bars(h, r, "family", "Family", FEW_BARS);
         put(h, "</div></div>");
     }
     put_numbers(h, r);
