@@ -175,8 +175,12 @@ static spoor_status trace_one(job *j, size_t index, unsigned worker, answer *a) 
         TRY(spoor_session_new(j->model, &j->sessions[worker], &a->err));
     }
     spoor_audio *audio = NULL;
-    TRY(spoor_audio_open(j->ctx, path, &j->o->audio, &audio, &a->err));
-    spoor_status status = j->html != NULL ? overview_new(j->ctx, &a->overview, &a->err) : SPOOR_OK;
+    spoor_status status = spoor_audio_open(j->ctx, path, &j->o->audio, &audio, &a->err);
+    if (status != SPOOR_OK) {
+        cli_files_explain(path, &a->err);
+        return status;
+    }
+    status = j->html != NULL ? overview_new(j->ctx, &a->overview, &a->err) : SPOOR_OK;
     if (status == SPOOR_OK) {
         spoor_trace_options o = j->o->trace;
         o.name = path;
