@@ -145,7 +145,9 @@ spoor_status cli_files_add_list(cli_files *f, const char *path, spoor_error *err
 
 void cli_files_explain(const char *path, spoor_error *err) {
     struct stat st;
-    if (err->status == SPOOR_ERR_INPUT && stat(path, &st) == 0 && S_ISDIR(st.st_mode) && access(path, R_OK | X_OK) == 0) {
-        (void)error_set(err, SPOOR_ERR_INPUT, "the folder %.300s holds no recording (.wav, .flac, .ogg, .opus, .mp3, ...)", path);
+    if (err->status == SPOOR_ERR_INPUT && stat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+        access(path, R_OK | X_OK) == 0) {
+        (void)error_set(err, SPOOR_ERR_INPUT, "the folder %.300s holds no recording (.wav, .flac, .ogg, .opus, .mp3, ...)",
+                        path);
     }
 }

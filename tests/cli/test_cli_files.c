@@ -134,6 +134,12 @@ static void a_folder_is_searched(void **state) {
     exits(&o, 0);
     expect_names(&o, (const char *const[]){"d/sub/c.wav"}, 1);
     outcome_free(&o);
+    assert_int_equal(mkdir(in_folder("d/none"), 0777), 0);
+    o = trace("--json", "d/none", "d/b.wav"); /* nothing in it: said so, and the other file is traced */
+    exits(&o, 2);
+    expect_names(&o, (const char *const[]){"d/none", "d/b.wav"}, 2);
+    assert_non_null(strstr(o.err, "the folder d/none holds no recording"));
+    outcome_free(&o);
 }
 
 static void a_list_names_files(void **state) {
