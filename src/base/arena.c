@@ -89,4 +89,19 @@ void arena_reset(arena *a) {
     a->current = a->first;
 }
 
+arena_mark arena_mark_here(const arena *a) {
+    return (arena_mark){a->current, a->current == NULL ? 0 : a->current->used};
+}
+
+void arena_release(arena *a, arena_mark mark) {
+    arena_block *b = mark.block;
+    a->current = b == NULL ? a->first : b;
+    for (b = b == NULL ? a->first : b->next; b != NULL; b = b->next) {
+        b->used = 0;
+    }
+    if (mark.block != NULL) {
+        a->current->used = mark.used;
+    }
+}
+
 size_t arena_bytes(const arena *a) { return a->bytes; }

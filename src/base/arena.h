@@ -11,5 +11,12 @@ void arena_free(arena *a);
 void *arena_alloc(arena *a, size_t n, size_t size);
 /* Forget all pieces but keep the memory for the next round. */
 void arena_reset(arena *a);
+/* Forget the pieces that were taken after the mark was; the mark stays good. */
+typedef struct arena_mark {
+    void *block;
+    size_t used;
+} arena_mark;
+arena_mark arena_mark_here(const arena *a);
+void arena_release(arena *a, arena_mark mark);
 size_t arena_bytes(const arena *a); /* taken from the allocator */
 #endif

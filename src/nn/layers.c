@@ -17,6 +17,7 @@ spoor_status nn_linear_init(nn_linear *l, params *p, const char *name, int64_t i
     char s[NN_NAME];
     *l = (nn_linear){0};
     TRY(params_add(p, join(s, name, "weight"), 2, (int64_t[]){out, in}, PARAM_UNIFORM_FAN_IN, in, true, true, &l->w, err));
+    params_find(p, s)->product = true;
     if (bias) {
         TRY(params_add(p, join(s, name, "bias"), 1, (int64_t[]){out}, PARAM_UNIFORM_FAN_IN, in, true, false, &l->b, err));
     }

@@ -10,6 +10,8 @@ struct params {
     arena *arena; /* all names and numbers */
     uint64_t seed;
     bool weights_follow; /* values come from a file: no initialisation, no gradients */
+    bool frozen;         /* and entries have no data until they are given some */
+    size_t bytes;
     int64_t numel, max_numel;
     param **items; /* pointers, so that handed-out tensors never move */
     size_t n, capacity;
@@ -40,8 +42,19 @@ spoor_status params_new_for_weights(spoor_context *ctx, int64_t max_numel, param
     return SPOOR_OK;
 }
 
+spoor_status params_new_frozen(spoor_context *ctx, int64_t max_numel, params **out, spoor_error *err) {
+    TRY(params_new_for_weights(ctx, max_numel, out, err));
+    (*out)->frozen = true;
+    return SPOOR_OK;
+}
+
 void params_free(params *p) {
     if (p != NULL) {
+        for (size_t i = 0; i < p->n; i++) {
+            if (p->items[i]->owner == p && p->items[i]->value.packed != NULL) {
+                compute_weight_free((compute_weight *)(uintptr_t)p->items[i]->value.packed);
+            }
+        }
         arena_free(p->arena);
         ctx_free(p->ctx, p->items);
         ctx_free(p->ctx, p);
@@ -91,17 +104,20 @@ spoor_status params_add(params *p, const char *name, int ndim, const int64_t *di
     bool with_grad = trainable && !p->weights_follow;
     param *item = arena_alloc(p->arena, 1, sizeof *item);
     char *copy = arena_alloc(p->arena, strlen(name) + 1, 1);
-    real *data = arena_alloc(p->arena, (size_t)count, sizeof *data);
+    real *data = p->frozen ? NULL : arena_alloc(p->arena, (size_t)count, sizeof *data);
     real *grad = with_grad ? arena_alloc(p->arena, (size_t)count, sizeof *grad) : NULL;
-    if (item == NULL || copy == NULL || data == NULL || (with_grad && grad == NULL) ||
+    if (item == NULL || copy == NULL || (!p->frozen && data == NULL) || (with_grad && grad == NULL) ||
         !ctx_grow(p->ctx, (void **)&p->items, &p->capacity, p->n + 1, sizeof(param *))) {
         return error_memory(err, "making the network's parameters");
     }
     memcpy(copy, name, strlen(name) + 1);
-    *item = (param){.name = copy, .trainable = trainable, .decay = decay};
+    *item = (param){.name = copy, .owner = p, .trainable = trainable, .decay = decay};
     item->value = (tensor){.ndim = ndim, .data = data, .grad = grad, .needs_grad = with_grad, .parameter = true};
     memcpy(item->value.dim, dim, (size_t)ndim * sizeof *dim);
-    fill(&item->value, p->weights_follow ? PARAM_ZEROS : init, fan_in, rng_make(p->seed, name_stream(name)));
+    if (!p->frozen) {
+        p->bytes += (size_t)count * sizeof *data;
+        fill(&item->value, p->weights_follow ? PARAM_ZEROS : init, fan_in, rng_make(p->seed, name_stream(name)));
+    }
     p->numel += count;
     if (with_grad) {
         memset(grad, 0, (size_t)count * sizeof *grad);
@@ -111,6 +127,43 @@ spoor_status params_add(params *p, const char *name, int ndim, const int64_t *di
     return SPOOR_OK;
 }
 
+spoor_status params_give(params *p, param *item, const real *data, spoor_error *err) {
+    size_t count = (size_t)tensor_count(&item->value);
+    if (item->value.data == NULL) {
+        item->value.data = arena_alloc(p->arena, count, sizeof *data);
+        if (item->value.data == NULL) {
+            return error_memory(err, "keeping the weights of a network");
+        }
+        p->bytes += count * sizeof *data;
+    }
+    memcpy(item->value.data, data, count * sizeof *data);
+    return SPOOR_OK;
+}
+
+spoor_status params_pack(params *p, param *item, const real *data, compute_precision precision, spoor_error *err) {
+    compute_weight *w;
+    int64_t n = item->value.dim[0], k = n == 0 ? 0 : tensor_count(&item->value) / n;
+    TRY(compute_weight_new(p->ctx, data, n, k, precision, &w, err));
+    compute_weight_free((compute_weight *)(uintptr_t)item->value.packed);
+    item->value.packed = w;
+    p->bytes += compute_weight_bytes(w);
+    return SPOOR_OK;
+}
+
+spoor_status params_adopt(params *to, params *from, spoor_error *err) {
+    if (!ctx_grow(to->ctx, (void **)&to->items, &to->capacity, to->n + from->n, sizeof(param *))) {
+        return error_memory(err, "joining parameters");
+    }
+    for (size_t i = 0; i < from->n; i++) {
+        if (params_find(to, from->items[i]->name) != NULL) {
+            return error_set(err, SPOOR_ERR_USAGE, "the parameter %s exists twice", from->items[i]->name);
+        }
+        to->items[to->n++] = from->items[i];
+    }
+    return SPOOR_OK;
+}
+
+size_t params_bytes(const params *p) { return p->bytes; }
 size_t params_count(const params *p) { return p->n; }
 param *params_at(params *p, size_t i) { return p->items[i]; }
 

@@ -38,6 +38,30 @@ typedef struct gemm {
 } gemm;
 void compute_gemm(const gemm *g);
 
+/* ---- frozen weights, laid out once for many products ---- */
+
+typedef enum compute_precision {
+    COMPUTE_F32,
+    COMPUTE_BF16, /* weights and the product's inputs rounded to bfloat16, sums in float */
+    COMPUTE_INT8  /* weights int8 with a scale for each output, inputs int8 with a scale for each row, sums in int32 */
+} compute_precision;
+
+/* W[n,k] for products X W^T, in the layout and the precision that the processor likes best. Never changes once made, so
+ * threads share it. */
+typedef struct compute_weight compute_weight;
+/* w: [n,k] row-major; needed during the call only. A processor without the instructions for a precision gets the same
+ * results more slowly. */
+spoor_status compute_weight_new(spoor_context *ctx, const real *w, int64_t n, int64_t k, compute_precision precision,
+                                compute_weight **out, spoor_error *err);
+void compute_weight_free(compute_weight *w);
+size_t compute_weight_bytes(const compute_weight *w);
+/* y[m,n] = act(x[m,k] W^T + bias); act is an op_act of ops.h. Rows of x are ldx apart, which may be less than k: rows may
+ * overlap, so a strided conv1d over [T][C] is one such product. bias may be NULL. Runs on the calling thread alone; worker
+ * is the number that compute_for gave (0 outside): primitives and scratch are kept for each. A row of y has the same bits
+ * whatever other rows there are beside it. */
+spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_weight *w, int64_t m, const real *x,
+                                  int64_t ldx, const real *bias, int act, real *y, int64_t ldy, spoor_error *err);
+
 /* Into how many items a reduction over `rows` rows is cut: depends on rows alone (1 .. 16). Item i covers rows
  * [compute_split(rows, items, i), compute_split(rows, items, i + 1)). */
 int64_t compute_items(int64_t rows);

@@ -61,6 +61,12 @@ tensor *op_log_softmax(tape *t, tensor *x);
  * Result [B,T,H*D]. scale is usually D^-1/2. p: dropout on the attention weights in training. */
 tensor *op_attention(tape *t, tensor *q, tensor *k, tensor *v, tensor *e, int64_t heads, real scale, double p);
 
+/* Self attention with the gated relative position bias of WavLM (Chen et al. 2022, eq. 4):
+ * logits[i,j] = scale * q_i . k_j + gate[b,i,h] * bias[h, j-i+T-1], softmax and values as above.
+ * gate: [B,T,H]; bias: [H,2T-1]. Gradients for all five. attention_gated.c */
+tensor *op_attention_gated(tape *t, tensor *q, tensor *k, tensor *v, tensor *gate, tensor *bias, int64_t heads,
+                           real scale, double p);
+
 /* ---- conv1d.c, conv2d.c, depthwise.c ---- */
 /* x[B,T,C] * w[O,K,C] (+ b[O]) -> [B,T',O], T' = (T + pad_left + pad_right - dilation*(K-1) - 1)/stride + 1, zeros
  * outside; at least one frame must come out. With groups, which divide C and O, w is [O,K,C/groups]. (PyTorch's weight
@@ -76,6 +82,8 @@ tensor *op_depthwise(tape *t, tensor *x, tensor *w, tensor *b, int64_t pad_left,
 /* ---- norm.c (layer_norm.c, batch_norm.c, group_norm.c) ---- */
 /* Over the last dimension: (x - mean)/sqrt(var + eps) * g[C] + b[C], biased variance. */
 tensor *op_layer_norm(tape *t, tensor *x, tensor *g, tensor *b, real eps);
+/* act(layer norm) in one pass, with or without recording. */
+tensor *op_layer_norm_act(tape *t, tensor *x, tensor *g, tensor *b, real eps, op_act act);
 /* Over all rows, per column (torch BatchNorm semantics): in training batch statistics (biased variance) are used and
  * running[C] += momentum * (batch - running), the running variance from the unbiased one (one row alone leaves it);
  * else the running statistics. running_mean, running_var: [C], no gradient. */
@@ -95,6 +103,18 @@ tensor *op_attentive_pool(tape *t, tensor *x, tensor *a, real eps);
 tensor *op_max_pool2d(tape *t, tensor *x, int64_t kernel_h, int64_t kernel_w, int64_t stride_h, int64_t stride_w);
 /* Mean over windows of `k` frames, stride k; the rest at the end is dropped. */
 tensor *op_avg_pool1d(tape *t, tensor *x, int64_t k);
+
+/* ---- mix_layers.c ---- */
+/* Weighted sum of L layers side by side: x[..,L*D], w[L] -> sum_l softmax(w)_l x[..,l*D:(l+1)*D] (as SUPERB does). */
+tensor *op_mix_layers(tape *t, tensor *x, tensor *w);
+
+/* ---- checkpoint.c ---- */
+/* fn(t, x, user), of which only the result is kept. Not recording: memory that fn took is given back at once. Recording:
+ * fn runs without recording now and with recording once more in backward (activation checkpointing, Chen et al. 2016);
+ * dropout draws the same numbers both times. fn may use parameters and x, nothing else that has a gradient; user must
+ * live until backward is over. */
+typedef tensor *(*op_stage_fn)(tape *t, tensor *x, void *user);
+tensor *op_checkpoint(tape *t, tensor *x, op_stage_fn fn, void *user);
 
 /* ---- shape.c (concat.c, gather.c) ---- */
 /* Join along dimension `axis`; all other dimensions equal. */

@@ -126,6 +126,14 @@ tensor *tape_view(tape *t, int ndim, const int64_t *dim, real *data) {
     return x;
 }
 
+tape_mark tape_mark_here(tape *t) { return (tape_mark){arena_mark_here(t->arena), t->n_nodes}; }
+
+void tape_release(tape *t, tape_mark mark) {
+    if (t->n_nodes == mark.nodes) { /* a recorded op still needs its memory */
+        arena_release(t->arena, mark.memory);
+    }
+}
+
 void tape_fail(tape *t, spoor_status status, const char *format, ...) {
     if (t->error.status != SPOOR_OK) {
         return; /* the first failure is the cause */

@@ -5,6 +5,7 @@
  * caller asks tape_status once at the end. So a network reads like the formula that it follows. */
 #ifndef TENSOR_TAPE_H
 #define TENSOR_TAPE_H
+#include "base/arena.h"
 #include "base/context.h"
 #include "base/rng.h"
 #include "tensor/compute.h"
@@ -35,6 +36,14 @@ tensor *tape_tensor(tape *t, int ndim, const int64_t *dim);
 tensor *tape_view(tape *t, int ndim, const int64_t *dim, real *data);
 /* n * size bytes from the arena, aligned to 64; NULL and tape_fail when out of memory. */
 void *tape_alloc(tape *t, size_t n, size_t size);
+
+/* Give memory back in the middle of a step: everything allocated since the mark. Only where nothing was recorded since. */
+typedef struct tape_mark {
+    arena_mark memory;
+    size_t nodes;
+} tape_mark;
+tape_mark tape_mark_here(tape *t);
+void tape_release(tape *t, tape_mark mark);
 
 void tape_fail(tape *t, spoor_status status, const char *format, ...) BASE_PRINTF(3, 4);
 bool tape_ok(const tape *t);

@@ -21,6 +21,7 @@ typedef struct tensor {
     real *grad;               /* dLoss/dData, same layout; NULL until something flows back */
     bool needs_grad;          /* false: backward skips it */
     bool parameter;           /* true: grad is owned by the parameter set and outlives the tape's step */
+    const struct compute_weight *packed; /* a frozen weight laid out for products (compute.h); data is then NULL */
 } tensor;
 
 static inline int64_t tensor_count(const tensor *t) {

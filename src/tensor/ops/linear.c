@@ -118,6 +118,16 @@ static void backward(tape *t, void *saved) {
     }
 }
 
+/* A product with a frozen weight, on the calling thread. */
+static void forward_packed(tape *t, const linear *s) {
+    spoor_error err;
+    const real *bias = s->b == NULL ? NULL : s->b->data;
+    if (compute_weight_apply(tape_compute(t), 0, s->w->packed, s->rows, s->x->data, s->k, bias, (int)s->act, s->out->data,
+                             s->n, &err) != SPOOR_OK) {
+        tape_fail(t, err.status, "%s", err.message);
+    }
+}
+
 tensor *op_linear(tape *t, tensor *x, tensor *w, tensor *b, op_act act) {
     if (x == NULL || w == NULL) {
         return NULL;
@@ -139,6 +149,14 @@ tensor *op_linear(tape *t, tensor *x, tensor *w, tensor *b, op_act act) {
     s->rows = tensor_rows(x);
     s->n = w->dim[0];
     s->k = w->dim[1];
+    if (w->packed != NULL) {
+        if (tape_recording(t) && x->needs_grad) {
+            tape_fail(t, SPOOR_ERR_USAGE, "op_linear: gradients do not flow through a frozen weight");
+            return NULL;
+        }
+        forward_packed(t, s);
+        return out;
+    }
     bool record = tape_recording(t) && (x->needs_grad || w->needs_grad || (b != NULL && b->needs_grad));
     if (record && op_act_needs_input(act)) {
         s->pre = tape_alloc(t, (size_t)tensor_count(out), sizeof(real));
