@@ -1,11 +1,12 @@
-/* frontend.h: from mono 16 kHz samples to features [frames, dim], float32, row-major.
+/* frontend.h: from mono 16 kHz samples to features [frames, dim], float32, row-major: spectral kinds, pretrained encoders,
+ * and several of them side by side.
  *
  * A front end is made from a JSON object (of the recipe or of a model file's metadata; both are taken as hostile) and
  * never changes afterwards, so threads share it. What a computation writes to lies in a scratch object, one per thread.
  * The same samples give the same bits on every call, whatever the scratch object was used for before.
  *
  * Configuration: key, default, meaning. An unknown key, or a key that the kind does not use, is refused by name.
- *   "kind"          required  "log-mel", "lfcc" or "linear-spectrogram"
+ *   "kind"          required  "log-mel", "lfcc", "linear-spectrogram", a pretrained encoder or "join" (below)
  *   "n_fft"         512       even, 16..8192, prime factors 2, 3 and 5 only
  *   "win_length"    400       1..n_fft (lfcc: 320)
  *   "hop_length"    160       16..n_fft
@@ -42,11 +43,26 @@
  * 0.97, 20 ms symmetric Hamming window, 10 ms hop, 512-point FFT, 20 linear triangular filters over 0..8 kHz,
  * log10(x + eps), all 20 coefficients of the DCT-II, deltas and double deltas x[t+1] - x[t-1]: 60 columns.
  * The ASVspoof 2021 LFCC differs: {"kind":"lfcc","n_fft":1024,"win_length":480,"hop_length":240,"preemphasis":0,
- * "n_filter":70,"n_lfcc":19,"f_max":4000,"delta_norm":true}. */
+ * "n_filter":70,"n_lfcc":19,"f_max":4000,"delta_norm":true}. *
+ * Pretrained encoders: "kind" is "wav2vec2" (also XLS-R), "hubert", "wavlm" or "whisper".
+ *   "weights"       required  path of a checkpoint in any form that weights.h reads; relative to the recipe (or model file),
+ *                             else to the folder $SPOOR_WEIGHTS. Not asked for where a model file holds the weights
+ *   "from"          ""        where to get it: said when it is missing
+ *   "layer"         the last  hidden state, 0 = what goes into the first transformer layer; as Hugging Face counts
+ *   "layers"        -         several, ascending: side by side in each row (network.mix makes a learned weighted sum of them)
+ *   "input"         "normalised"  wav2vec 2.0 family: "normalised" to zero mean and unit variance (Hugging Face), "raw" (fairseq)
+ *   "normalise"     "none"    per recording and column over time, as above
+ *   "precision"     "f32"     of matrix products: "f32", "bf16" or "int8"
+ *   "positions"     the file's  whisper: longest input in frames of 20 ms (a model file that holds the weights is smaller)
+ *   "embed"         true up to 32 M numbers  a trained model file holds the weights; else it names the checkpoint and its hash
+ *   "architecture", "weights_sha256"  filled in; in a model file both are what is expected
+ *
+ * "join": "parts" is a list of 2..4 front ends; a row has the columns of all, row t of each. They must have about the same
+ * number of rows for the same samples (within 4 in 100 and 4 rows); the shortest decides.
+ */
 #ifndef FRONTEND_FRONTEND_H
 #define FRONTEND_FRONTEND_H
-#include "base/context.h"
-#include <jansson.h>
+#include "frontend/encoder.h"
 
 #define FRONTEND_RATE 16000
 #define FRONTEND_MAX_DIM 16384        /* columns of a row */
@@ -55,9 +71,22 @@
 typedef struct frontend frontend;
 typedef struct frontend_scratch frontend_scratch;
 
+typedef struct frontend_options {
+    const char *folder;    /* relative paths count from here; NULL: the working folder */
+    bool trainable;        /* encoders have parameters with gradients (fine-tuning) */
+    bool holds_weights;    /* an encoder's weights come from `read`: a model file. Those it does not embed are looked for */
+    encoder_read_fn read;  /* names as in frontend_params */
+    void *user;
+    int64_t max_numel;     /* numbers that `read` can give in all */
+    const char *precision; /* "f32", "bf16", "int8": instead of the configuration's; NULL */
+} frontend_options;
+
 /* Make a front end; config is only read. A wrong configuration: SPOOR_ERR_USAGE with a sentence that names the key (a
- * caller that read it from a model file turns that into SPOOR_ERR_MODEL). */
+ * caller that read it from a model file turns that into SPOOR_ERR_MODEL). Weights that are missing or do not fit:
+ * SPOOR_ERR_MODEL with what to do. options may be NULL. */
 spoor_status frontend_new(spoor_context *ctx, const json_t *config, frontend **out, spoor_error *err);
+spoor_status frontend_new_with(spoor_context *ctx, const json_t *config, const frontend_options *options, frontend **out,
+                               spoor_error *err);
 void frontend_free(frontend *fe);
 
 /* Columns of a row. */
@@ -67,6 +96,20 @@ size_t frontend_frames(const frontend *fe, size_t n_samples);
 /* The configuration with every default filled in: what a model file stores. frontend_new of it gives the same front
  * end. Belongs to fe and lives as long; threads that share fe may read it, but may not json_incref it. */
 const json_t *frontend_config(const frontend *fe);
+
+/* ---- encoders ---- */
+
+/* The parameters of all encoders, named "frontend. ..."; NULL where there is none. */
+params *frontend_params(const frontend *fe);
+/* Whether a model file should hold this one of them. */
+bool frontend_embeds(const frontend *fe, const param *p);
+/* Values of one of them into out[count], also of a packed one as long as its checkpoint is open (a front end that was made
+ * from a model file does not know them any more: SPOOR_ERR_USAGE). */
+spoor_status frontend_read_param(const frontend *fe, const param *p, float *out, spoor_error *err);
+/* The first encoder, NULL where there is none. */
+encoder *frontend_encoder(const frontend *fe);
+/* Training: features [B,T,dim] of wave [B,n] over the tape, with gradients for the parameters. */
+tensor *frontend_forward(const frontend *fe, frontend_scratch *s, tape *t, tensor *wave, const encoder_training *training);
 
 /* fe must outlive its scratch objects. */
 spoor_status frontend_scratch_new(const frontend *fe, frontend_scratch **out, spoor_error *err);
