@@ -176,6 +176,11 @@ param *params_find(params *p, const char *name) {
     return NULL;
 }
 
+bool params_under(const char *name, const char *prefix) {
+    size_t n = strlen(prefix);
+    return n == 0 || (strncmp(name, prefix, n) == 0 && (name[n] == '\0' || name[n] == '.'));
+}
+
 int64_t params_numel(const params *p) {
     int64_t n = 0;
     for (size_t i = 0; i < p->n; i++) {

@@ -46,6 +46,8 @@ spoor_status params_adopt(params *to, params *from, spoor_error *err);
 size_t params_count(const params *p);              /* entries */
 param *params_at(params *p, size_t i);             /* lives as long as the set */
 param *params_find(params *p, const char *name);   /* NULL if there is none */
+/* Whether a name is the prefix or begins with it and a dot: "a.b.1" has "a.b.10.w" not under it. "" has all. */
+bool params_under(const char *name, const char *prefix);
 int64_t params_numel(const params *p);             /* trainable numbers */
 void params_zero_grad(params *p);
 #endif

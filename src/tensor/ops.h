@@ -111,9 +111,10 @@ tensor *op_mix_layers(tape *t, tensor *x, tensor *w);
 /* ---- checkpoint.c ---- */
 /* fn(t, x, user), of which only the result is kept. Not recording: memory that fn took is given back at once. Recording:
  * fn runs without recording now and with recording once more in backward (activation checkpointing, Chen et al. 2016);
- * dropout draws the same numbers both times. fn may use parameters and x, nothing else that has a gradient; user must
- * live until backward is over. */
-typedef tensor *(*op_stage_fn)(tape *t, tensor *x, void *user);
+ * dropout draws the same numbers both times, and the gradients have the bits of a plain call. fn may use parameters and x,
+ * nothing else that has a gradient, and returns x or a tensor of its own making; user must live until backward is over.
+ * Stages may hold stages. Where neither x nor a parameter of the stage wants a gradient, nothing is recorded. */
+typedef tape_stage_fn op_stage_fn;
 tensor *op_checkpoint(tape *t, tensor *x, op_stage_fn fn, void *user);
 
 /* ---- shape.c (concat.c, gather.c) ---- */

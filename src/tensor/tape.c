@@ -22,12 +22,13 @@ struct tape {
     spoor_context *ctx;
     compute *compute;
     arena *arena;
-    bool record, train;
+    bool record, train, replaying;
     uint64_t seed, streams;
     tape_node *nodes;
     size_t n_nodes, cap_nodes;
     spare *spares; /* gradient buffers that may be used again */
     size_t n_spares, cap_spares;
+    size_t first_spare; /* those before it belong to whoever runs the stage that is walked back */
     spare *lent; /* scratch of the backward function that runs now */
     size_t n_lent, cap_lent;
     spoor_error error; /* sticky */
@@ -67,13 +68,16 @@ void tape_begin(tape *t, bool record, bool train, uint64_t seed) {
     t->seed = seed;
     t->streams = 0;
     t->n_nodes = 0;
-    t->n_spares = 0;
+    t->n_spares = t->first_spare = 0;
+    t->replaying = false;
     t->n_lent = 0;
     t->error = (spoor_error){.status = SPOOR_OK};
 }
 
 bool tape_recording(const tape *t) { return t->record; }
 bool tape_training(const tape *t) { return t->train; }
+bool tape_replaying(const tape *t) { return t->replaying; }
+uint64_t tape_streams(const tape *t) { return t->streams; }
 rng tape_rng(tape *t) { return rng_make(t->seed, t->streams++); }
 compute *tape_compute(tape *t) { return t->compute; }
 const kernels *tape_kernels(tape *t) { return compute_kernels(t->compute); }
@@ -164,7 +168,7 @@ void tape_record(tape *t, tensor *out, tape_backward_fn fn, void *saved) {
 }
 
 static real *buffer_take(tape *t, int64_t count) {
-    for (size_t i = t->n_spares; i-- > 0;) {
+    for (size_t i = t->n_spares; i-- > t->first_spare;) {
         if (t->spares[i].count == count) {
             real *data = t->spares[i].data;
             t->spares[i] = t->spares[--t->n_spares];
@@ -232,6 +236,101 @@ void tape_grad_pass(tape *t, tensor *out, tensor *x) {
     }
 }
 
+/* The backward functions of all nodes from the end to `first`. */
+static void walk_back(tape *t, size_t first) {
+    for (size_t i = t->n_nodes; i-- > first && tape_ok(t);) {
+        tape_node node = t->nodes[i]; /* a copy: a stage that runs again may move the list */
+        size_t lent = t->n_lent;
+        if (node.out->grad != NULL) {
+            node.fn(t, node.saved);
+            buffer_give(t, node.out);
+            while (t->n_lent > lent) {
+                buffer_keep(t, t->lent[--t->n_lent]);
+            }
+        }
+    }
+}
+
+/* ---- stages that run again ---- */
+
+tensor *tape_stage_run(tape *t, tensor *x, tape_stage_fn fn, void *user, bool *wanted) {
+    tensor *out = tape_alloc(t, 1, sizeof *out); /* in front of the mark, so that it is not written over the result */
+    tape_mark before = tape_mark_here(t);
+    bool record = t->record;
+    *wanted = record && x->needs_grad;
+    t->record = record && !x->needs_grad; /* else only recording tells whether a parameter of the stage is trained */
+    tensor *y = fn(t, x, user);
+    t->record = record;
+    t->n_nodes = before.nodes;
+    if (y == NULL || out == NULL || !tape_ok(t)) {
+        return NULL;
+    }
+    *wanted = *wanted || (record && y->needs_grad);
+    if (y == x) {
+        *wanted = false;
+        tape_release(t, before);
+        return x;
+    }
+    size_t count = (size_t)tensor_count(y);
+    const real *from = y->data; /* still there after the release, and never in front of the copy's place */
+    *out = (tensor){.ndim = y->ndim};
+    memcpy(out->dim, y->dim, sizeof out->dim);
+    tape_release(t, before);
+    out->data = tape_alloc(t, count, sizeof *from);
+    if (out->data == NULL) {
+        return NULL;
+    }
+    memmove(out->data, from, count * sizeof *from);
+    return out;
+}
+
+/* The gradient of x lies where the stage's memory is: to where it stays, unless it is `dy` or was there before. */
+static void save_gradient(tape *t, tensor *x, const real *dy, real *place) {
+    if (place == NULL) {
+        return;
+    }
+    if (x->grad == NULL || x->grad == dy) {
+        buffer_keep(t, (spare){place, tensor_count(x)});
+        return;
+    }
+    memcpy(place, x->grad, (size_t)tensor_count(x) * sizeof *place);
+    x->grad = place;
+}
+
+void tape_stage_back(tape *t, tensor *out, tensor *x, tape_stage_fn fn, void *user, uint64_t streams) {
+    real *dy = out->grad, *place = NULL;
+    if (x->needs_grad && x->grad == NULL) {
+        place = buffer_take(t, tensor_count(x));
+        if (place == NULL) {
+            return;
+        }
+    }
+    size_t first_spare = t->first_spare;
+    uint64_t streams_after = t->streams;
+    bool replaying = t->replaying;
+    tape_mark before = tape_mark_here(t);
+    t->first_spare = t->n_spares;
+    t->streams = streams;
+    t->replaying = true;
+    tensor *y = fn(t, x, user);
+    t->streams = streams_after;
+    t->replaying = replaying;
+    bool walk = tape_ok(t) && y != NULL && y->needs_grad;
+    if (walk) {
+        y->grad = dy;
+        out->grad = NULL;
+        walk_back(t, before.nodes);
+    }
+    t->n_spares = t->first_spare;
+    t->first_spare = first_spare;
+    save_gradient(t, x, dy, place);
+    if (walk && x->grad != dy) {
+        buffer_keep(t, (spare){dy, tensor_count(out)});
+    }
+    t->n_nodes = before.nodes;
+    tape_release(t, before);
+}
+
 spoor_status tape_backward(tape *t, tensor *loss, spoor_error *err) {
     if (loss == NULL || !tape_ok(t)) {
         return tape_status(t, err);
@@ -244,15 +343,6 @@ spoor_status tape_backward(tape *t, tensor *loss, spoor_error *err) {
     if (seed != NULL) {
         *seed = 1;
     }
-    for (size_t i = t->n_nodes; i-- > 0 && tape_ok(t);) {
-        tape_node *node = &t->nodes[i];
-        if (node->out->grad != NULL) {
-            node->fn(t, node->saved);
-            buffer_give(t, node->out);
-            while (t->n_lent > 0) {
-                buffer_keep(t, t->lent[--t->n_lent]);
-            }
-        }
-    }
+    walk_back(t, 0);
     return tape_status(t, err);
 }

@@ -63,6 +63,19 @@ void tape_grad_pass(tape *t, tensor *out, tensor *x);
  * tape_fail when out of memory. */
 real *tape_scratch(tape *t, int64_t count);
 
+/* ---- stages that run again in backward (op_checkpoint) ---- */
+
+typedef tensor *(*tape_stage_fn)(tape *t, tensor *x, void *user);
+/* fn(t, x, user) without recording; everything that it took is given back but its result (x itself, or a tensor of the
+ * stage's own making). *wanted: the tape records, and something in the stage asks for a gradient. */
+tensor *tape_stage_run(tape *t, tensor *x, tape_stage_fn fn, void *user, bool *wanted);
+/* In the backward function of `out`: the stage once more, recorded, with the random streams that begin at `streams`;
+ * from the gradient of out to those of x and of parameters; then everything it took is given back. */
+void tape_stage_back(tape *t, tensor *out, tensor *x, tape_stage_fn fn, void *user, uint64_t streams);
+uint64_t tape_streams(const tape *t); /* taken so far in this step */
+/* True while a stage runs again: what is done once in a step (running statistics) has been done. */
+bool tape_replaying(const tape *t);
+
 /* loss must have one element. Gradients of parameters are added to what they hold (zero them before). */
 spoor_status tape_backward(tape *t, tensor *loss, spoor_error *err);
 #endif

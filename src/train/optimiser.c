@@ -47,6 +47,7 @@ struct optimiser {
     params *params;
     optimiser_options options;
     real **moment[2]; /* of each parameter; NULL: not trainable */
+    optimiser_group *group; /* of each parameter */
     piece *pieces;
     double *partial;  /* sum of squares of each piece */
     int64_t n_pieces;
@@ -66,6 +67,7 @@ void optimiser_free(optimiser *o) {
         }
         ctx_free(o->ctx, o->moment[which]);
     }
+    ctx_free(o->ctx, o->group);
     ctx_free(o->ctx, o->pieces);
     ctx_free(o->ctx, o->partial);
     ctx_free(o->ctx, o);
@@ -91,6 +93,23 @@ static bool make_moments(optimiser *o) {
     return true;
 }
 
+static bool make_groups(optimiser *o, const optimiser_options *options) {
+    size_t n = params_count(o->params);
+    o->group = ctx_alloc(o->ctx, n, sizeof *o->group);
+    for (size_t i = 0; o->group && i < n; i++) {
+        o->group[i] = (optimiser_group){NULL, 1, 0};
+        size_t longest = 0;
+        for (size_t g = 0; g < options->n_groups; g++) {
+            size_t length = strlen(options->group[g].prefix) + 1;
+            if (length > longest && params_under(params_at(o->params, i)->name, options->group[g].prefix)) {
+                longest = length;
+                o->group[i] = (optimiser_group){NULL, options->group[g].factor, options->group[g].start};
+            }
+        }
+    }
+    return o->group != NULL;
+}
+
 spoor_status optimiser_new(spoor_context *ctx, params *p, const optimiser_options *options, optimiser **out,
                            spoor_error *err) {
     *out = NULL;
@@ -101,9 +120,10 @@ spoor_status optimiser_new(spoor_context *ctx, params *p, const optimiser_option
     o->ctx = ctx;
     o->params = p;
     o->options = *options;
+    o->options.group = NULL;
     o->pieces = make_pieces(ctx, p, false, &o->n_pieces);
     o->partial = ctx_alloc(ctx, (size_t)o->n_pieces, sizeof *o->partial);
-    if (!o->pieces || !o->partial || !make_moments(o)) {
+    if (!o->pieces || !o->partial || !make_groups(o, options) || !make_moments(o)) {
         optimiser_free(o);
         return error_memory(err, "making an optimiser");
     }
@@ -111,11 +131,17 @@ spoor_status optimiser_new(spoor_context *ctx, params *p, const optimiser_option
     return SPOOR_OK;
 }
 
+bool optimiser_active(const optimiser *o, size_t i) { return o->steps >= o->group[i].start; }
+
 static void sum_squares(void *arg, int64_t item, unsigned worker) {
     (void)worker;
     optimiser *o = arg;
     const piece *q = &o->pieces[item];
     const real *g = params_at(o->params, q->param)->value.grad;
+    o->partial[item] = 0;
+    if (!optimiser_active(o, q->param)) {
+        return;
+    }
     double sum[8] = {0};
     int64_t i = q->begin;
     for (; i + 8 <= q->end; i += 8) {
@@ -135,17 +161,21 @@ static void update(void *arg, int64_t item, unsigned worker) {
     const optimiser_options *s = &o->options;
     const piece *q = &o->pieces[item];
     param *p = params_at(o->params, q->param);
+    const optimiser_group *group = &o->group[q->param];
+    if (o->steps <= group->start) {
+        return;
+    }
     int64_t n = q->end - q->begin;
     real *restrict w = p->value.data + q->begin;
     const real *restrict g = p->value.grad + q->begin;
     real *restrict m = o->moment[0][q->param] + q->begin;
     real *restrict v = o->moment[1][q->param] + q->begin;
     double decay = p->decay ? s->weight_decay : 0;
-    double t = (double)o->steps;
-    const real keep = s->decoupled ? (real)(1 - o->lr * decay) : 1;
+    double t = (double)(o->steps - group->start), lr = o->lr * group->factor;
+    const real keep = s->decoupled ? (real)(1 - lr * decay) : 1;
     const real add = s->decoupled ? 0 : (real)decay;
     const real b1 = (real)s->beta1, b2 = (real)s->beta2, c1 = (real)(1 - s->beta1), c2 = (real)(1 - s->beta2);
-    const real rate = (real)(o->lr / (1 - pow(s->beta1, t)));
+    const real rate = (real)(lr / (1 - pow(s->beta1, t)));
     const real root = (real)sqrt(1 - pow(s->beta2, t)), eps = (real)s->eps, scale = o->scale;
     for (int64_t i = 0; i < n; i++) {
         real grad = g[i] * scale + add * w[i];

@@ -6,10 +6,19 @@
 #include "nn/params.h"
 #include "tensor/compute.h"
 
+/* Parameters under a name (params_under) with a learning rate of their own. */
+typedef struct optimiser_group {
+    const char *prefix;  /* needed while the optimiser is made */
+    double factor;       /* times the rate of the step */
+    uint64_t start;      /* they stay as they are for that many updates, and their bias correction counts from there */
+} optimiser_group;
+
 typedef struct optimiser_options {
     bool decoupled;      /* AdamW: w *= 1 - lr * decay; else Adam: gradient += decay * w. Only where param->decay */
     double beta1, beta2, eps, weight_decay;
     double clip;         /* > 0: the gradient is scaled so that its norm is at most this; 0 = never */
+    const optimiser_group *group; /* of those that match a parameter the one with the longest prefix; none: 1 and 0 */
+    size_t n_groups;
 } optimiser_options;
 
 typedef struct optimiser optimiser;
@@ -18,6 +27,8 @@ typedef struct optimiser optimiser;
 spoor_status optimiser_new(spoor_context *ctx, params *p, const optimiser_options *options, optimiser **out,
                            spoor_error *err);
 void optimiser_free(optimiser *o);
+/* Whether parameter i takes part in the next update (its group has started). */
+bool optimiser_active(const optimiser *o, size_t i);
 /* One update from the gradients that the parameters hold; *norm = their norm before clipping. A norm that is not finite
  * changes nothing: SPOOR_ERR_USAGE with advice. */
 spoor_status optimiser_step(optimiser *o, compute *c, double lr, double *norm, spoor_error *err);

@@ -53,7 +53,8 @@ static spoor_status make_network(trainer *t, spoor_error *err) {
 
 static spoor_status make_optimiser(trainer *t, spoor_error *err) {
     const recipe *r = t->r;
-    optimiser_options o = {r->adamw, r->beta1, r->beta2, r->eps, r->weight_decay, r->clip};
+    optimiser_options o = {.decoupled = r->adamw, .beta1 = r->beta1, .beta2 = r->beta2, .eps = r->eps,
+                           .weight_decay = r->weight_decay, .clip = r->clip};
     TRY(optimiser_new(t->ctx, net_params(t->net), &o, &t->optimiser, err));
     TRY(average_new(t->ctx, net_params(t->net), &t->best, err));
     if (r->average != RECIPE_AVERAGE_NONE) {

@@ -56,13 +56,14 @@ static void same(const fixture *f, const char *kind, const char *what, int step,
     }
 }
 
-static void as_torch(bool decoupled) {
-    const char *kind = decoupled ? "adamw" : "adam";
+static void as_torch(bool decoupled, bool groups) {
+    const char *kind = groups ? (decoupled ? "adamwg" : "adamg") : decoupled ? "adamw" : "adam";
     fixture f;
     open_fixture(&f, 1);
     optimiser *o;
     spoor_error err;
-    optimiser_options options = {decoupled, 0.9, 0.98, 1e-7, 0.1, 3.0};
+    const optimiser_group group[] = {{"", 1, 0}, {"b", 0.3, 3}, {"m.m", 7, 0}, {"mm", 7, 0}};
+    optimiser_options options = {decoupled, 0.9, 0.98, 1e-7, 0.1, 3.0, group, groups ? 4 : 0};
     support_ok(optimiser_new(f.ctx, f.params, &options, &o, &err), &err);
     char name[64];
     snprintf(name, sizeof name, "%s.norms", kind);
@@ -75,6 +76,7 @@ static void as_torch(bool decoupled) {
         load(&f, name, f.matrix->grad);
         snprintf(name, sizeof name, "grad.bias.%d", i);
         load(&f, name, f.bias->grad);
+        assert_int_equal(optimiser_active(o, 1), !groups || i >= 3);
         support_ok(optimiser_step(o, f.compute, rates[i], &norm, &err), &err);
         support_close(norm, norms[i], 1e-6, "norm");
         same(&f, kind, "matrix", i, f.matrix);
@@ -94,12 +96,20 @@ static void as_torch(bool decoupled) {
 
 static void adam(void **state) {
     (void)state;
-    as_torch(false);
+    as_torch(false, false);
+    as_torch(false, true);
 }
 
 static void adamw(void **state) {
     (void)state;
-    as_torch(true);
+    as_torch(true, false);
+    as_torch(true, true);
+}
+
+static void names(void **state) {
+    (void)state;
+    assert_true(params_under("a.b.1.w", "a.b.1") && params_under("a.b", "a.b") && params_under("a", ""));
+    assert_false(params_under("a.b.10.w", "a.b.1") || params_under("a", "a.b") || params_under("b.a", "a"));
 }
 
 /* A big parameter, updated on 1 and on 3 threads. */
@@ -112,7 +122,7 @@ static real *big(unsigned threads) {
     tensor *w;
     optimiser *o;
     average *a;
-    optimiser_options options = {true, 0.9, 0.999, 1e-8, 0.01, 1.0};
+    optimiser_options options = {.decoupled = true, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .clip = 1.0};
     support_ok(params_new(ctx, 1, &p, &err), &err);
     support_ok(compute_new(ctx, threads, &c, &err), &err);
     support_ok(params_add(p, "w", 1, (int64_t[]){N}, PARAM_UNIFORM_FAN_IN, 10, true, true, &w, &err), &err);
@@ -187,7 +197,7 @@ static void schedules(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(adam), cmocka_unit_test(adamw),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(adam), cmocka_unit_test(adamw), cmocka_unit_test(names),
                                        cmocka_unit_test(threads_change_nothing), cmocka_unit_test(averages),
                                        cmocka_unit_test(schedules)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,10 +138,13 @@ static void use_batch(tape *t, batch_norm *s, tensor *running_mean, tensor *runn
     compute_for(tape_compute(t), s->cols == 0 ? 0 : s->items, moments_item, s);
     join_moments(s, s->mean, s->rstd);
     real n = (real)s->rows;
+    bool follow = !tape_replaying(t); /* a step is counted once */
     for (int64_t c = 0; c < s->cols; c++) {
         real m2 = s->rstd[c];
-        running_mean->data[c] += momentum * (s->mean[c] - running_mean->data[c]);
-        if (s->rows > 1) {
+        if (follow) {
+            running_mean->data[c] += momentum * (s->mean[c] - running_mean->data[c]);
+        }
+        if (follow && s->rows > 1) {
             running_var->data[c] += momentum * (m2 / (n - 1) - running_var->data[c]);
         }
         s->rstd[c] = (real)1 / (real)sqrt(m2 / n + eps);
