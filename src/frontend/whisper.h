@@ -18,11 +18,18 @@ void whisper_forward(const whisper *m, tape *t, tensor *input, int64_t first, co
                      tensor **hidden);
 
 /* Whisper's input: log10 of the mel spectrum (periodic Hann 400, hop 160, centred with mirrored ends, the last frame
- * dropped; slaney filters to 8 kHz), held above its highest value - 8, (x + 4) / 4. */
-typedef struct whisper_mel whisper_mel; /* tables; immutable */
+ * dropped; slaney filters to 8 kHz), held above its highest value - 8, (x + 4) / 4. whisper_mel.c */
+typedef struct whisper_mel whisper_mel;                 /* tables; immutable, threads share them */
+typedef struct whisper_mel_scratch whisper_mel_scratch; /* what a computation writes to: one per thread */
 spoor_status whisper_mel_new(spoor_context *ctx, int64_t mels, whisper_mel **out, spoor_error *err);
 void whisper_mel_free(whisper_mel *m);
+spoor_status whisper_mel_scratch_new(spoor_context *ctx, whisper_mel_scratch **out, spoor_error *err);
+void whisper_mel_scratch_free(whisper_mel_scratch *s);
 int64_t whisper_mel_frames(int64_t n_samples); /* n / 160, at least 1 for n >= 1 */
-/* out [frames, mels]. Runs on the calling thread; scratch comes from the tape (inference) */
-spoor_status whisper_mel_compute(const whisper_mel *m, const float *samples, int64_t n, float *out, spoor_error *err);
+/* out [frames, mels], finite for finite samples. Runs on the calling thread and allocates nothing. SPOOR_ERR_USAGE: no
+ * sample; SPOOR_ERR_LIMIT: more than WHISPER_MAX_SAMPLES. */
+spoor_status whisper_mel_compute(const whisper_mel *m, whisper_mel_scratch *s, const float *samples, int64_t n,
+                                 float *out, spoor_error *err);
+/* Weight of spectrum bin `bin` (0 .. 200) in band `band`: what a ggml file also holds. */
+float whisper_mel_weight(const whisper_mel *m, int64_t band, int64_t bin);
 #endif
