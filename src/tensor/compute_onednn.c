@@ -1,15 +1,9 @@
-/* compute_onednn.c: the only file that knows oneDNN; see compute.h.
+/* compute_onednn.c: the compute engine and products of plain matrices, by oneDNN; see compute.h.
  * dnnl_sgemm is used rather than matmul primitives: measured within 10 % of the packed primitive on the sizes of the
  * networks here (faster for weight gradients), and it needs no creation, cache or scratch per shape.
  * The double build has its own loop instead of oneDNN. */
-#include "tensor/compute.h"
+#include "tensor/compute_state.h"
 #include <string.h>
-
-struct compute {
-    spoor_context *ctx;
-    pool *pool;
-    const kernels *kernels;
-};
 
 spoor_status compute_new(spoor_context *ctx, unsigned threads, compute **out, spoor_error *err) {
     *out = NULL;
@@ -20,8 +14,12 @@ spoor_status compute_new(spoor_context *ctx, unsigned threads, compute **out, sp
     c->ctx = ctx;
     c->kernels = kernels_choose();
     spoor_status status = pool_new(ctx, threads, &c->pool, err);
+    if (status == SPOOR_OK) {
+        c->workers = ctx_calloc(ctx, compute_threads(c), sizeof *c->workers);
+        status = c->workers == NULL ? error_memory(err, "starting the compute engine") : SPOOR_OK;
+    }
     if (status != SPOOR_OK) {
-        ctx_free(ctx, c);
+        compute_free(c);
         return status;
     }
     *out = c;
@@ -30,6 +28,9 @@ spoor_status compute_new(spoor_context *ctx, unsigned threads, compute **out, sp
 
 void compute_free(compute *c) {
     if (c != NULL) {
+        if (c->workers != NULL) {
+            compute_workers_free(c->ctx, c->workers, compute_threads(c));
+        }
         pool_free(c->pool);
         ctx_free(c->ctx, c);
     }

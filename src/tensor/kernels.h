@@ -65,6 +65,17 @@ typedef struct kernels {
     /* y[i][l] = sum_{j<k} a[i+j][l] * b[j][l] for i < n, l < KERNELS_LANES; rows of KERNELS_LANES values. n is a
      * multiple of KERNELS_BLOCK, a has n + k - 1 rows. */
     void (*correlate)(int64_t n, int64_t k, const real *a, const real *b, real *y);
+
+    /* ---- reduced precision (kernels_reduced.h) ---- */
+    /* y[i] = x[i] rounded to bfloat16, the upper half of a float: to nearest, ties to even */
+    void (*to_bf16)(int64_t n, const real *x, uint16_t *y);
+    /* x[i] = (q[i] - zero) * scale to within half a step of 1/255 of the range of the row and 0, which zero (returned)
+     * and scale describe. A row with NaN or an infinity gets the scale NaN. */
+    int32_t (*quantise)(int64_t n, const real *x, uint8_t *q, real *scale);
+    /* y[i] = (sums[i] - zero * weights[i]) * row * scale[i] (+ bias[i]); bias may be NULL. The difference
+     * must fit 32 bits. */
+    void (*dequantise)(int64_t n, const int32_t *sums, int32_t zero, const int32_t *weights, real row,
+                       const real *scale, const real *bias, real *y);
 } kernels;
 
 /* The best table for this processor. SPOOR_ISA=portable|avx2|avx512 in the environment asks for less (tests). */

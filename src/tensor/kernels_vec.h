@@ -17,6 +17,11 @@
 #define VEC_TYPE __attribute__((vector_size(VEC_BYTES)))
 
 typedef real vec VEC_TYPE;
+#ifdef SPOOR_DOUBLE
+typedef int64_t vec_mask VEC_TYPE;
+#else
+typedef int32_t vec_mask VEC_TYPE;
+#endif
 enum { VEC = VEC_BYTES / (int)sizeof(real) };
 
 static inline vec vec_load(const real *p) {
@@ -26,6 +31,9 @@ static inline vec vec_load(const real *p) {
 }
 
 static inline void vec_store(real *p, vec v) { memcpy(p, &v, sizeof v); }
+
+/* The lanes of a where the mask (a comparison of vectors) is set, else those of b. */
+static inline vec vec_choose(vec_mask mask, vec a, vec b) { return (vec)((mask & (vec_mask)a) | (~mask & (vec_mask)b)); }
 
 /* Sum of the lanes as a balanced tree. (A copy to memory and a loop over it would be plain C, but then compilers keep
  * the caller's sum in memory all through its loop.) */

@@ -43,7 +43,7 @@ static frontend *make(const char *text) {
     return fe;
 }
 
-static float *compute(const frontend *fe, const float *x, size_t n) {
+static float *run_frontend(const frontend *fe, const float *x, size_t n) {
     frontend_scratch *s;
     spoor_error err = {0};
     support_ok(frontend_scratch_new(fe, &s, &err), &err);
@@ -54,7 +54,7 @@ static float *compute(const frontend *fe, const float *x, size_t n) {
 }
 
 static void assert_finite(const frontend *fe, const float *x, size_t n) {
-    float *out = compute(fe, x, n);
+    float *out = run_frontend(fe, x, n);
     for (size_t i = 0; i < frontend_frames(fe, n) * frontend_dim(fe); i++) {
         assert_true(isfinite(out[i]));
     }
@@ -75,7 +75,7 @@ static void one_case(const json_t *c, const float *signal) {
     if (frontend_frames(fe, n) != rows || frontend_dim(fe) != columns) {
         fail_msg("%s: [%zu, %zu], want [%zu, %zu]", name, frontend_frames(fe, n), frontend_dim(fe), rows, columns);
     }
-    float *got = compute(fe, signal, n);
+    float *got = run_frontend(fe, signal, n);
     double worst = 0, scale = 0;
     for (size_t i = 0; i < count; i++) {
         worst = fmax(worst, fabs((double)got[i] - (double)want[i]));
@@ -126,7 +126,7 @@ static void the_resolved_configuration_makes_the_same_front_end(void **state) {
         json_t *again = json_loads(text, 0, NULL);
         support_ok(frontend_new(ctx, again, &b, &err), &err);
         assert_true(json_equal(frontend_config(a), frontend_config(b)));
-        float *p = compute(a, x, n), *q = compute(b, x, n);
+        float *p = run_frontend(a, x, n), *q = run_frontend(b, x, n);
         assert_memory_equal(p, q, frontend_frames(a, n) * frontend_dim(a) * sizeof *p);
         ctx_free(ctx, p);
         ctx_free(ctx, q);
@@ -182,7 +182,7 @@ static void the_level_step_takes_the_level_out(void **state) {
         char text[80];
         snprintf(text, sizeof text, "{\"kind\":\"log-mel\",\"level\":\"%s\"}", levels[k]);
         frontend *fe = make(text);
-        float *a = compute(fe, x, n), *b = compute(fe, quiet, n);
+        float *a = run_frontend(fe, x, n), *b = run_frontend(fe, quiet, n);
         double difference = fabs((double)a[10] - (double)b[10]);
         support_close(difference, k < 2 ? 0 : 2 * log(8), 1e-5, levels[k]);
         ctx_free(ctx, a);
@@ -223,7 +223,7 @@ static void threads_share_a_front_end_and_get_the_same_bits(void **state) {
     size_t n;
     float *x = read_floats("signal", &n);
     frontend *fe = make("{\"kind\":\"lfcc\",\"normalise\":\"mean-var\"}");
-    float *want = compute(fe, x, n);
+    float *want = run_frontend(fe, x, n);
     pthread_t threads[4];
     job jobs[4];
     for (int i = 0; i < 4; i++) {
@@ -250,7 +250,7 @@ static void flattening_subtracts_the_moving_average(void **state) {
         snprintf(text, sizeof text, "{\"kind\":\"linear-spectrogram\",\"n_fft\":256,\"win_length\":256,\"flatten\":%d}",
                  widths[k]);
         frontend *flat = make(text), *plain = make("{\"kind\":\"linear-spectrogram\",\"n_fft\":256,\"win_length\":256}");
-        float *a = compute(flat, x, n), *b = compute(plain, x, n);
+        float *a = run_frontend(flat, x, n), *b = run_frontend(plain, x, n);
         int dim = (int)frontend_dim(flat), half = widths[k] / 2;
         assert_int_equal(dim, 129);
         for (size_t t = 0; t < frontend_frames(flat, n); t++) {

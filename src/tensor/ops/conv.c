@@ -8,6 +8,7 @@
  *
  * Forward items are blocks; backward items are groups of clips, whose parts of dw and db are added in order. */
 #include "tensor/ops/conv.h"
+#include "tensor/ops/refuse.h"
 #include <string.h>
 
 enum {
@@ -26,6 +27,8 @@ typedef struct conv {
     int64_t depth;          /* columns of the matrix */
     bool direct;            /* x is the matrix */
     real *scratch;          /* [workers][rows * depth], none if direct */
+    spoor_error *errors;    /* packed weights: one for each worker */
+    compute *compute;
     int64_t items;
     real *dx;
     bool fresh;
@@ -159,6 +162,44 @@ static void scatter(const conv *c, real *dx, int64_t g, int64_t place, int64_t c
 static int64_t block_range(const conv *c, int64_t block, int64_t *place) {
     *place = block * c->rows;
     return c->places - *place < c->rows ? c->places - *place : c->rows;
+}
+
+/* Whether the block of places from `place` needs no zeros around x and no gaps between taps. */
+static bool lies_inside(const conv *c, int64_t place, int64_t count) {
+    const conv_shape *s = &c->s;
+    int64_t first = place * s->stride_w - s->pad_left, last = (place + count - 1) * s->stride_w - s->pad_left + s->taps_w;
+    return s->height == 1 && s->taps_h == 1 && s->dilation == 1 && first >= 0 && last <= s->width;
+}
+
+/* With frozen weights: the rows of the matrix are read where they lie, overlapping, or gathered at the ends of a clip. */
+static void packed_item(void *arg, int64_t item, unsigned worker) {
+    conv *c = arg;
+    const conv_shape *s = &c->s;
+    int64_t clip = item / c->blocks, place, count = block_range(c, item % c->blocks, &place), stride = c->depth;
+    const real *x = c->x->data + clip * s->height * s->width * s->channels, *rows = x + place * s->channels;
+    spoor_error *err = &c->errors[worker];
+    if (lies_inside(c, place, count)) {
+        rows = x + (place * s->stride_w - s->pad_left) * s->channels;
+        stride = s->stride_w * s->channels;
+    } else if (!c->direct) {
+        real *scratch = c->scratch + worker * c->rows * c->depth;
+        gather(c, x, 0, place, count, scratch);
+        rows = scratch;
+    }
+    if (err->status == SPOOR_OK) {
+        (void)compute_weight_apply(c->compute, worker, c->w->packed, count, rows, stride, c->b != NULL ? c->b->data : NULL,
+                                   OP_ACT_NONE, c->y->data + (clip * c->places + place) * s->out, s->out, err);
+    }
+}
+
+static tensor *run_packed(tape *t, conv *c) {
+    c->compute = tape_compute(t);
+    c->errors = op_errors_new(t);
+    if (c->errors == NULL) {
+        return NULL;
+    }
+    compute_for(c->compute, c->s.clips * c->blocks, packed_item, c);
+    return op_errors_none(t, c->errors) ? c->y : NULL;
 }
 
 static void forward_item(void *arg, int64_t item, unsigned worker) {
@@ -295,6 +336,13 @@ tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor 
     c->scratch = take_scratch(t, c);
     if (c->scratch == NULL) {
         return NULL;
+    }
+    if (w->packed != NULL) {
+        if (shape->groups != 1 || (tape_recording(t) && x->needs_grad)) {
+            tape_fail(t, SPOOR_ERR_USAGE, "convolution: a frozen weight serves neither groups nor gradients");
+            return NULL;
+        }
+        return run_packed(t, c);
     }
     compute_for(tape_compute(t), shape->clips * c->blocks, forward_item, c);
     if (tape_recording(t) && (x->needs_grad || w->needs_grad || (b != NULL && b->needs_grad))) {

@@ -118,14 +118,37 @@ static void backward(tape *t, void *saved) {
     }
 }
 
-/* A product with a frozen weight, on the calling thread. */
-static void forward_packed(tape *t, const linear *s) {
-    spoor_error err;
-    const real *bias = s->b == NULL ? NULL : s->b->data;
-    if (compute_weight_apply(tape_compute(t), 0, s->w->packed, s->rows, s->x->data, s->k, bias, (int)s->act, s->out->data,
-                             s->n, &err) != SPOOR_OK) {
-        tape_fail(t, err.status, "%s", err.message);
+/* ---- a product with a frozen weight ---- */
+
+typedef struct packed {
+    const linear *s;
+    compute *c;
+    spoor_error *errors; /* one for each worker */
+} packed;
+
+/* Rows do not know each other, so any cut gives the same bits. */
+static void packed_item(void *arg, int64_t item, unsigned worker) {
+    const packed *p = arg;
+    const linear *s = p->s;
+    int64_t begin = item * LINEAR_ROWS, rows = s->rows - begin < LINEAR_ROWS ? s->rows - begin : LINEAR_ROWS;
+    if (p->errors[worker].status == SPOOR_OK) {
+        (void)compute_weight_apply(p->c, worker, s->w->packed, rows, s->x->data + begin * s->k, s->k,
+                                   s->b == NULL ? NULL : s->b->data, (int)s->act, s->out->data + begin * s->n, s->n,
+                                   &p->errors[worker]);
     }
+}
+
+static tensor *forward_packed(tape *t, const linear *s) {
+    if (tape_recording(t) && s->x->needs_grad) {
+        tape_fail(t, SPOOR_ERR_USAGE, "op_linear: gradients do not flow through a frozen weight");
+        return NULL;
+    }
+    packed p = {s, tape_compute(t), op_errors_new(t)};
+    if (p.errors == NULL) {
+        return NULL;
+    }
+    compute_for(p.c, (s->rows + LINEAR_ROWS - 1) / LINEAR_ROWS, packed_item, &p);
+    return op_errors_none(t, p.errors) ? s->out : NULL;
 }
 
 tensor *op_linear(tape *t, tensor *x, tensor *w, tensor *b, op_act act) {
@@ -150,12 +173,7 @@ tensor *op_linear(tape *t, tensor *x, tensor *w, tensor *b, op_act act) {
     s->n = w->dim[0];
     s->k = w->dim[1];
     if (w->packed != NULL) {
-        if (tape_recording(t) && x->needs_grad) {
-            tape_fail(t, SPOOR_ERR_USAGE, "op_linear: gradients do not flow through a frozen weight");
-            return NULL;
-        }
-        forward_packed(t, s);
-        return out;
+        return forward_packed(t, s);
     }
     bool record = tape_recording(t) && (x->needs_grad || w->needs_grad || (b != NULL && b->needs_grad));
     if (record && op_act_needs_input(act)) {

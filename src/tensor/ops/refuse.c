@@ -26,3 +26,22 @@ tensor *op_refuse(tape *t, const char *op, const char *why, const tensor *a, con
     }
     return NULL;
 }
+
+spoor_error *op_errors_new(tape *t) {
+    unsigned n = compute_threads(tape_compute(t));
+    spoor_error *errors = tape_alloc(t, n, sizeof *errors);
+    for (unsigned i = 0; errors != NULL && i < n; i++) {
+        errors[i].status = SPOOR_OK;
+    }
+    return errors;
+}
+
+bool op_errors_none(tape *t, const spoor_error *errors) {
+    for (unsigned i = 0; i < compute_threads(tape_compute(t)); i++) {
+        if (errors[i].status != SPOOR_OK) {
+            tape_fail(t, errors[i].status, "%s", errors[i].message);
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,36 @@
+/* compute_product.h: products with a matrix that was laid out once, in three kinds of numbers, as oneDNN computes them.
+ * Only compute_weight.c uses it; rounding, scales, bias and activation are its business. The double build has none. */
+#ifndef TENSOR_COMPUTE_PRODUCT_H
+#define TENSOR_COMPUTE_PRODUCT_H
+#include "base/context.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum product_kind {
+    PRODUCT_F32, /* float x float -> float */
+    PRODUCT_BF16, /* bfloat16 x bfloat16 -> float */
+    PRODUCT_INT8 /* uint8 (rows) x int8 (weights) -> int32 */
+} product_kind;
+
+/* Whether this processor multiplies that kind of number by instructions of its own. Without them oneDNN would be slow
+ * (bfloat16) or would saturate sums of two products at 16 bits (int8). */
+bool product_native(product_kind kind);
+
+typedef struct product_weight product_weight; /* immutable: threads share it */
+/* w: [n,k] row-major of float, bfloat16 (uint16_t) or int8_t; n, k >= 1; needed during the call only. */
+spoor_status product_pack(spoor_context *ctx, product_kind kind, int64_t n, int64_t k, const void *w,
+                          product_weight **out, spoor_error *err);
+void product_weight_free(product_weight *w);
+size_t product_weight_bytes(const product_weight *w);
+
+typedef struct product_cache product_cache; /* primitives by shape; belongs to one thread at a time */
+spoor_status product_cache_new(spoor_context *ctx, product_cache **out, spoor_error *err);
+void product_cache_free(product_cache *c);
+
+/* How many rows a product must have for a row to have the same bits beside any others; 0: it has them with any number
+ * (the AVX-512 kernels), as long as that is a multiple of 8. */
+int64_t product_fixed_rows(void);
+/* y[m,n] = x[m,k] W^T, rows without gaps, m >= 1; with add, y += (float results only). On the calling thread alone. */
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
+                         spoor_error *err);
+#endif

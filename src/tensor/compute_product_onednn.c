@@ -1,0 +1,324 @@
+/* compute_product_onednn.c: see compute_product.h. Weights lie in the layout that oneDNN asks for at PACK_ROWS rows, which
+ * it then takes for any number of rows (brgemm); a primitive is made for a shape when it first comes by. */
+#define _DEFAULT_SOURCE /* madvise */
+#include "tensor/compute_product.h"
+#ifndef SPOOR_DOUBLE
+#include <oneapi/dnnl/dnnl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    PACK_ROWS = 256,
+    CACHE_SIZE = 96,          /* primitives kept by a worker; the one not used for longest makes room */
+    HUGE_PAGE = 2 << 20,      /* weights go where the system may use large pages: streaming them misses fewer translations */
+    ALIGNMENT = 64
+};
+
+int omp_get_max_threads(void);
+void omp_set_num_threads(int n);
+
+/* oneDNN threads with OpenMP; see compute_onednn.c. */
+static int one_thread(void) {
+    int before = omp_get_max_threads();
+    if (before != 1) {
+        omp_set_num_threads(1);
+    }
+    return before;
+}
+
+static void threads_back(int before) {
+    if (before != 1) {
+        omp_set_num_threads(before);
+    }
+}
+
+bool product_native(product_kind kind) {
+    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    unsigned need = kind == PRODUCT_BF16 ? (unsigned)dnnl_cpu_isa_avx512_core_bf16
+                    : kind == PRODUCT_INT8 ? (unsigned)dnnl_cpu_isa_avx512_core_vnni
+                                           : 0;
+    return (isa & need) == need;
+}
+
+/* Without AVX-512 oneDNN chooses among routines by the number of rows; 40 divides the 199 or 200 frames of 4 seconds. */
+int64_t product_fixed_rows(void) {
+    enum { FIXED_ROWS = 40 };
+    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    return (isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core ? 0 : FIXED_ROWS;
+}
+
+static spoor_status failed(dnnl_status_t status, const char *what, spoor_error *err) {
+    if (status == dnnl_out_of_memory) {
+        return error_memory(err, what);
+    }
+    return error_set(err, SPOOR_ERR_LIMIT, "oneDNN refuses %s (its status %d): another version than 2.6 may be installed",
+                     what, (int)status);
+}
+
+#define DNNL_TRY(expr, what)                       \
+    do {                                           \
+        dnnl_status_t dnnl_try_ = (expr);          \
+        if (dnnl_try_ != dnnl_success) {           \
+            status = failed(dnnl_try_, what, err); \
+            goto done;                             \
+        }                                          \
+    } while (0)
+
+static const struct {
+    dnnl_data_type_t in, weight, out;
+} TYPES[] = {{dnnl_f32, dnnl_f32, dnnl_f32}, {dnnl_bf16, dnnl_bf16, dnnl_f32}, {dnnl_u8, dnnl_s8, dnnl_s32}};
+
+/* ---- weights ---- */
+
+struct product_weight {
+    spoor_context *ctx;
+    product_kind kind;
+    int64_t n, k;
+    dnnl_engine_t engine;
+    dnnl_memory_desc_t layout;
+    dnnl_memory_t memory;
+    void *block;
+    size_t bytes;
+};
+
+/* The description of x[m,k] W -> y[m,n]; w: the layout of the weights. */
+static dnnl_status_t describe(dnnl_engine_t engine, product_kind kind, int64_t m, int64_t n, int64_t k,
+                              const dnnl_memory_desc_t *w, bool add, dnnl_primitive_desc_t *out) {
+    dnnl_memory_desc_t x, y;
+    dnnl_matmul_desc_t matmul;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t post = NULL;
+    dnnl_status_t s = dnnl_memory_desc_init_by_tag(&x, 2, (dnnl_dims_t){m, k}, TYPES[kind].in, dnnl_ab);
+    s = s != dnnl_success ? s : dnnl_memory_desc_init_by_tag(&y, 2, (dnnl_dims_t){m, n}, TYPES[kind].out, dnnl_ab);
+    s = s != dnnl_success ? s : dnnl_matmul_desc_init(&matmul, &x, w, NULL, &y);
+    s = s != dnnl_success ? s : dnnl_primitive_attr_create(&attr);
+    s = s != dnnl_success ? s : dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (add) {
+        s = s != dnnl_success ? s : dnnl_post_ops_create(&post);
+        s = s != dnnl_success ? s : dnnl_post_ops_append_sum(post, 1.0f);
+        s = s != dnnl_success ? s : dnnl_primitive_attr_set_post_ops(attr, post);
+    }
+    s = s != dnnl_success ? s : dnnl_primitive_desc_create(out, &matmul, attr, engine, NULL);
+    (void)dnnl_post_ops_destroy(post);
+    (void)dnnl_primitive_attr_destroy(attr);
+    return s;
+}
+
+/* Copies w into the layout of p. */
+static spoor_status lay_out(product_weight *p, const void *w, spoor_error *err) {
+    spoor_status status = SPOOR_OK;
+    static const char *const what = "laying out weights";
+    dnnl_memory_desc_t plain;
+    dnnl_memory_t from = NULL;
+    dnnl_primitive_desc_t reorder_desc = NULL;
+    dnnl_primitive_t reorder = NULL;
+    dnnl_stream_t stream = NULL;
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&plain, 2, (dnnl_dims_t){p->k, p->n}, TYPES[p->kind].weight, dnnl_ba), what);
+    DNNL_TRY(dnnl_memory_create(&from, &plain, p->engine, (void *)(uintptr_t)w), what);
+    DNNL_TRY(dnnl_reorder_primitive_desc_create(&reorder_desc, &plain, p->engine, &p->layout, p->engine, NULL), what);
+    DNNL_TRY(dnnl_primitive_create(&reorder, reorder_desc), what);
+    DNNL_TRY(dnnl_stream_create(&stream, p->engine, dnnl_stream_default_flags), what);
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, p->memory}};
+    DNNL_TRY(dnnl_primitive_execute(reorder, stream, 2, args), what);
+    DNNL_TRY(dnnl_stream_wait(stream), what);
+done:
+    (void)dnnl_stream_destroy(stream);
+    (void)dnnl_primitive_destroy(reorder);
+    (void)dnnl_primitive_desc_destroy(reorder_desc);
+    (void)dnnl_memory_destroy(from);
+    return status;
+}
+
+static spoor_status take_room(product_weight *p, spoor_error *err) {
+    spoor_status status = SPOOR_OK;
+    size_t align = p->bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    p->block = ctx_alloc(p->ctx, p->bytes + align, 1);
+    if (p->block == NULL) {
+        return error_memory(err, "laying out weights");
+    }
+    unsigned char *start = (unsigned char *)p->block + (align - (uintptr_t)p->block % align);
+#ifdef MADV_HUGEPAGE
+    if (align == HUGE_PAGE) {
+        (void)madvise(start, p->bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    }
+#endif
+    DNNL_TRY(dnnl_memory_create(&p->memory, &p->layout, p->engine, start), "laying out weights");
+done:
+    return status;
+}
+
+spoor_status product_pack(spoor_context *ctx, product_kind kind, int64_t n, int64_t k, const void *w,
+                          product_weight **out, spoor_error *err) {
+    static const char *const what = "laying out weights";
+    *out = NULL;
+    product_weight *p = ctx_calloc(ctx, 1, sizeof *p);
+    if (p == NULL) {
+        return error_memory(err, what);
+    }
+    *p = (product_weight){.ctx = ctx, .kind = kind, .n = n, .k = k};
+    spoor_status status = SPOOR_OK;
+    dnnl_memory_desc_t any;
+    dnnl_primitive_desc_t desc = NULL;
+    int before = one_thread();
+    DNNL_TRY(dnnl_engine_create(&p->engine, dnnl_cpu, 0), what);
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&any, 2, (dnnl_dims_t){k, n}, TYPES[kind].weight, dnnl_format_tag_any), what);
+    DNNL_TRY(describe(p->engine, kind, PACK_ROWS, n, k, &any, false, &desc), what);
+    p->layout = *dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
+    p->bytes = dnnl_memory_desc_get_size(&p->layout);
+    status = take_room(p, err);
+    if (status == SPOOR_OK) {
+        status = lay_out(p, w, err);
+    }
+done:
+    (void)dnnl_primitive_desc_destroy(desc);
+    threads_back(before);
+    if (status != SPOOR_OK) {
+        product_weight_free(p);
+        return status;
+    }
+    *out = p;
+    return SPOOR_OK;
+}
+
+void product_weight_free(product_weight *w) {
+    if (w != NULL) {
+        (void)dnnl_memory_destroy(w->memory);
+        (void)dnnl_engine_destroy(w->engine);
+        ctx_free(w->ctx, w->block);
+        ctx_free(w->ctx, w);
+    }
+}
+
+size_t product_weight_bytes(const product_weight *w) { return w->bytes; }
+
+/* ---- primitives ---- */
+
+typedef struct cached {
+    product_kind kind;
+    bool add;
+    int64_t m, n, k; /* m = 0: empty */
+    uint64_t used;   /* when, counted in products */
+    dnnl_primitive_t primitive;
+    dnnl_memory_t x, y, scratch;
+    void *scratch_block;
+} cached;
+
+struct product_cache {
+    spoor_context *ctx;
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    uint64_t products;
+    cached items[CACHE_SIZE];
+};
+
+spoor_status product_cache_new(spoor_context *ctx, product_cache **out, spoor_error *err) {
+    static const char *const what = "starting matrix products";
+    *out = NULL;
+    product_cache *c = ctx_calloc(ctx, 1, sizeof *c);
+    if (c == NULL) {
+        return error_memory(err, what);
+    }
+    c->ctx = ctx;
+    spoor_status status = SPOOR_OK;
+    DNNL_TRY(dnnl_engine_create(&c->engine, dnnl_cpu, 0), what);
+    DNNL_TRY(dnnl_stream_create(&c->stream, c->engine, dnnl_stream_default_flags), what);
+    *out = c;
+    return SPOOR_OK;
+done:
+    product_cache_free(c);
+    return status;
+}
+
+static void forget(product_cache *c, cached *item) {
+    (void)dnnl_memory_destroy(item->scratch);
+    (void)dnnl_memory_destroy(item->y);
+    (void)dnnl_memory_destroy(item->x);
+    (void)dnnl_primitive_destroy(item->primitive);
+    ctx_free(c->ctx, item->scratch_block);
+    memset(item, 0, sizeof *item);
+}
+
+void product_cache_free(product_cache *c) {
+    if (c != NULL) {
+        for (int i = 0; i < CACHE_SIZE; i++) {
+            forget(c, &c->items[i]);
+        }
+        (void)dnnl_stream_destroy(c->stream);
+        (void)dnnl_engine_destroy(c->engine);
+        ctx_free(c->ctx, c);
+    }
+}
+
+static spoor_status make_scratch(product_cache *c, const_dnnl_primitive_desc_t desc, cached *item, spoor_error *err) {
+    static const char *const what = "preparing a matrix product";
+    spoor_status status = SPOOR_OK;
+    const dnnl_memory_desc_t *layout = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+    size_t bytes = dnnl_memory_desc_get_size(layout);
+    unsigned char *start = NULL;
+    if (bytes > 0) {
+        item->scratch_block = ctx_alloc(c->ctx, bytes + ALIGNMENT, 1);
+        if (item->scratch_block == NULL) {
+            return error_memory(err, what);
+        }
+        start = (unsigned char *)item->scratch_block + (ALIGNMENT - (uintptr_t)item->scratch_block % ALIGNMENT);
+    }
+    DNNL_TRY(dnnl_memory_create(&item->scratch, layout, c->engine, start), what);
+done:
+    return status;
+}
+
+static spoor_status make(product_cache *c, const product_weight *w, cached *item, spoor_error *err) {
+    static const char *const what = "preparing a matrix product";
+    spoor_status status = SPOOR_OK;
+    dnnl_primitive_desc_t desc = NULL;
+    DNNL_TRY(describe(c->engine, w->kind, item->m, w->n, w->k, &w->layout, item->add, &desc), what);
+    DNNL_TRY(dnnl_primitive_create(&item->primitive, desc), what);
+    DNNL_TRY(dnnl_memory_create(&item->x, dnnl_primitive_desc_query_md(desc, dnnl_query_src_md, 0), c->engine, NULL), what);
+    DNNL_TRY(dnnl_memory_create(&item->y, dnnl_primitive_desc_query_md(desc, dnnl_query_dst_md, 0), c->engine, NULL), what);
+    status = make_scratch(c, desc, item, err);
+done:
+    (void)dnnl_primitive_desc_destroy(desc);
+    return status;
+}
+
+static spoor_status find(product_cache *c, const product_weight *w, int64_t m, bool add, cached **out, spoor_error *err) {
+    cached *oldest = &c->items[0];
+    for (int i = 0; i < CACHE_SIZE; i++) {
+        cached *p = &c->items[i];
+        if (p->m == m && p->n == w->n && p->k == w->k && p->kind == w->kind && p->add == add) {
+            *out = p;
+            return SPOOR_OK;
+        }
+        oldest = p->used < oldest->used ? p : oldest;
+    }
+    forget(c, oldest);
+    *oldest = (cached){.kind = w->kind, .add = add, .m = m, .n = w->n, .k = w->k};
+    spoor_status status = make(c, w, oldest, err);
+    if (status != SPOOR_OK) {
+        forget(c, oldest);
+        return status;
+    }
+    *out = oldest;
+    return SPOOR_OK;
+}
+
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
+                         spoor_error *err) {
+    static const char *const what = "a matrix product";
+    cached *p;
+    int before = one_thread();
+    spoor_status status = find(c, w, m, add, &p, err);
+    if (status == SPOOR_OK) {
+        p->used = ++c->products;
+        DNNL_TRY(dnnl_memory_set_data_handle(p->x, (void *)(uintptr_t)x), what);
+        DNNL_TRY(dnnl_memory_set_data_handle(p->y, y), what);
+        dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, p->x}, {DNNL_ARG_WEIGHTS, w->memory}, {DNNL_ARG_DST, p->y},
+                                  {DNNL_ARG_SCRATCHPAD, p->scratch}};
+        DNNL_TRY(dnnl_primitive_execute(p->primitive, c->stream, 4, args), what);
+        DNNL_TRY(dnnl_stream_wait(c->stream), what);
+    }
+done:
+    threads_back(before);
+    return status;
+}
+#endif

@@ -1,0 +1,487 @@
+/* test_weight.c: products with frozen weights (compute_weight_*) in three precisions, and the ops that use them, against
+ * loops in double precision that round and quantise as compute.h says. */
+#define _DEFAULT_SOURCE /* setenv */
+#include "base/rng.h"
+#include "support/gradcheck.h"
+#include "support/naive.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const TABLES[] = {"avx512", "avx2", "portable"};
+static const char *const PRECISIONS[] = {"float32", "bfloat16", "int8"};
+
+static void use_table(const char *name) {
+    if (name == NULL) {
+        unsetenv("SPOOR_ISA");
+    } else {
+        assert_int_equal(setenv("SPOOR_ISA", name, 1), 0);
+    }
+}
+
+static float *random_values(size_t n, uint64_t stream, double shift) {
+    float *x = malloc((n + 1) * sizeof *x);
+    assert_non_null(x);
+    rng r = rng_make(7, stream);
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (float)(shift + rng_normal(&r));
+    }
+    return x;
+}
+
+/* ---- the reference ---- */
+
+static double to_bf16(double x) { /* 8 bits of mantissa, ties to even */
+    if (x == 0) {
+        return 0;
+    }
+    int exponent;
+    double m = frexp(x, &exponent); /* 0.5 <= |m| < 1 */
+    return ldexp(nearbyint(ldexp(m, 8)), exponent - 8);
+}
+
+static void to_int8_weights(int64_t k, const float *w, double *out) {
+    double top = 0;
+    for (int64_t i = 0; i < k; i++) {
+        top = fmax(top, fabs((double)w[i]));
+    }
+    double step = top / 127;
+    for (int64_t i = 0; i < k; i++) {
+        out[i] = step > 0 ? nearbyint((double)w[i] / step) * step : 0;
+    }
+}
+
+static void to_uint8_row(int64_t k, const float *x, double *out) {
+    double low = 0, high = 0;
+    for (int64_t i = 0; i < k; i++) {
+        low = fmin(low, (double)x[i]);
+        high = fmax(high, (double)x[i]);
+    }
+    double step = (high - low) / 255, zero = step > 0 ? floor(-low / step + 0.5) : 0;
+    for (int64_t i = 0; i < k; i++) {
+        double q = step > 0 ? fmin(255, floor((double)x[i] / step + zero + 0.5)) : 0;
+        out[i] = step > 0 ? (q - zero) * step : 0;
+    }
+}
+
+static void round_rows(int64_t rows, int64_t k, int64_t ld, const float *x, compute_precision p, bool weights, double *out) {
+    for (int64_t r = 0; r < rows; r++) {
+        const float *row = x + r * ld;
+        double *to = out + r * k;
+        if (p == COMPUTE_INT8) {
+            (weights ? to_int8_weights : to_uint8_row)(k, row, to);
+            continue;
+        }
+        for (int64_t i = 0; i < k; i++) {
+            to[i] = p == COMPUTE_BF16 ? to_bf16((double)row[i]) : (double)row[i];
+        }
+    }
+}
+
+static double *reference(int64_t m, int64_t n, int64_t k, const float *x, int64_t ldx, const float *w, const float *bias,
+                         op_act act, compute_precision p) {
+    double *a = calloc((size_t)(m * k) + 1, sizeof *a), *b = calloc((size_t)(n * k) + 1, sizeof *b);
+    double *y = calloc((size_t)(m * n) + 1, sizeof *y);
+    assert_true(a != NULL && b != NULL && y != NULL);
+    round_rows(m, k, ldx, x, p, false, a);
+    round_rows(n, k, k, w, p, true, b);
+    naive_matmul(m, n, k, a, b, true, y);
+    for (int64_t i = 0; i < m * n; i++) {
+        y[i] = naive_activate(y[i] + (bias == NULL ? 0 : (double)bias[i % n]), act);
+    }
+    free(a);
+    free(b);
+    return y;
+}
+
+/* ---- one product against the reference ---- */
+
+typedef struct product {
+    int64_t m, n, k, ldx, ldy; /* 0: k, n */
+    bool bias;
+    op_act act;
+    double shift; /* of the rows */
+} product;
+
+/* A value that lies near the middle of two steps may be rounded either way, in float as in double: one step of one
+ * weighted value. */
+static double tolerance(const product *c, compute_precision p) {
+    return p == COMPUTE_INT8 ? 8e-3 : 2e-6 * sqrt((double)c->k) + 1e-6;
+}
+
+static void check_product(const product *c, compute_precision precision) {
+    int64_t ldx = c->ldx == 0 ? c->k : c->ldx, ldy = c->ldy == 0 ? c->n : c->ldy;
+    size_t count = (size_t)(c->m == 0 ? 0 : (c->m - 1) * ldx + c->k), outs = (size_t)(c->m * ldy);
+    float *x = random_values(count, 1, c->shift), *w = random_values((size_t)(c->n * c->k), 2, 0);
+    float *bias = random_values((size_t)c->n, 3, 0), *y = random_values(outs, 4, 0);
+    double *want = reference(c->m, c->n, c->k, x, ldx, w, c->bias ? bias : NULL, c->act, precision);
+    spoor_context *ctx = support_context();
+    spoor_error err;
+    compute *engine;
+    compute_weight *weight;
+    support_ok(compute_new(ctx, 1, &engine, &err), &err);
+    support_ok(compute_weight_new(ctx, w, c->n, c->k, precision, &weight, &err), &err);
+    y[outs] = 77;
+    if (ldy > c->n && c->m > 0) {
+        y[c->n] = 78;
+    }
+    support_ok(compute_weight_apply(engine, 0, weight, c->m, x, ldx, c->bias ? bias : NULL, (int)c->act, y, ldy, &err), &err);
+    assert_true(y[outs] == 77 && (ldy == c->n || c->m == 0 || y[c->n] == 78)); /* nothing written beside the result */
+    double top = 1e-3, worst = 0;
+    for (int64_t i = 0; i < c->m * c->n; i++) {
+        top = fmax(top, fabs(want[i]));
+        worst = fmax(worst, fabs((double)y[i / c->n * ldy + i % c->n] - want[i]));
+    }
+    if (!(worst <= tolerance(c, precision) * top)) {
+        fail_msg("%s: [%lld,%lld] x [%lld]: error %g of %g", PRECISIONS[precision], (long long)c->m, (long long)c->k,
+                 (long long)c->n, worst, top);
+    }
+    compute_weight_free(weight);
+    compute_free(engine);
+    spoor_context_free(ctx);
+    free(x);
+    free(w);
+    free(bias);
+    free(y);
+    free(want);
+}
+
+static void test_product(void **state) {
+    (void)state;
+    static const product cases[] = {
+        {1, 1, 1}, {1, 1, 1, 0, 0, true, OP_ACT_GELU}, {0, 3, 4}, {3, 0, 4}, {3, 4, 0}, {3, 4, 0, 0, 6, true, OP_ACT_RELU},
+        {1, 33, 17, 0, 0, true, OP_ACT_NONE}, {7, 65, 129, 0, 0, true, OP_ACT_GELU, 0.7}, {8, 64, 64},
+        {9, 64, 64, 0, 70, true, OP_ACT_SWISH}, {300, 48, 50, 0, 0, false, OP_ACT_GELU}, {257, 17, 1200, 0, 19, true},
+        {199, 96, 2100, 0, 0, true, OP_ACT_NONE, -3}, {90, 20, 30, 10, 0, true, OP_ACT_GELU}, {33, 512, 10, 5},
+        {70, 24, 96, 64, 0, true, OP_ACT_TANH}, {5, 30, 40, 47, 0, true}, {1, 5, 5000, 0, 0, true}, {600, 3, 3, 1, 4},
+    };
+    for (size_t t = 0; t < sizeof TABLES / sizeof *TABLES; t++) {
+        if (kernels_find(TABLES[t]) == NULL) {
+            continue;
+        }
+        use_table(TABLES[t]);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            for (int p = COMPUTE_F32; p <= COMPUTE_INT8; p++) {
+                check_product(&cases[i], (compute_precision)p);
+            }
+        }
+    }
+    use_table(NULL);
+}
+
+/* How far each precision is from the exact product, at the size of a transformer's layer. */
+static void test_product_error(void **state) {
+    (void)state;
+    static const double most[] = {2e-6, 4e-3, 1.2e-2};
+    int64_t m = 20, n = 64, k = 768;
+    float *x = random_values((size_t)(m * k), 1, 0), *w = random_values((size_t)(n * k), 2, 0);
+    float *y = random_values((size_t)(m * n), 3, 0);
+    double *want = reference(m, n, k, x, k, w, NULL, OP_ACT_NONE, COMPUTE_F32);
+    spoor_context *ctx = support_context();
+    spoor_error err;
+    compute *engine;
+    support_ok(compute_new(ctx, 1, &engine, &err), &err);
+    size_t bytes[3];
+    for (int p = COMPUTE_F32; p <= COMPUTE_INT8; p++) {
+        compute_weight *weight;
+        support_ok(compute_weight_new(ctx, w, n, k, (compute_precision)p, &weight, &err), &err);
+        bytes[p] = compute_weight_bytes(weight);
+        support_ok(compute_weight_apply(engine, 0, weight, m, x, k, NULL, OP_ACT_NONE, y, n, &err), &err);
+        double noise = 0, signal = 0;
+        for (int64_t i = 0; i < m * n; i++) {
+            noise += ((double)y[i] - want[i]) * ((double)y[i] - want[i]);
+            signal += want[i] * want[i];
+        }
+        assert_true(sqrt(noise / signal) < most[p]);
+        assert_true(p == 0 || sqrt(noise / signal) > most[p] / 20); /* it is really that precision */
+        compute_weight_free(weight);
+    }
+    assert_true(bytes[0] >= (size_t)(n * k) * 4);
+#if defined(__x86_64__)
+    if (strcmp(compute_kernels(engine)->name, "avx512") == 0 && __builtin_cpu_supports("avx512vnni") &&
+        getenv("ONEDNN_MAX_CPU_ISA") == NULL) {
+        assert_true(bytes[2] < bytes[0] / 3); /* packed weights exist in their own size */
+    }
+#endif
+    compute_free(engine);
+    spoor_context_free(ctx);
+    free(x);
+    free(w);
+    free(y);
+    free(want);
+}
+
+/* ---- a row is the same beside any others ---- */
+
+static void rows_alike(spoor_context *ctx, int64_t n, int64_t k, compute_precision precision) {
+    enum { ROWS = 300 };
+    static const int64_t counts[] = {1, 2, 7, 8, 9, 31, 64, 100, 199, 299};
+    spoor_error err;
+    compute *engine;
+    compute_weight *weight;
+    float *x = random_values((size_t)(ROWS * k), 1, 0.1), *w = random_values((size_t)(n * k), 2, 0);
+    float *all = random_values((size_t)(ROWS * n), 3, 0), *some = random_values((size_t)(ROWS * n), 4, 0);
+    support_ok(compute_new(ctx, 1, &engine, &err), &err);
+    support_ok(compute_weight_new(ctx, w, n, k, precision, &weight, &err), &err);
+    support_ok(compute_weight_apply(engine, 0, weight, ROWS, x, k, w, OP_ACT_GELU, all, n, &err), &err);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        for (int64_t at = 0; at + counts[i] <= ROWS; at += counts[i] + 37) {
+            support_ok(compute_weight_apply(engine, 0, weight, counts[i], x + at * k, k, w, OP_ACT_GELU, some, n, &err),
+                       &err);
+            if (memcmp(all + at * n, some, (size_t)(counts[i] * n) * sizeof *some) != 0) {
+                fail_msg("%s %lld x %lld: %lld rows from %lld differ from those among %d", PRECISIONS[precision],
+                         (long long)n, (long long)k, (long long)counts[i], (long long)at, ROWS);
+            }
+        }
+    }
+    compute_weight_free(weight);
+    compute_free(engine);
+    free(x);
+    free(w);
+    free(all);
+    free(some);
+}
+
+static void test_rows_alike(void **state) {
+    (void)state;
+    static const int64_t sizes[][2] = {{1, 5}, {48, 64}, {37, 129}, {512, 10}, {64, 1536}, {130, 2050}, {768, 300}};
+    spoor_context *ctx = support_context();
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (int p = COMPUTE_F32; p <= COMPUTE_INT8; p++) {
+            rows_alike(ctx, sizes[i][0], sizes[i][1], (compute_precision)p);
+        }
+    }
+    spoor_context_free(ctx);
+}
+
+/* ---- what is not finite ---- */
+
+static void test_not_finite(void **state) {
+    (void)state;
+    enum { K = 40, N = 20 };
+    spoor_context *ctx = support_context();
+    spoor_error err;
+    compute *engine;
+    support_ok(compute_new(ctx, 1, &engine, &err), &err);
+    float *x = random_values(3 * K, 1, 0), *w = random_values(N * K, 2, 0), y[3 * N];
+    float odd[] = {NAN, INFINITY, -INFINITY, 3e38f};
+    for (int p = COMPUTE_F32; p <= COMPUTE_INT8; p++) {
+        compute_weight *weight;
+        support_ok(compute_weight_new(ctx, w, N, K, (compute_precision)p, &weight, &err), &err);
+        for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+            x[K + 35] = odd[i];
+            support_ok(compute_weight_apply(engine, 0, weight, 3, x, K, NULL, OP_ACT_NONE, y, N, &err), &err);
+            for (int j = 0; j < N; j++) {
+                assert_true(isfinite(y[j]) && isfinite(y[2 * N + j])); /* the rows beside it do not suffer */
+                assert_true(i == 3 || !isfinite(y[N + j]));
+            }
+        }
+        compute_weight_free(weight);
+    }
+    compute_free(engine);
+    spoor_context_free(ctx);
+    free(x);
+    free(w);
+}
+
+/* ---- ops ---- */
+
+typedef struct op_run {
+    compute_precision precision;
+    int64_t dim[3], outputs, taps, stride, dilation, pad_left, pad_right; /* taps 0: op_linear */
+} op_run;
+
+static void run_op(spoor_context *ctx, const op_run *c, unsigned threads, const float *x, const float *w, float *bias,
+                   float **y, int64_t *count) {
+    spoor_error err;
+    compute *engine;
+    tape *t;
+    compute_weight *packed;
+    int64_t taps = c->taps == 0 ? 1 : c->taps;
+    support_ok(compute_new(ctx, threads, &engine, &err), &err);
+    support_ok(tape_new(ctx, engine, &t, &err), &err);
+    support_ok(compute_weight_new(ctx, w, c->outputs, taps * c->dim[2], c->precision, &packed, &err), &err);
+    tape_begin(t, false, false, 0);
+    tensor *in = tape_view(t, 3, c->dim, (real *)(uintptr_t)x), *b = tape_view(t, 1, &c->outputs, bias);
+    tensor weight = {.ndim = 2, .dim = {c->outputs, c->dim[2]}, .packed = packed};
+    tensor *out;
+    if (c->taps == 0) {
+        out = op_linear(t, in, &weight, b, OP_ACT_GELU);
+    } else {
+        weight = (tensor){.ndim = 3, .dim = {c->outputs, taps, c->dim[2]}, .packed = packed};
+        out = op_conv1d(t, in, &weight, b, c->stride, c->dilation, c->pad_left, c->pad_right, 1);
+    }
+    support_ok(tape_status(t, &err), &err);
+    *count = tensor_count(out);
+    *y = malloc((size_t)*count * sizeof **y + 1);
+    assert_non_null(*y);
+    memcpy(*y, out->data, (size_t)*count * sizeof **y);
+    compute_weight_free(packed);
+    tape_free(t);
+    compute_free(engine);
+}
+
+/* The same convolution as rows of a matrix: gathered here. */
+static float *gather(const op_run *c, const float *x, int64_t *rows) {
+    int64_t taps = c->taps == 0 ? 1 : c->taps, channels = c->dim[2];
+    int64_t stride = c->taps == 0 ? 1 : c->stride, dilation = c->taps == 0 ? 1 : c->dilation;
+    int64_t frames = (c->dim[1] + c->pad_left + c->pad_right - dilation * (taps - 1) - 1) / stride + 1;
+    *rows = c->dim[0] * frames;
+    float *m = calloc((size_t)(*rows * taps * channels) + 1, sizeof *m);
+    assert_non_null(m);
+    for (int64_t r = 0; r < *rows; r++) {
+        for (int64_t k = 0; k < taps; k++) {
+            int64_t at = r % frames * stride + k * dilation - c->pad_left;
+            if (at >= 0 && at < c->dim[1]) {
+                memcpy(m + (r * taps + k) * channels, x + (r / frames * c->dim[1] + at) * channels,
+                       (size_t)channels * sizeof *m);
+            }
+        }
+    }
+    return m;
+}
+
+static void check_op(spoor_context *ctx, const op_run *c) {
+    int64_t taps = c->taps == 0 ? 1 : c->taps, k = taps * c->dim[2], rows, count, again;
+    float *x = random_values((size_t)(c->dim[0] * c->dim[1] * c->dim[2]), 1, 0.2);
+    float *w = random_values((size_t)(c->outputs * k), 2, 0), *bias = random_values((size_t)c->outputs, 3, 0), *y, *other;
+    float *matrix = gather(c, x, &rows);
+    double *want = reference(rows, c->outputs, k, matrix, k, w, bias, c->taps == 0 ? OP_ACT_GELU : OP_ACT_NONE,
+                             c->precision);
+    run_op(ctx, c, 1, x, w, bias, &y, &count);
+    assert_int_equal(count, rows * c->outputs);
+    product shape = {.k = k};
+    assert_true(support_relative_error(y, want, (size_t)count) <= tolerance(&shape, c->precision));
+    for (unsigned threads = 2; threads <= 8; threads += 6) {
+        run_op(ctx, c, threads, x, w, bias, &other, &again);
+        assert_true(count == again && memcmp(y, other, (size_t)count * sizeof *y) == 0);
+        free(other);
+    }
+    free(x);
+    free(w);
+    free(bias);
+    free(y);
+    free(matrix);
+    free(want);
+}
+
+static void test_ops(void **state) {
+    (void)state;
+    static const op_run cases[] = {
+        {0, {3, 400, 33}, 29}, {0, {1, 1, 5}, 1}, {0, {2, 0, 5}, 3},
+        {0, {2, 501, 12}, 40, 3, 2, 1, 0, 0}, {0, {2, 90, 12}, 40, 3, 1, 1, 1, 1}, {0, {1, 900, 7}, 5, 4, 3, 2, 5, 0},
+        {0, {1, 4000, 1}, 32, 10, 5, 1, 0, 0}, {0, {3, 50, 16}, 8, 1, 1, 1, 0, 0}, {0, {1, 700, 64}, 16, 2, 2, 1, 0, 0},
+    };
+    spoor_context *ctx = support_context();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int p = COMPUTE_F32; p <= COMPUTE_INT8; p++) {
+            op_run c = cases[i];
+            c.precision = (compute_precision)p;
+            check_op(ctx, &c);
+        }
+    }
+    spoor_context_free(ctx);
+}
+
+static void test_no_gradient(void **state) {
+    (void)state;
+    spoor_context *ctx = support_context();
+    spoor_error err;
+    compute *engine;
+    tape *t;
+    compute_weight *packed;
+    float numbers[24] = {0};
+    support_ok(compute_new(ctx, 1, &engine, &err), &err);
+    support_ok(tape_new(ctx, engine, &t, &err), &err);
+    support_ok(compute_weight_new(ctx, numbers, 2, 6, COMPUTE_F32, &packed, &err), &err);
+    for (int conv = 0; conv < 2; conv++) {
+        tape_begin(t, true, false, 0);
+        tensor *x = tape_view(t, 3, (int64_t[]){1, 4, conv ? 2 : 6}, numbers);
+        x->needs_grad = true;
+        tensor weight = {.ndim = 2, .dim = {2, 6}, .packed = packed};
+        tensor kernel = {.ndim = 3, .dim = {2, 3, 2}, .packed = packed};
+        tensor *y = conv ? op_conv1d(t, x, &kernel, NULL, 1, 1, 0, 0, 1) : op_linear(t, x, &weight, NULL, OP_ACT_NONE);
+        assert_null(y);
+        assert_int_equal(tape_status(t, &err), SPOOR_ERR_USAGE);
+        assert_non_null(strstr(err.message, "frozen"));
+    }
+    compute_weight_free(packed);
+    tape_free(t);
+    compute_free(engine);
+    spoor_context_free(ctx);
+}
+
+/* ---- memory, and more shapes than are kept ---- */
+
+static spoor_status make_and_apply(spoor_context *ctx, compute_precision precision, const float *x, const float *w,
+                                   float *y, spoor_error *err) {
+    compute *engine;
+    compute_weight *weight = NULL;
+    TRY(compute_new(ctx, 1, &engine, err));
+    spoor_status status = compute_weight_new(ctx, w, 30, 50, precision, &weight, err);
+    for (int64_t m = 5; m <= 13 && status == SPOOR_OK; m += 8) {
+        status = compute_weight_apply(engine, 0, weight, m, x, 50, NULL, OP_ACT_NONE, y, 30, err);
+    }
+    compute_weight_free(weight);
+    compute_free(engine);
+    return status;
+}
+
+static void test_memory(void **state) {
+    (void)state;
+    float *x = random_values(13 * 50, 1, 0), *w = random_values(30 * 50, 2, 0), y[13 * 30];
+    for (int table = 0; table < 2; table++) {
+        use_table(table == 0 ? NULL : "portable");
+        for (int p = COMPUTE_F32; p <= COMPUTE_INT8; p++) {
+            spoor_status status = SPOOR_ERR_LIMIT;
+            for (size_t n = 1; status != SPOOR_OK && n < 100; n++) {
+                support_failing failing = {.fail_at = n};
+                spoor_error err = {0};
+                spoor_context *ctx = support_failing_context(&failing);
+                status = make_and_apply(ctx, (compute_precision)p, x, w, y, &err);
+                assert_true(status == SPOOR_OK || (status == SPOOR_ERR_LIMIT && strstr(err.message, "memory") != NULL));
+                assert_int_equal(failing.live, 0);
+                spoor_context_free(ctx);
+            }
+            assert_int_equal(status, SPOOR_OK);
+        }
+    }
+    use_table(NULL);
+    free(x);
+    free(w);
+}
+
+static void test_many_shapes(void **state) {
+    (void)state;
+    spoor_context *ctx = support_context();
+    spoor_error err;
+    compute *engine;
+    float *w = random_values(150, 2, 0), *x = random_values(4, 1, 0), first[150], again[150];
+    support_ok(compute_new(ctx, 1, &engine, &err), &err);
+    for (int64_t round = 0; round < 2; round++) {
+        for (int64_t n = 1; n <= 150; n++) {
+            compute_weight *weight;
+            support_ok(compute_weight_new(ctx, w, n, 1, COMPUTE_F32, &weight, &err), &err);
+            support_ok(compute_weight_apply(engine, 0, weight, 1, x, 1, NULL, OP_ACT_NONE, round == 0 ? first : again, n,
+                                            &err), &err);
+            compute_weight_free(weight);
+        }
+    }
+    assert_memory_equal(first, again, sizeof first);
+    for (int i = 0; i < 150; i++) {
+        assert_true(first[i] == x[0] * w[i]);
+    }
+    compute_free(engine);
+    spoor_context_free(ctx);
+    free(w);
+    free(x);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_product),    cmocka_unit_test(test_product_error), cmocka_unit_test(test_rows_alike),
+        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_ops),           cmocka_unit_test(test_no_gradient),
+        cmocka_unit_test(test_memory),     cmocka_unit_test(test_many_shapes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
