@@ -1,5 +1,5 @@
-/* encoder.c: see encoder.h: one handle for all encoders, and the values of their parameters. Sizes from JSON are read in
- * encoder_sizes.c. */
+/* encoder.c: see encoder.h: one handle for all encoders, and the values of their parameters. What depends on the sizes
+ * alone is in encoder_sizes.c. */
 #include "frontend/encoder.h"
 #include "frontend/wav2vec2.h"
 #include "frontend/whisper.h"
@@ -61,26 +61,6 @@ void encoder_free(encoder *e) {
 params *encoder_params(encoder *e) { return e->params; }
 const encoder_sizes *encoder_get_sizes(const encoder *e) { return &e->sizes; }
 int64_t encoder_last(const encoder *e) { return e->last; }
-
-/* ---- frames ---- */
-
-int64_t encoder_frames(const encoder_sizes *s, int64_t in) {
-    if (s->kind == ENCODER_WHISPER) { /* kernel 3, padding 1, stride 1 and then 2 */
-        return in < 1 ? 0 : (in - 1) / 2 + 1;
-    }
-    for (int64_t i = 0; i < s->n_convs; i++) {
-        in = in < s->conv_kernel[i] ? 0 : (in - s->conv_kernel[i]) / s->conv_stride[i] + 1;
-    }
-    return in;
-}
-
-int64_t encoder_least(const encoder_sizes *s) {
-    int64_t n = 1;
-    for (int64_t i = s->kind == ENCODER_WHISPER ? 0 : s->n_convs; i-- > 0;) {
-        n = (n - 1) * s->conv_stride[i] + s->conv_kernel[i];
-    }
-    return n;
-}
 
 /* ---- values ---- */
 

@@ -1,4 +1,4 @@
-/* encoder_sizes.c: the architecture of an encoder from and to JSON with Hugging Face's keys; see encoder.h. */
+/* encoder_sizes.c: the architecture of an encoder from and to JSON with Hugging Face's keys, and its frames; see encoder.h. */
 #include "base/config.h"
 #include "frontend/encoder.h"
 #include <string.h>
@@ -191,4 +191,24 @@ json_t *encoder_describe(const encoder_sizes *s) {
         return NULL;
     }
     return d;
+}
+
+/* ---- frames ---- */
+
+int64_t encoder_frames(const encoder_sizes *s, int64_t in) {
+    if (s->kind == ENCODER_WHISPER) { /* kernel 3, padding 1, stride 1 and then 2 */
+        return in < 1 ? 0 : (in - 1) / 2 + 1;
+    }
+    for (int64_t i = 0; i < s->n_convs; i++) {
+        in = in < s->conv_kernel[i] ? 0 : (in - s->conv_kernel[i]) / s->conv_stride[i] + 1;
+    }
+    return in;
+}
+
+int64_t encoder_least(const encoder_sizes *s) {
+    int64_t n = 1;
+    for (int64_t i = s->kind == ENCODER_WHISPER ? 0 : s->n_convs; i-- > 0;) {
+        n = (n - 1) * s->conv_stride[i] + s->conv_kernel[i];
+    }
+    return n;
 }

@@ -325,16 +325,12 @@ static void decide(tape *t, const wav2vec2 *m, const encoder_training *training,
     }
 }
 
-void wav2vec2_forward(const wav2vec2 *m, tape *t, tensor *input, int64_t first, const encoder_training *training,
-                      tensor **hidden) {
-    if (input != NULL && input->ndim != 2) {
-        tape_fail(t, SPOOR_ERR_USAGE, "wav2vec2: the input must be [clips, samples], not of %d dimensions", input->ndim);
-        return;
-    }
+static void forward(const wav2vec2 *m, tape *t, tensor *input, int64_t first, const encoder_training *training,
+                    tensor **hidden) {
     int64_t begin = m->s.n_convs; /* the stage that gives hidden[0] */
     run *r = tape_alloc(t, 1, sizeof *r);
     stage *stages = tape_alloc(t, (size_t)(begin + 1 + m->last), sizeof *stages); /* they outlive this call */
-    if (input == NULL || r == NULL || stages == NULL) {
+    if (r == NULL || stages == NULL) {
         return;
     }
     decide(t, m, training, r);
@@ -353,5 +349,43 @@ void wav2vec2_forward(const wav2vec2 *m, tape *t, tensor *input, int64_t first, 
         if (i >= begin + first) {
             hidden[i - begin] = x;
         }
+    }
+}
+
+/* Clip by clip: a matrix product of other rows may round its rows in another way. */
+static void forward_clips(const wav2vec2 *m, tape *t, const tensor *input, int64_t frames, int64_t first,
+                          tensor **hidden) {
+    int64_t clips = input->dim[0], samples = input->dim[1], n = frames * m->s.width;
+    for (int64_t i = first; i <= m->last; i++) {
+        hidden[i] = tape_tensor(t, 3, (int64_t[]){clips, frames, m->s.width});
+    }
+    for (int64_t b = 0; b < clips && tape_ok(t); b++) {
+        tensor *one[ENCODER_MAX_LAYERS + 1];
+        tape_mark mark = tape_mark_here(t);
+        tensor *clip = tape_view(t, 2, (int64_t[]){1, samples}, input->data + b * samples);
+        if (clip != NULL) {
+            forward(m, t, clip, first, NULL, one);
+        }
+        for (int64_t i = first; i <= m->last && tape_ok(t); i++) {
+            memcpy(hidden[i]->data + b * n, one[i]->data, (size_t)n * sizeof *one[i]->data);
+        }
+        tape_release(t, mark);
+    }
+}
+
+void wav2vec2_forward(const wav2vec2 *m, tape *t, tensor *input, int64_t first, const encoder_training *training,
+                      tensor **hidden) {
+    if (input == NULL) {
+        return;
+    }
+    if (input->ndim != 2) {
+        tape_fail(t, SPOOR_ERR_USAGE, "wav2vec2: the input must be [clips, samples], not of %d dimensions", input->ndim);
+        return;
+    }
+    int64_t frames = encoder_frames(&m->s, input->dim[1]);
+    if (tape_recording(t) || tape_training(t) || input->dim[0] < 2 || frames == 0) {
+        forward(m, t, input, first, training, hidden);
+    } else {
+        forward_clips(m, t, input, frames, first, hidden);
     }
 }
