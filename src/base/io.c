@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +74,61 @@ spoor_status io_read_file(spoor_context *ctx, const char *path, size_t limit, un
     *data = buffer;
     *size = have;
     return SPOOR_OK;
+}
+
+static const unsigned char NOTHING[1] = {0}; /* an empty file: mmap takes no length of 0 */
+
+spoor_status io_map_file(const char *path, size_t limit, const unsigned char **data, size_t *size, spoor_error *err) {
+    *data = NULL;
+    *size = 0;
+    int fd;
+    struct stat st;
+    TRY(regular_open(path, &fd, &st, err));
+    if (st.st_size < 0 || (uintmax_t)st.st_size > limit) {
+        close(fd);
+        return error_set(err, SPOOR_ERR_LIMIT, "%s has %jd bytes, over the limit of %zu for this kind of file", path,
+                         (intmax_t)st.st_size, limit);
+    }
+    size_t n = (size_t)st.st_size;
+    const void *map = n == 0 ? NOTHING : mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+    int e = errno;
+    close(fd);
+    if (map == MAP_FAILED) {
+        return error_set(err, e == ENOMEM ? SPOOR_ERR_LIMIT : SPOOR_ERR_IO, "cannot map %s into memory: %s", path,
+                         strerror(e));
+    }
+    *data = map;
+    *size = n;
+    return SPOOR_OK;
+}
+
+void io_unmap(const unsigned char *data, size_t size) {
+    if (data != NULL && data != NOTHING) {
+        (void)munmap((void *)(uintptr_t)data, size);
+    }
+}
+
+spoor_status io_read_head(const char *path, void *head, size_t size, size_t *got, spoor_error *err) {
+    *got = 0;
+    int fd;
+    struct stat st;
+    TRY(regular_open(path, &fd, &st, err));
+    spoor_status status = SPOOR_OK;
+    while (*got < size && status == SPOOR_OK) {
+        ssize_t n = read(fd, (unsigned char *)head + *got, size - *got);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            status = error_set(err, SPOOR_ERR_IO, "cannot read %s: %s", path, strerror(errno));
+        }
+        if (n <= 0) {
+            break;
+        }
+        *got += (size_t)n;
+    }
+    close(fd);
+    return status;
 }
 
 spoor_status io_writer_open(spoor_context *ctx, const char *path, io_writer **out, spoor_error *err) {

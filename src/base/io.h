@@ -8,6 +8,14 @@
 spoor_status io_read_file(spoor_context *ctx, const char *path, size_t limit, unsigned char **data, size_t *size,
                           spoor_error *err);
 
+/* A regular file of at most `limit` bytes as read-only memory, its pages read when they are first touched; refusals as
+ * io_read_file. Give it back with io_unmap. Who cuts the file short while it is mapped ends this process (SIGBUS), so
+ * this is for files that a person keeps, never for what others may change. */
+spoor_status io_map_file(const char *path, size_t limit, const unsigned char **data, size_t *size, spoor_error *err);
+void io_unmap(const unsigned char *data, size_t size); /* NULL allowed */
+/* The first bytes of a regular file, up to size; *got is how many. */
+spoor_status io_read_head(const char *path, void *head, size_t size, size_t *got, spoor_error *err);
+
 /* Write a file so that readers see the old contents or the new, never a part: temporary file beside it, fsync, rename,
  * fsync of the folder. */
 typedef struct io_writer io_writer;

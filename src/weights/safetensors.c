@@ -6,6 +6,7 @@
 #include "weights/safetensors.h"
 #include "base/checked.h"
 #include "base/io.h"
+#include "weights/json_text.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 
 struct safetensors {
     spoor_context *ctx;
-    unsigned char *owned; /* the file, when we read it ourselves */
+    unsigned char *owned;        /* the file, when we read it ourselves */
+    const unsigned char *mapped; /* the file, when we mapped it ourselves */
     const unsigned char *bytes;
     size_t size;
     json_t *header; /* owns all names and strings */
@@ -51,28 +53,12 @@ size_t safetensors_dtype_size(safetensors_dtype dtype) { return DTYPES[dtype].si
 /* No deeper than {name: {shape: [...]}} and not more values than the largest permitted file has. */
 static spoor_status check_text(const char *text, size_t n, const char *name, spoor_error *err) {
     const size_t most = 20 * SAFETENSORS_MAX_TENSORS;
-    size_t values = 0, depth = 0;
-    bool quoted = false;
-    for (size_t i = 0; i < n; i++) {
-        char c = text[i];
-        if (quoted) {
-            i += c == '\\';
-            quoted = c != '"';
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '{' || c == '[') {
-            values++;
-            if (++depth > 3) {
-                return error_set(err, SPOOR_ERR_MODEL, "%s: the header is nested deeper than a safetensors header is", name);
-            }
-        } else if (c == '}' || c == ']') {
-            depth -= depth > 0;
-        } else if (c == ',') {
-            values++;
-        }
-        if (values > most) {
-            return error_set(err, SPOOR_ERR_MODEL, "%s: the header has more than %zu values", name, most);
-        }
+    json_bounds bounds = json_measure(text, n);
+    if (bounds.depth > 3) {
+        return error_set(err, SPOOR_ERR_MODEL, "%s: the header is nested deeper than a safetensors header is", name);
+    }
+    if (bounds.values > most) {
+        return error_set(err, SPOOR_ERR_MODEL, "%s: the header has more than %zu values", name, most);
     }
     return SPOOR_OK;
 }
@@ -271,15 +257,16 @@ static spoor_status read_all(safetensors *f, const char *name, spoor_error *err)
     return status;
 }
 
-/* owned: freed with the object, also on failure; NULL when the bytes are the caller's. */
-static spoor_status open_bytes(spoor_context *ctx, unsigned char *owned, const void *data, size_t size, const char *name,
-                               safetensors **out, spoor_error *err) {
+/* owned, mapped: given back with the object, also on failure; both NULL when the bytes are the caller's. */
+static spoor_status open_bytes(spoor_context *ctx, unsigned char *owned, const unsigned char *mapped, const void *data,
+                               size_t size, const char *name, safetensors **out, spoor_error *err) {
     safetensors *f = ctx_calloc(ctx, 1, sizeof *f);
     if (f == NULL) {
         ctx_free(ctx, owned);
+        io_unmap(mapped, size);
         return error_memory(err, "opening a safetensors file");
     }
-    *f = (safetensors){.ctx = ctx, .owned = owned, .bytes = data, .size = size};
+    *f = (safetensors){.ctx = ctx, .owned = owned, .mapped = mapped, .bytes = data, .size = size};
     spoor_status status = read_all(f, name, err);
     if (status != SPOOR_OK) {
         safetensors_free(f);
@@ -294,13 +281,21 @@ spoor_status safetensors_open(spoor_context *ctx, const char *path, safetensors 
     unsigned char *data;
     size_t size;
     TRY(io_read_file(ctx, path, SAFETENSORS_MAX_FILE, &data, &size, err));
-    return open_bytes(ctx, data, data, size, path, out, err);
+    return open_bytes(ctx, data, NULL, data, size, path, out, err);
+}
+
+spoor_status safetensors_map(spoor_context *ctx, const char *path, safetensors **out, spoor_error *err) {
+    *out = NULL;
+    const unsigned char *data;
+    size_t size;
+    TRY(io_map_file(path, SAFETENSORS_MAX_MAPPED, &data, &size, err));
+    return open_bytes(ctx, NULL, data, data, size, path, out, err);
 }
 
 spoor_status safetensors_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name,
                                      safetensors **out, spoor_error *err) {
     *out = NULL;
-    return open_bytes(ctx, NULL, data, size, name, out, err);
+    return open_bytes(ctx, NULL, NULL, data, size, name, out, err);
 }
 
 void safetensors_free(safetensors *f) {
@@ -309,6 +304,7 @@ void safetensors_free(safetensors *f) {
         ctx_free(f->ctx, f->tensors);
         ctx_free(f->ctx, f->meta);
         ctx_free(f->ctx, f->owned);
+        io_unmap(f->mapped, f->size);
         ctx_free(f->ctx, f);
     }
 }

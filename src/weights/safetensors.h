@@ -8,7 +8,8 @@
 /* Limits of what is read and written. */
 #define SAFETENSORS_MAX_HEADER ((size_t)16 << 20)  /* bytes of JSON */
 #define SAFETENSORS_MAX_TENSORS ((size_t)65536)
-#define SAFETENSORS_MAX_FILE ((size_t)4 << 30)     /* bytes; read whole into memory */
+#define SAFETENSORS_MAX_FILE ((size_t)4 << 30)     /* bytes of a file that is read whole into memory */
+#define SAFETENSORS_MAX_MAPPED ((size_t)64 << 30)  /* bytes of a file that is mapped, or written */
 #define SAFETENSORS_MAX_RANK 8
 #define SAFETENSORS_MAX_NAME 1024                  /* bytes of a tensor's name or a metadata key */
 
@@ -50,6 +51,9 @@ typedef struct safetensors safetensors; /* immutable once open, may be shared be
 /* Read a file whole and check every byte of its header. SPOOR_ERR_MODEL: the file is no valid safetensors file, with
  * the reason; SPOOR_ERR_IO, SPOOR_ERR_LIMIT as io_read_file. */
 spoor_status safetensors_open(spoor_context *ctx, const char *path, safetensors **out, spoor_error *err);
+/* The same with the file mapped into memory instead of read, for checkpoints that are used once and may be larger than
+ * memory. The file must not be cut short meanwhile (io_map_file). */
+spoor_status safetensors_map(spoor_context *ctx, const char *path, safetensors **out, spoor_error *err);
 /* The same from memory, which must outlive the object; `name` is what sentences call it. */
 spoor_status safetensors_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name,
                                      safetensors **out, spoor_error *err);
@@ -87,6 +91,13 @@ spoor_status safetensors_writer_meta(safetensors_writer *w, const char *key, con
  * rounded while it is written; a finite value over 65504 is refused); for the other dtypes data holds its elements. */
 spoor_status safetensors_writer_add(safetensors_writer *w, const char *name, safetensors_dtype dtype, int rank,
                                     const int64_t *shape, const void *data, spoor_error *err);
+/* One tensor whose elements are asked for while the file is saved, so that no more than one of them is in memory:
+ * read(user, number, elements) fills in its count * size bytes as they will be stored (F16 as halves); its error ends the
+ * save. A file is saved in its own order (below), not in that of the numbers. */
+typedef spoor_status (*safetensors_read_fn)(void *user, size_t number, void *elements, spoor_error *err);
+spoor_status safetensors_writer_add_later(safetensors_writer *w, const char *name, safetensors_dtype dtype, int rank,
+                                          const int64_t *shape, safetensors_read_fn read, void *user, size_t number,
+                                          spoor_error *err);
 /* Write the file atomically. The same calls give the same bytes: metadata as added; tensors as added, but those of
  * wider elements first, so that every tensor is aligned to its element. Can be called again. */
 spoor_status safetensors_writer_save(safetensors_writer *w, const char *path, spoor_error *err);

@@ -9,11 +9,15 @@
 typedef struct item {
     char *name;
     safetensors_tensor tensor;
+    safetensors_read_fn read; /* NULL: the tensor's data */
+    void *user;
+    size_t number; /* for read */
 } item;
 
 struct safetensors_writer {
     spoor_context *ctx;
     json_t *meta;
+    json_t *names; /* those of the items, as keys */
     item *items;
     size_t n, capacity;
 };
@@ -26,7 +30,8 @@ spoor_status safetensors_writer_new(spoor_context *ctx, safetensors_writer **out
     }
     w->ctx = ctx;
     w->meta = json_object();
-    if (w->meta == NULL) {
+    w->names = json_object();
+    if (w->meta == NULL || w->names == NULL) {
         safetensors_writer_free(w);
         return error_memory(err, "starting a safetensors file");
     }
@@ -41,6 +46,7 @@ void safetensors_writer_free(safetensors_writer *w) {
         }
         ctx_free(w->ctx, w->items);
         json_decref(w->meta);
+        json_decref(w->names);
         ctx_free(w->ctx, w);
     }
 }
@@ -76,10 +82,8 @@ static spoor_status check_name(const safetensors_writer *w, const char *name, sp
         return error_set(err, SPOOR_ERR_USAGE, "%.100s cannot name a tensor: it is reserved, or longer than %d bytes", name,
                          SAFETENSORS_MAX_NAME);
     }
-    for (size_t i = 0; i < w->n; i++) {
-        if (strcmp(w->items[i].name, name) == 0) {
-            return error_set(err, SPOOR_ERR_USAGE, "the tensor %s exists twice", name);
-        }
+    if (json_object_get(w->names, name) != NULL) {
+        return error_set(err, SPOOR_ERR_USAGE, "the tensor %s exists twice", name);
     }
     /* One place is left for the metadata. */
     if (w->n + 1 >= SAFETENSORS_MAX_TENSORS) {
@@ -88,32 +92,45 @@ static spoor_status check_name(const safetensors_writer *w, const char *name, sp
     return SPOOR_OK;
 }
 
-spoor_status safetensors_writer_add(safetensors_writer *w, const char *name, safetensors_dtype dtype, int rank,
-                                    const int64_t *shape, const void *data, spoor_error *err) {
+static spoor_status add(safetensors_writer *w, const char *name, item it, const int64_t *shape, spoor_error *err) {
     TRY(check_name(w, name, err));
-    if (dtype >= SAFETENSORS_DTYPES || rank < 0 || rank > SAFETENSORS_MAX_RANK) {
+    safetensors_tensor *t = &it.tensor;
+    if (t->dtype >= SAFETENSORS_DTYPES || t->rank < 0 || t->rank > SAFETENSORS_MAX_RANK) {
         return error_set(err, SPOOR_ERR_USAGE, "the tensor %s has no known dtype, or more than %d dimensions", name,
                          SAFETENSORS_MAX_RANK);
     }
-    safetensors_tensor t = {.dtype = dtype, .rank = rank, .data = data};
-    int64_t bytes = (int64_t)safetensors_dtype_size(dtype);
-    for (int i = 0; i < rank; i++) {
-        t.shape[i] = shape[i];
+    int64_t bytes = (int64_t)safetensors_dtype_size(t->dtype);
+    for (int i = 0; i < t->rank; i++) {
+        t->shape[i] = shape[i];
         if (!checked_mul_i64(bytes, shape[i], &bytes)) {
             return error_set(err, SPOOR_ERR_LIMIT, "the tensor %s has a negative size or is too large", name);
         }
     }
-    t.bytes = (size_t)bytes;
-    t.count = t.bytes / safetensors_dtype_size(dtype);
+    t->bytes = (size_t)bytes;
+    t->count = t->bytes / safetensors_dtype_size(t->dtype);
     if (!ctx_grow(w->ctx, (void **)&w->items, &w->capacity, w->n + 1, sizeof *w->items)) {
         return error_memory(err, "adding a tensor to a safetensors file");
     }
-    char *copy = ctx_strdup(w->ctx, name);
-    if (copy == NULL) {
+    it.name = ctx_strdup(w->ctx, name);
+    if (it.name == NULL || json_object_set_new(w->names, name, json_true()) != 0) {
+        ctx_free(w->ctx, it.name);
         return error_memory(err, "adding a tensor to a safetensors file");
     }
-    w->items[w->n++] = (item){.name = copy, .tensor = t};
+    w->items[w->n++] = it;
     return SPOOR_OK;
+}
+
+spoor_status safetensors_writer_add(safetensors_writer *w, const char *name, safetensors_dtype dtype, int rank,
+                                    const int64_t *shape, const void *data, spoor_error *err) {
+    item it = {.tensor = {.dtype = dtype, .rank = rank, .data = data}};
+    return add(w, name, it, shape, err);
+}
+
+spoor_status safetensors_writer_add_later(safetensors_writer *w, const char *name, safetensors_dtype dtype, int rank,
+                                          const int64_t *shape, safetensors_read_fn read, void *user, size_t number,
+                                          spoor_error *err) {
+    item it = {.tensor = {.dtype = dtype, .rank = rank}, .read = read, .user = user, .number = number};
+    return add(w, name, it, shape, err);
 }
 
 /* ---- saving ---- */
@@ -141,8 +158,8 @@ static spoor_status describe(void *arg, const item *it, spoor_error *err) {
     header *h = arg;
     const safetensors_tensor *t = &it->tensor;
     size_t end;
-    if (!checked_add(h->at, t->bytes, &end) || end > SAFETENSORS_MAX_FILE) {
-        return error_set(err, SPOOR_ERR_LIMIT, "the tensors are larger than %zu bytes", SAFETENSORS_MAX_FILE);
+    if (!checked_add(h->at, t->bytes, &end) || end > SAFETENSORS_MAX_MAPPED) {
+        return error_set(err, SPOOR_ERR_LIMIT, "the tensors are larger than %zu bytes", SAFETENSORS_MAX_MAPPED);
     }
     json_t *shape = json_array();
     bool good = shape != NULL;
@@ -174,9 +191,9 @@ static spoor_status make_header(const safetensors_writer *w, header *h, unsigned
         return error_memory(err, "writing a safetensors file");
     }
     size_t padded = (n + 7) / 8 * 8;
-    if (padded > SAFETENSORS_MAX_HEADER || h->at > SAFETENSORS_MAX_FILE - 8 - padded) {
+    if (padded > SAFETENSORS_MAX_HEADER || h->at > SAFETENSORS_MAX_MAPPED - 8 - padded) {
         return error_set(err, SPOOR_ERR_LIMIT, "the file would have a header over %zu bytes, or be over %zu in all",
-                         SAFETENSORS_MAX_HEADER, SAFETENSORS_MAX_FILE);
+                         SAFETENSORS_MAX_HEADER, SAFETENSORS_MAX_MAPPED);
     }
     unsigned char *bytes = ctx_alloc(w->ctx, 8 + padded, 1);
     if (bytes == NULL) {
@@ -209,11 +226,34 @@ static spoor_status write_f16(io_writer *io, const item *it, spoor_error *err) {
     return SPOOR_OK;
 }
 
-static spoor_status write_item(void *arg, const item *it, spoor_error *err) {
-    if (it->tensor.dtype == SAFETENSORS_F16) {
-        return write_f16(arg, it, err);
+typedef struct saving {
+    spoor_context *ctx;
+    io_writer *io;
+} saving;
+
+/* The elements of a tensor that comes only now, and are gone again afterwards. */
+static spoor_status write_later(const saving *s, const item *it, spoor_error *err) {
+    void *elements = ctx_alloc(s->ctx, it->tensor.bytes, 1);
+    if (elements == NULL) {
+        return error_memory(err, "writing a tensor");
     }
-    return io_writer_put(arg, it->tensor.data, it->tensor.bytes, err);
+    spoor_status status = it->read(it->user, it->number, elements, err);
+    if (status == SPOOR_OK) {
+        status = io_writer_put(s->io, elements, it->tensor.bytes, err);
+    }
+    ctx_free(s->ctx, elements);
+    return status;
+}
+
+static spoor_status write_item(void *arg, const item *it, spoor_error *err) {
+    const saving *s = arg;
+    if (it->read != NULL) {
+        return write_later(s, it, err);
+    }
+    if (it->tensor.dtype == SAFETENSORS_F16) {
+        return write_f16(s->io, it, err);
+    }
+    return io_writer_put(s->io, it->tensor.data, it->tensor.bytes, err);
 }
 
 spoor_status safetensors_writer_save(safetensors_writer *w, const char *path, spoor_error *err) {
@@ -232,7 +272,7 @@ spoor_status safetensors_writer_save(safetensors_writer *w, const char *path, sp
         status = io_writer_put(io, first, size, err);
     }
     if (status == SPOOR_OK) {
-        status = in_order(w, write_item, io, err);
+        status = in_order(w, write_item, &(saving){w->ctx, io}, err);
     }
     ctx_free(w->ctx, first);
     json_decref(h.json);

@@ -11,6 +11,8 @@
 #include "weights/safetensors.h"
 #include <jansson.h>
 
+#define WEIGHTS_HEAD 512 /* bytes by which the kind of a file is told */
+
 typedef struct weights weights; /* immutable once open, may be shared between threads */
 
 typedef struct weights_tensor {
@@ -21,7 +23,8 @@ typedef struct weights_tensor {
     size_t count;
 } weights_tensor;
 
-/* SPOOR_ERR_MODEL with the reason where the file is no checkpoint that is known (an old PyTorch file from before the zip
+/* A file or a folder. safetensors and ggml files are mapped into memory and must not be cut short while w is open
+ * (io_map_file). SPOOR_ERR_MODEL with the reason where the file is no checkpoint that is known (an old PyTorch file from before the zip
  * format: what to do about it), SPOOR_ERR_IO, SPOOR_ERR_LIMIT. */
 spoor_status weights_open(spoor_context *ctx, const char *path, weights **out, spoor_error *err);
 void weights_free(weights *w);
@@ -33,15 +36,22 @@ size_t weights_count(const weights *w);
 const weights_tensor *weights_at(const weights *w, size_t i); /* in the file's order; lives as long as w */
 const weights_tensor *weights_find(const weights *w, const char *name); /* NULL = none */
 /* config.json of a folder, the hyper-parameters of a ggml file ({"format":"ggml", "n_mels":80, ...}), the metadata of a
- * safetensors file; NULL where there is none. Borrowed. */
+ * safetensors file (or, where that has the text of a JSON object under "config", as spoor convert writes it, that object);
+ * NULL where there is none. Borrowed. */
 const json_t *weights_config(const weights *w);
 
 /* All elements as float into out[count], row-major. SPOOR_ERR_MODEL where the tensor cannot be had (one that depends on an
  * object that is never called; a shard that ends early), SPOOR_ERR_IO. From several threads at once: allowed. */
 spoor_status weights_read(const weights *w, const weights_tensor *t, float *out, spoor_error *err);
+/* The same as they are stored: count elements of t's dtype, little-endian, row-major. */
+spoor_status weights_read_raw(const weights *w, const weights_tensor *t, void *out, spoor_error *err);
+/* Why t cannot be read ("it is quantised"), which is the fate of some tensors of PyTorch files; NULL where it can. Its dtype
+ * and shape then mean nothing. */
+const char *weights_refused(const weights *w, const weights_tensor *t);
 /* The elements where they lie, if they are F32, aligned and mapped; else NULL. Lives as long as w. */
 const float *weights_mapped(const weights *w, const weights_tensor *t);
 /* SHA-256 over names, shapes and values of all tensors in the order of their names, with the values as they are stored:
- * the same for a checkpoint and a copy of it in another container of the same precision. */
+ * the same for a checkpoint and a copy of it in another container of the same precision. A tensor that cannot be read
+ * counts by its name. */
 spoor_status weights_sha256(const weights *w, char hex[65], spoor_error *err);
 #endif

@@ -399,7 +399,7 @@ static void the_writer_refuses_what_no_reader_would_take(void **state) {
 
     /* More data than a reader accepts: refused before a byte of it is read. */
     support_ok(safetensors_writer_new(ctx, &w, &err), &err);
-    int64_t large[1] = {(int64_t)(SAFETENSORS_MAX_FILE / 4)};
+    int64_t large[1] = {(int64_t)(SAFETENSORS_MAX_MAPPED / 4)};
     support_ok(safetensors_writer_add(w, "large", SAFETENSORS_F32, 1, large, VALUES, &err), &err);
     assert_int_equal(safetensors_writer_save(w, path, &err), SPOOR_ERR_LIMIT);
     safetensors_writer_free(w);
