@@ -70,6 +70,7 @@ static spoor_status add_convs(wav2vec2 *m, maker *k, spoor_error *err) {
         c->stride = s->conv_stride[i];
         TRY(params_add(k->p, named(k, layers, i, ".conv.weight"), 3, (int64_t[]){out, taps, channels},
                        PARAM_UNIFORM_FAN_IN, taps * channels, true, true, &c->w, err));
+        params_find(k->p, k->name)->product = true;
         if (s->conv_bias) {
             TRY(params_add(k->p, named(k, layers, i, ".conv.bias"), 1, &out, PARAM_UNIFORM_FAN_IN, taps * channels, true,
                            false, &c->b, err));
