@@ -1,6 +1,7 @@
 /* encoder.c: see encoder.h: one handle for all encoders, and the values of their parameters. What depends on the sizes
  * alone is in encoder_sizes.c. */
 #include "frontend/encoder.h"
+#include "frontend/dialect.h"
 #include "frontend/wav2vec2.h"
 #include "frontend/whisper.h"
 #include <math.h>
@@ -111,6 +112,25 @@ spoor_status encoder_load_from(encoder *e, encoder_read_fn read, void *user, com
         }
     }
     ctx_free(e->ctx, buffer);
+    return status;
+}
+
+typedef struct checkpoint {
+    dialect *dialect;
+    size_t prefix;
+} checkpoint;
+
+static spoor_status read_checkpoint(void *user, const char *name, int ndim, const int64_t *dim, float *out,
+                                    spoor_error *err) {
+    const checkpoint *c = user;
+    return dialect_read(c->dialect, name + c->prefix, ndim, dim, out, err);
+}
+
+spoor_status encoder_load(encoder *e, const weights *w, compute_precision precision, spoor_error *err) {
+    checkpoint c = {.prefix = e->prefix};
+    TRY(dialect_find(e->ctx, w, &c.dialect, err));
+    spoor_status status = encoder_load_from(e, read_checkpoint, &c, precision, err);
+    dialect_free(c.dialect);
     return status;
 }
 
