@@ -86,15 +86,15 @@ typedef struct vector {
     const float *values;
 } vector;
 
-static inline spoor_status vectors_write(spoor_context *ctx, const char *path, const vector *v, size_t n, spoor_error *err) {
+static inline spoor_status vectors_write(spoor_context *c, const char *file, const vector *v, size_t n, spoor_error *e) {
     safetensors_writer *w;
-    TRY(safetensors_writer_new(ctx, &w, err));
+    TRY(safetensors_writer_new(c, &w, e));
     spoor_status status = SPOOR_OK;
     for (size_t i = 0; i < n && status == SPOOR_OK; i++) {
-        status = safetensors_writer_add(w, v[i].name, SAFETENSORS_F32, 1, &v[i].n, v[i].values, err);
+        status = safetensors_writer_add(w, v[i].name, SAFETENSORS_F32, 1, &v[i].n, v[i].values, e);
     }
     if (status == SPOOR_OK) {
-        status = safetensors_writer_save(w, path, err);
+        status = safetensors_writer_save(w, file, e);
     }
     safetensors_writer_free(w);
     return status;
