@@ -16,6 +16,7 @@ static const command COMMANDS[] = {
     {"train", cli_train, "train a model as a recipe says"},
     {"eval", cli_eval, "evaluate a model on labelled recordings, or a score file"},
     {"embed", cli_embed, "write the embedding of each recording as .npy"},
+    {"extract", cli_extract, "compute features once and keep them on disk for training"},
     {"inspect", cli_inspect, "show what a model file holds"},
 };
 

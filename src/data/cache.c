@@ -16,7 +16,7 @@ struct clip_cache {
     spoor_context *ctx;
     const char *const *paths;
     kept *clips;
-    size_t n, limit, bytes, n_kept;
+    size_t n, skip, limit, bytes, n_kept;
     /* of the block being filled */
     size_t first;
     spoor_error *errors; /* [FILL_BLOCK] */
@@ -97,7 +97,7 @@ static void fill_one(void *arg, int64_t item, unsigned worker) {
 spoor_status cache_fill(clip_cache *c, pool *p, spoor_error *err) {
     size_t bad = 0;
     spoor_error first = {SPOOR_OK, ""};
-    for (c->first = 0; c->first < c->n && c->bytes < c->limit; c->first += FILL_BLOCK) {
+    for (c->first = c->skip; c->first < c->n && c->bytes < c->limit; c->first += FILL_BLOCK) {
         TRY(ctx_check_cancel(c->ctx, err));
         size_t n = c->n - c->first < FILL_BLOCK ? c->n - c->first : FILL_BLOCK;
         pool_run(p, (int64_t)n, fill_one, c);
@@ -113,13 +113,15 @@ spoor_status cache_fill(clip_cache *c, pool *p, spoor_error *err) {
             c->bytes += k->n * (k->pcm ? sizeof *k->pcm : sizeof *k->samples);
             c->n_kept++;
         }
-        ctx_progress(c->ctx, c->first + n, c->n);
+        ctx_progress(c->ctx, c->first + n - c->skip, c->n - c->skip);
     }
     if (bad > 0) {
         return error_set(err, first.status, "%zu recordings cannot be used; the first: %s", bad, first.message);
     }
     return SPOOR_OK;
 }
+
+void cache_skip(clip_cache *c, size_t n) { c->skip = n < c->n ? n : c->n; }
 
 size_t cache_kept(const clip_cache *c) { return c->n_kept; }
 size_t cache_bytes(const clip_cache *c) { return c->bytes; }

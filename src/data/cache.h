@@ -11,6 +11,8 @@ typedef struct clip_cache clip_cache;
 spoor_status cache_new(spoor_context *ctx, const char *const *paths, size_t n, size_t limit, clip_cache **out,
                        spoor_error *err);
 void cache_free(clip_cache *c);
+/* The first n recordings are not decoded by cache_fill: nobody will ask for them. */
+void cache_skip(clip_cache *c, size_t n);
 /* Decode on the workers of the pool until the limit is reached, in order. SPOOR_ERR_INPUT if recordings cannot be read or
  * are empty: how many, and what is wrong with the first; all (up to 100) go to the log. SPOOR_ERR_CANCELLED between. */
 spoor_status cache_fill(clip_cache *c, pool *p, spoor_error *err);

@@ -349,6 +349,6 @@ void store_get_totals(const store *s, store_totals *out) {
     (void)pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&s->mutex);
 }
 
-uint64_t store_bytes(const store *s, uint64_t recordings, uint64_t frames) {
-    return frames * s->row + recordings * (STORE_RECORD + STORE_ALIGN);
+uint64_t store_bytes(size_t dim, bool half, uint64_t recordings, uint64_t frames) {
+    return frames * dim * (half ? 2 : 4) + recordings * (STORE_RECORD + STORE_ALIGN);
 }

@@ -53,7 +53,7 @@ size_t store_frames(store *s, const store_key *key);
 /* Rows [first, first + n) as float into out[n, dim]. SPOOR_ERR_INPUT: there is no whole entry with these rows. */
 spoor_status store_read(store *s, const store_key *key, size_t first, size_t n, float *out, spoor_error *err);
 /* Add one recording's features [frames, dim], all finite; on disk when store_flush returns. What is there already stays.
- * SPOOR_ERR_LIMIT: a value does not fit into float16; SPOOR_ERR_IO: nothing of this recording was added. */
+ * SPOOR_ERR_INPUT: a value does not fit into float16 (nothing else gives that status). On any error nothing was added. */
 spoor_status store_add(store *s, const store_key *key, const float *rows, size_t frames, spoor_error *err);
 spoor_status store_flush(store *s, spoor_error *err);
 
@@ -62,5 +62,5 @@ typedef struct store_totals {
 } store_totals;
 void store_get_totals(const store *s, store_totals *out);
 /* Bytes that `frames` frames of `recordings` recordings take up on disk at most: said before an extraction starts. */
-uint64_t store_bytes(const store *s, uint64_t recordings, uint64_t frames);
+uint64_t store_bytes(size_t dim, bool half, uint64_t recordings, uint64_t frames);
 #endif

@@ -10,7 +10,7 @@
 #error "store_format.c: the files are little-endian and read as they are"
 #endif
 
-enum { FORMAT = 1, LANES = 8, BLOCK = LANES * 8 };
+enum { FORMAT = 1, LANES = 8, BLOCK = LANES * 8, MAX_PARTS_DEPTH = 8 };
 #define MULTIPLIER UINT64_C(0x9e3779b97f4a7c15)
 
 /* ---- hash ---- */
@@ -138,15 +138,26 @@ static spoor_status hash_json(const json_t *json, char hex[65], spoor_error *err
 
 spoor_status store_chain_hash(const json_t *chain, char hex[65], spoor_error *err) { return hash_json(chain, hex, err); }
 
+/* What does not change a number does not count: weights that moved are the same weights. Parts of a join, too. */
+static void strip(json_t *config, int depth) {
+    if (json_object_get(config, "weights_sha256")) {
+        (void)json_object_del(config, "weights");
+        (void)json_object_del(config, "from");
+        (void)json_object_del(config, "embed");
+    }
+    const json_t *parts = json_object_get(config, "parts");
+    for (size_t i = 0; depth < MAX_PARTS_DEPTH && i < json_array_size(parts); i++) {
+        strip(json_array_get(parts, i), depth + 1);
+    }
+}
+
 spoor_status store_index_of(const frontend *fe, bool half, store_index *out, spoor_error *err) {
     *out = (store_index){.dim = frontend_dim(fe), .half = half};
     json_t *config = json_deep_copy(frontend_config(fe));
     if (!config) {
         return error_memory(err, "hashing a configuration");
     }
-    if (json_object_get(config, "weights_sha256")) { /* weights that moved are the same weights */
-        (void)json_object_del(config, "weights");
-    }
+    strip(config, 0);
     spoor_status status = hash_json(config, out->frontend, err);
     json_decref(config);
     return status;

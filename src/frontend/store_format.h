@@ -36,8 +36,8 @@ typedef struct store_index {
     bool half;
 } store_index;
 
-/* What the index of a front end's features says; the configuration counts without the path of the weights where it has
- * their hash. */
+/* What the index of a front end's features says; where the configuration has the hash of the weights, it counts without
+ * their path, where to get them, and whether a model file would hold them. */
 spoor_status store_index_of(const frontend *fe, bool half, store_index *out, spoor_error *err);
 /* The text of index.json, freed with free(); NULL = out of memory. */
 char *store_index_write(const store_index *x, const json_t *config);

@@ -182,7 +182,7 @@ spoor_status store_add(store *s, const store_key *key, const float *rows, size_t
         status = append(s, key, data, size, frames, err);
         (void)pthread_mutex_unlock(&s->mutex);
     } else {
-        status = error_set(err, SPOOR_ERR_LIMIT, "a feature is %s; %s", half ? "beyond what float16 holds (65504)" : "not finite",
+        status = error_set(err, SPOOR_ERR_INPUT, "a feature is %s; %s", half ? "beyond what float16 holds (65504)" : "not finite",
                            half ? "extract without --half" : "the front end is at fault");
     }
     ctx_free(s->ctx, half);

@@ -20,6 +20,7 @@ struct loader {
     const frontend *fe;
     const augment *augment;
     augment_sources sources;
+    const stored *stored; /* NULL: features are computed */
     sampler *sampler;
     uint32_t *clip;   /* [batch] */
     float *clean;     /* [batch, frames, dim], where rows are mixed */
@@ -140,6 +141,8 @@ spoor_status loader_new(spoor_context *ctx, const recipe *r, const dataset *d, c
     return SPOOR_OK;
 }
 
+void loader_use_store(loader *l, const stored *s) { l->stored = s; }
+
 size_t loader_steps(const loader *l) { return sampler_steps(l->sampler); }
 const sampler *loader_sampler(const loader *l) { return l->sampler; }
 
@@ -173,7 +176,13 @@ static spoor_status clip_features(loader *l, scratch *s, int64_t place, float *o
     random = rng_make(rng_u64(&random), l->epoch);
     random = rng_make(rng_u64(&random), l->step * (uint64_t)l->r->batch + (uint64_t)place);
     size_t n = (size_t)l->r->crop;
-    TRY(cache_crop(l->d->cache, l->clip[place], rng_uniform(&random), s->samples, n, err));
+    double where = rng_uniform(&random);
+    if (l->stored) {
+        TRY(stored_clip(l->stored, l->clip[place], where, &random, out, (size_t)l->out.frames, err));
+        mask_features(l->r, &random, out, l->out.frames, l->out.dim);
+        return SPOOR_OK;
+    }
+    TRY(cache_crop(l->d->cache, l->clip[place], where, s->samples, n, err));
     if (rng_uniform(&random) < l->r->augment_p) {
         TRY(augment_apply(l->augment, s->augment, &l->sources, &random, s->samples, n, err));
     }

@@ -8,6 +8,7 @@
 #include "frontend/frontend.h"
 #include "tensor/compute.h"
 #include "train/dataset.h"
+#include "train/stored.h"
 
 typedef struct batch {
     int64_t rows, plain, mixed; /* as losses_options says */
@@ -24,6 +25,8 @@ typedef struct loader loader;
 spoor_status loader_new(spoor_context *ctx, const recipe *r, const dataset *d, const frontend *fe, const augment *a,
                         unsigned threads, loader **out, spoor_error *err);
 void loader_free(loader *l);
+/* Clips come from s (checked, and outliving the loader) instead of from their samples. */
+void loader_use_store(loader *l, const stored *s);
 size_t loader_steps(const loader *l); /* batches of an epoch */
 const sampler *loader_sampler(const loader *l);
 /* The batch of (epoch, step); valid until the next call. */

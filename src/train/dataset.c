@@ -136,10 +136,12 @@ spoor_status dataset_new(spoor_context *ctx, const recipe *r, dataset **out, spo
 }
 
 spoor_status dataset_load(dataset *d, const recipe *r, pool *p, spoor_error *err) {
+    size_t skip = *r->cache_path ? d->n_train : 0; /* their features come from a store */
+    cache_skip(d->cache, skip);
     TRY(cache_fill(d->cache, p, err));
-    if (cache_kept(d->cache) < d->n) {
+    if (cache_kept(d->cache) < d->n - skip) {
         ctx_log(d->ctx, SPOOR_LOG_WARN, "%zu of %zu recordings fit into data.cache_mb = %lld; the others are decoded each time",
-                cache_kept(d->cache), d->n, (long long)r->cache_mb);
+                cache_kept(d->cache), d->n - skip, (long long)r->cache_mb);
     }
     return SPOOR_OK;
 }

@@ -37,6 +37,11 @@ static const setting SETTINGS[] = {
     {"spec_augment", "time_width", INTEGER, AT(time_width), 20, 0, 100000, NULL},
     {"spec_augment", "band_masks", INTEGER, AT(band_masks), 0, 0, 64, NULL},
     {"spec_augment", "band_width", INTEGER, AT(band_width), 8, 0, 16384, NULL},
+    {"cache", "path", TEXT, AT(cache_path), 0, 0, 0, ""},
+    {"cache", "copies", INTEGER, AT(cache_copies), 0, 0, 1000, NULL},
+    {"cache", "p", NUMBER, AT(cache_p), 0.5, 0, 1, NULL},
+    {"cache", "seed", INTEGER, AT(cache_seed), 1, 0, BIG, NULL},
+    {"cache", "type", CHOICE, AT(cache_type), 0, 0, 0, "any|float32|float16"},
     {"mixup", "kind", CHOICE, AT(mixup), 0, 0, 0, "none|mixup|regmixup"},
     {"mixup", "p", NUMBER, AT(mixup_p), 1, 0, 1, NULL},
     {"mixup", "alpha", NUMBER, AT(mixup_alpha), 0.5, 1e-3, 1000, NULL},
@@ -219,6 +224,13 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     }
     if (r->augment && !json_is_array(r->augment) && !json_is_null(r->augment)) {
         return error_set(err, SPOOR_ERR_USAGE, "augment must be a list of steps");
+    }
+    if (*r->cache_path && r->cache_copies == 0 && r->augment_p > 0 && json_array_size(r->augment) > 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "features from a cache cannot be augmented as waveforms: store augmented copies and "
+                         "say how many in cache.copies, or set augment_p: 0");
+    }
+    if (r->cache_copies > 0 && json_array_size(r->augment) == 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "cache.copies needs a list of steps in augment");
     }
     if (r->pairs * 2 > r->batch) {
         return error_set(err, SPOOR_ERR_USAGE, "sampler: %lld pairs do not fit into a batch of %lld", (long long)r->pairs,

@@ -48,6 +48,7 @@ typedef struct recipe_metric {
     recipe_where where; /* of the dev rows */
 } recipe_metric;
 
+typedef enum recipe_cache_type { RECIPE_CACHE_ANY, RECIPE_CACHE_FLOAT32, RECIPE_CACHE_FLOAT16 } recipe_cache_type;
 typedef enum recipe_mixup_kind { RECIPE_MIXUP_NONE, RECIPE_MIXUP, RECIPE_REGMIXUP } recipe_mixup_kind;
 typedef enum recipe_average_kind { RECIPE_AVERAGE_NONE, RECIPE_AVERAGE_EMA, RECIPE_AVERAGE_SWA } recipe_average_kind;
 typedef enum recipe_schedule_kind { RECIPE_CONSTANT, RECIPE_COSINE, RECIPE_STEP } recipe_schedule_kind;
@@ -73,6 +74,10 @@ typedef struct recipe {
     const json_t *frontend, *network, *augment; /* borrowed from resolved */
     double augment_p;                           /* share of training clips that go through the chain */
     int64_t time_masks, time_width, band_masks, band_width;
+    const char *cache_path; /* of the store that training features come from; "": they are computed */
+    int64_t cache_copies, cache_seed;
+    double cache_p;         /* share of clips for which a copy is taken */
+    int cache_type;         /* recipe_cache_type */
     int mixup;
     double mixup_p, mixup_alpha, mixup_eta;
     double npair_weight, npair_l2, npair_scale;

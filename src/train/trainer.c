@@ -144,12 +144,39 @@ static void say_pairs(const trainer *t) {
     }
 }
 
+/* What makes the features that are missing: the same recipe with the same settings. */
+static char *extract_command(const trainer *t) {
+    char *command = ctx_printf(t->ctx, "spoor extract --recipe %s", t->options->recipe);
+    for (size_t i = 0; command && i < t->options->n_set; i++) {
+        char *longer = ctx_printf(t->ctx, "%s --set %s", command, t->options->set[i]);
+        ctx_free(t->ctx, command);
+        command = longer;
+    }
+    return command;
+}
+
+/* The type goes into the resolved recipe, so that a resumed training cannot go on with features of the other one. */
+static spoor_status use_store(trainer *t, spoor_error *err) {
+    if (!*t->r->cache_path) {
+        return SPOOR_OK;
+    }
+    t->extract = extract_command(t);
+    if (!t->extract) {
+        return error_memory(err, "starting a training");
+    }
+    TRY(stored_open(t->ctx, t->r, t->d, t->fe, t->augment, t->extract, &t->stored, err));
+    loader_use_store(t->loader, t->stored);
+    return use_config(json_object_get(t->r->resolved, "cache"), "type",
+                      json_string(stored_is_half(t->stored) ? "float16" : "float32"), err);
+}
+
 static spoor_status make(trainer *t, spoor_error *err) {
     TRY(compute_new(t->ctx, t->threads, &t->compute, err));
     TRY(tape_new(t->ctx, t->compute, &t->tape, err));
     TRY(dataset_new(t->ctx, t->r, &t->d, err));
     TRY(make_network(t, err));
     TRY(loader_new(t->ctx, t->r, t->d, t->fe, t->augment, t->threads, &t->loader, err));
+    TRY(use_store(t, err));
     TRY(make_optimiser(t, err));
     TRY(make_class_weights(t, err));
     TRY(make_model(t, err));
@@ -176,6 +203,8 @@ static void unmake(trainer *t) {
     average_free(t->best);
     optimiser_free(t->optimiser);
     loader_free(t->loader);
+    stored_free(t->stored);
+    ctx_free(t->ctx, t->extract);
     net_free(t->net);
     augment_free(t->augment);
     frontend_free(t->fe);
@@ -469,7 +498,10 @@ static spoor_status run(trainer *t, spoor_error *err) {
     TRY(start_or_resume(t, err));
     pool *p;
     TRY(pool_new(t->ctx, t->threads, &p, err));
-    spoor_status status = dataset_load(t->d, t->r, p, err);
+    spoor_status status = t->stored ? stored_check(t->stored, p, err) : SPOOR_OK;
+    if (status == SPOOR_OK) {
+        status = dataset_load(t->d, t->r, p, err);
+    }
     pool_free(p);
     TRY(status);
     ctx_log(t->ctx, SPOOR_LOG_INFO, "%zu training clips, %zu dev clips, %lld weights, %zu batches an epoch", t->d->n_train,

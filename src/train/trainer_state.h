@@ -17,6 +17,8 @@ typedef struct trainer {
     dataset *d;
     frontend *fe;
     augment *augment;
+    stored *stored;       /* NULL: training features are computed */
+    char *extract;        /* the command that makes what it lacks */
     net *net;
     optimiser *optimiser;
     average *average, *best;

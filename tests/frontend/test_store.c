@@ -193,8 +193,8 @@ static void round_trip(void **state) {
         assert_int_equal(t.bytes, frames * DIM * (half ? 2 : 4) + CLIPS * 64);
         struct stat bin, idx;
         assert_int_equal(stat(file("0000.bin"), &bin) | stat(file("0000.idx"), &idx), 0);
-        assert_true((uint64_t)(bin.st_size + idx.st_size) <= store_bytes(s, CLIPS, frames));
-        assert_true((uint64_t)(bin.st_size + idx.st_size) + CLIPS * 64 >= store_bytes(s, CLIPS, frames));
+        assert_true((uint64_t)(bin.st_size + idx.st_size) <= store_bytes(DIM, half, CLIPS, frames));
+        assert_true((uint64_t)(bin.st_size + idx.st_size) + CLIPS * 64 >= store_bytes(DIM, half, CLIPS, frames));
         store_free(s);
         support_ok(store_clear(ctx, data, &err), &err);
     }
@@ -277,7 +277,7 @@ static void refusals(void **state) {
     assert_int_equal(store_add(second, &key, rows, 1, &err), SPOOR_ERR_USAGE);
     assert_int_equal(store_add(s, &key, rows, 0, &err), SPOOR_ERR_USAGE);
     rows[3] = NAN;
-    assert_int_equal(store_add(s, &key, rows, 1, &err), SPOOR_ERR_LIMIT);
+    assert_int_equal(store_add(s, &key, rows, 1, &err), SPOOR_ERR_INPUT);
     assert_int_equal(store_frames(s, &key), 0);
     store_free(s);
     store_free(second);
@@ -290,7 +290,7 @@ static void refusals(void **state) {
     support_ok(store_clear(ctx, data, &err), &err);
     support_ok(store_open(ctx, data, other, true, true, &s, &err), &err);
     rows[3] = 65520;
-    assert_int_equal(store_add(s, &key, rows, 1, &err), SPOOR_ERR_LIMIT);
+    assert_int_equal(store_add(s, &key, rows, 1, &err), SPOOR_ERR_INPUT);
     assert_non_null(strstr(err.message, "--half"));
     rows[3] = 65504;
     support_ok(store_add(s, &key, rows, 1, &err), &err);
