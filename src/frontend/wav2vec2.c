@@ -346,7 +346,7 @@ static void forward(const wav2vec2 *m, tape *t, tensor *input, int64_t first, co
     }
     for (; i <= begin + m->last; i++) {
         bool keep = tape_recording(t) && !r->checkpoint;
-        x = keep ? run_stage(t, x, &stages[i]) : op_checkpoint(t, x, run_stage, &stages[i]);
+        x = keep ? op_stage(t, x, run_stage, &stages[i]) : op_checkpoint(t, x, run_stage, &stages[i]);
         if (i >= begin + first) {
             hidden[i - begin] = x;
         }

@@ -163,6 +163,12 @@ spoor_status params_adopt(params *to, params *from, spoor_error *err) {
     return SPOOR_OK;
 }
 
+void params_fix(param *item) {
+    item->fixed = true;
+    item->trainable = item->value.needs_grad = false;
+    item->value.grad = NULL;
+}
+
 size_t params_bytes(const params *p) { return p->bytes; }
 size_t params_count(const params *p) { return p->n; }
 param *params_at(params *p, size_t i) { return p->items[i]; }

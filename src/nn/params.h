@@ -11,6 +11,7 @@ typedef struct param {
     tensor value;   /* data and (trainable) grad owned by the set, 64-byte aligned; value.parameter is true */
     const struct params *owner;
     bool trainable; /* false: a buffer (running statistics), saved with the weights but not optimised */
+    bool fixed;     /* stays what it was read as: no gradient, no copy in averages and checkpoints */
     bool product;   /* a matrix [n,k] or kernel [n,taps,channels] that op_linear or op_conv1d (without groups) multiplies with */
     bool decay;     /* weight decay applies: true for matrices and kernels, false for biases, norms and tokens */
 } param;
@@ -43,6 +44,8 @@ size_t params_bytes(const params *p); /* that the values take up, packed ones to
 /* List the entries of `from` in `to` as well, so that one optimiser, one checkpoint and one average see both. They stay
  * owned by `from`, which must outlive `to`. */
 spoor_status params_adopt(params *to, params *from, spoor_error *err);
+/* From now on not trained. */
+void params_fix(param *item);
 size_t params_count(const params *p);              /* entries */
 param *params_at(params *p, size_t i);             /* lives as long as the set */
 param *params_find(params *p, const char *name);   /* NULL if there is none */

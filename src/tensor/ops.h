@@ -116,6 +116,8 @@ tensor *op_mix_layers(tape *t, tensor *x, tensor *w);
  * Stages may hold stages. Where neither x nor a parameter of the stage wants a gradient, nothing is recorded. */
 typedef tape_stage_fn op_stage_fn;
 tensor *op_checkpoint(tape *t, tensor *x, op_stage_fn fn, void *user);
+/* fn(t, x, user) once, keeping all that backward needs: of a stage without anything to train, the result alone. */
+tensor *op_stage(tape *t, tensor *x, op_stage_fn fn, void *user);
 
 /* ---- shape.c (concat.c, gather.c) ---- */
 /* Join along dimension `axis`; all other dimensions equal. */

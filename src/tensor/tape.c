@@ -253,21 +253,9 @@ static void walk_back(tape *t, size_t first) {
 
 /* ---- stages that run again ---- */
 
-tensor *tape_stage_run(tape *t, tensor *x, tape_stage_fn fn, void *user, bool *wanted) {
-    tensor *out = tape_alloc(t, 1, sizeof *out); /* in front of the mark, so that it is not written over the result */
-    tape_mark before = tape_mark_here(t);
-    bool record = t->record;
-    *wanted = record && x->needs_grad;
-    t->record = record && !x->needs_grad; /* else only recording tells whether a parameter of the stage is trained */
-    tensor *y = fn(t, x, user);
-    t->record = record;
-    t->n_nodes = before.nodes;
-    if (y == NULL || out == NULL || !tape_ok(t)) {
-        return NULL;
-    }
-    *wanted = *wanted || (record && y->needs_grad);
+/* The stage recorded nothing: its memory is given back, its result moves in front of it, into `out`. */
+static tensor *settle(tape *t, tape_mark before, tensor *x, const tensor *y, tensor *out) {
     if (y == x) {
-        *wanted = false;
         tape_release(t, before);
         return x;
     }
@@ -282,6 +270,26 @@ tensor *tape_stage_run(tape *t, tensor *x, tape_stage_fn fn, void *user, bool *w
     }
     memmove(out->data, from, count * sizeof *from);
     return out;
+}
+
+tensor *tape_stage_run(tape *t, tensor *x, tape_stage_fn fn, void *user, bool *wanted) {
+    tensor *out = tape_alloc(t, 1, sizeof *out); /* in front of the mark, so that it is not written over the result */
+    tape_mark before = tape_mark_here(t);
+    bool record = t->record;
+    t->record = record && !x->needs_grad; /* else only recording tells whether a parameter of the stage is trained */
+    tensor *y = fn(t, x, user);
+    t->record = record;
+    t->n_nodes = before.nodes;
+    *wanted = record && y != NULL && y != x && (x->needs_grad || y->needs_grad);
+    return y == NULL || !tape_ok(t) ? NULL : settle(t, before, x, y, out);
+}
+
+tensor *tape_stage_keep(tape *t, tensor *x, tape_stage_fn fn, void *user) {
+    tensor *out = tape_alloc(t, 1, sizeof *out);
+    tape_mark before = tape_mark_here(t);
+    tensor *y = fn(t, x, user);
+    bool recorded = t->n_nodes != before.nodes;
+    return y == NULL || !tape_ok(t) || recorded ? y : settle(t, before, x, y, out);
 }
 
 /* The gradient of x lies where the stage's memory is: to where it stays, unless it is `dy` or was there before. */

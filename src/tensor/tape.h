@@ -69,6 +69,8 @@ typedef tensor *(*tape_stage_fn)(tape *t, tensor *x, void *user);
 /* fn(t, x, user) without recording; everything that it took is given back but its result (x itself, or a tensor of the
  * stage's own making). *wanted: the tape records, and something in the stage asks for a gradient. */
 tensor *tape_stage_run(tape *t, tensor *x, tape_stage_fn fn, void *user, bool *wanted);
+/* fn(t, x, user) as it is; where it recorded nothing, everything that it took is given back but its result. */
+tensor *tape_stage_keep(tape *t, tensor *x, tape_stage_fn fn, void *user);
 /* In the backward function of `out`: the stage once more, recorded, with the random streams that begin at `streams`;
  * from the gradient of out to those of x and of parameters; then everything it took is given back. */
 void tape_stage_back(tape *t, tensor *out, tensor *x, tape_stage_fn fn, void *user, uint64_t streams);

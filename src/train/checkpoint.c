@@ -13,7 +13,7 @@ static const char *const KIND[KINDS] = {"weights", "moment1", "moment2", "averag
 /* NULL where this kind does not exist for parameter i. */
 static real *values(const checkpoint *c, int kind, size_t i) {
     switch (kind) {
-    case 0: return params_at(c->params, i)->value.data;
+    case 0: return params_at(c->params, i)->fixed ? NULL : params_at(c->params, i)->value.data;
     case 1: return optimiser_moment(c->optimiser, i, 0);
     case 2: return optimiser_moment(c->optimiser, i, 1);
     case 3: return c->average ? average_values(c->average, i) : NULL;

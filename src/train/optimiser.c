@@ -17,10 +17,13 @@ typedef struct piece {
     int64_t begin, end;
 } piece;
 
+/* all: buffers too. */
+static bool has_pieces(const param *p, bool all) { return p->trainable || (all && !p->fixed); }
+
 static int64_t count_pieces(params *p, bool all) {
     int64_t n = 0;
     for (size_t i = 0; i < params_count(p); i++) {
-        if (all || params_at(p, i)->trainable) {
+        if (has_pieces(params_at(p, i), all)) {
             n += (tensor_count(&params_at(p, i)->value) + PIECE - 1) / PIECE;
         }
     }
@@ -33,7 +36,7 @@ static piece *make_pieces(spoor_context *ctx, params *p, bool all, int64_t *n) {
     int64_t k = 0;
     for (size_t i = 0; list && i < params_count(p); i++) {
         int64_t size = tensor_count(&params_at(p, i)->value);
-        for (int64_t at = 0; (all || params_at(p, i)->trainable) && at < size; at += PIECE) {
+        for (int64_t at = 0; has_pieces(params_at(p, i), all) && at < size; at += PIECE) {
             list[k++] = (piece){i, at, at + PIECE < size ? at + PIECE : size};
         }
     }
@@ -232,7 +235,7 @@ double schedule_rate(const schedule *s, uint64_t step) {
 struct average {
     spoor_context *ctx;
     params *params;
-    real **values;
+    real **values; /* NULL where a parameter is fixed */
     piece *pieces;
     int64_t n_pieces;
     real share;
@@ -263,6 +266,9 @@ spoor_status average_new(spoor_context *ctx, params *p, average **out, spoor_err
     bool ok = a->pieces && a->values;
     for (size_t i = 0; ok && i < params_count(p); i++) {
         const tensor *t = &params_at(p, i)->value;
+        if (params_at(p, i)->fixed) {
+            continue;
+        }
         a->values[i] = ctx_alloc(ctx, (size_t)tensor_count(t), sizeof(real));
         ok = a->values[i] != NULL;
         if (ok) {
@@ -300,7 +306,7 @@ void average_update(average *a, compute *c, double share) {
 void average_swap(average *a) {
     for (size_t i = 0; i < params_count(a->params); i++) {
         real *w = params_at(a->params, i)->value.data, *v = a->values[i];
-        for (int64_t k = 0; k < tensor_count(&params_at(a->params, i)->value); k++) {
+        for (int64_t k = 0; v && k < tensor_count(&params_at(a->params, i)->value); k++) {
             real keep = w[k];
             w[k] = v[k];
             v[k] = keep;

@@ -58,5 +58,5 @@ void average_free(average *a);
 void average_update(average *a, compute *c, double share);
 /* Exchange weights and average: to evaluate the average, twice to come back. */
 void average_swap(average *a);
-real *average_values(average *a, size_t i); /* of parameter i, for checkpoints */
+real *average_values(average *a, size_t i); /* of parameter i, for checkpoints; NULL: fixed */
 #endif

@@ -146,8 +146,10 @@ static void net_close(net *n) {
     spoor_context_free(n->ctx);
 }
 
+typedef enum how { PLAIN, CHECKPOINTS, STAGES } how;
+
 /* One step. frozen: layers below it, and the input, have no gradient. */
-static void net_step(net *n, bool stages, int frozen, uint64_t seed, real *loss_out) {
+static void net_step(net *n, how stages, int frozen, uint64_t seed, real *loss_out) {
     layer l[DEPTH];
     spoor_error err = {0};
     memset(n->all + n->count, 0, n->count * sizeof *n->all);
@@ -160,8 +162,10 @@ static void net_step(net *n, bool stages, int frozen, uint64_t seed, real *loss_
     tensor *x = &n->x;
     for (int i = 0; i < DEPTH; i++) {
         tensor *p = n->par[i];
-        l[i] = (layer){{&p[0], &p[1], &p[2], &p[3], stages}, &p[4], &p[5], 1 + i * 7 % 4};
-        x = stages ? op_checkpoint(n->tape, x, layer_forward, &l[i]) : layer_forward(n->tape, x, &l[i]);
+        l[i] = (layer){{&p[0], &p[1], &p[2], &p[3], stages == CHECKPOINTS}, &p[4], &p[5], 1 + i * 7 % 4};
+        x = stages == CHECKPOINTS ? op_checkpoint(n->tape, x, layer_forward, &l[i])
+            : stages == STAGES    ? op_stage(n->tape, x, layer_forward, &l[i])
+                                  : layer_forward(n->tape, x, &l[i]);
         assert_non_null(x);
         assert_int_equal(x->needs_grad, i >= frozen);
     }
@@ -171,28 +175,34 @@ static void net_step(net *n, bool stages, int frozen, uint64_t seed, real *loss_
 }
 
 /* The gradients of deep networks with dropout and batch norm have the bits of a plain call, on other numbers of threads
- * too; running statistics move once; memory is that of one layer. */
+ * too; running statistics move once; memory is that of one layer, and of no frozen one. */
 static void bits_and_memory(void **state) {
     (void)state;
     for (int frozen = 0; frozen <= DEPTH; frozen += DEPTH / 3) {
-        net plain, again;
+        net plain, again, kept;
         net_open(&plain, 1);
         net_open(&again, frozen == 0 ? 2 : 3);
+        net_open(&kept, 2);
         size_t after_first = 0;
         for (uint64_t step = 0; step < 3; step++) {
-            real a, b;
-            net_step(&plain, false, frozen, step, &a);
-            net_step(&again, true, frozen, step, &b);
+            real a, b, c;
+            net_step(&plain, PLAIN, frozen, step, &a);
+            net_step(&again, CHECKPOINTS, frozen, step, &b);
+            net_step(&kept, STAGES, frozen, step, &c);
             assert_memory_equal(&a, &b, sizeof a);
+            assert_memory_equal(&a, &c, sizeof a);
             assert_memory_equal(plain.all, again.all, 2 * plain.count * sizeof *plain.all);
+            assert_memory_equal(plain.all, kept.all, 2 * plain.count * sizeof *plain.all);
             after_first = step == 0 ? tape_bytes(again.tape) : after_first;
             assert_int_equal(tape_bytes(again.tape), after_first); /* every step takes the same */
         }
-        if (frozen == 0) {
-            assert_true(tape_bytes(again.tape) * 4 < tape_bytes(plain.tape));
+        assert_true(tape_bytes(again.tape) * (frozen == 0 ? 4 : 2) < tape_bytes(plain.tape));
+        if (frozen == DEPTH) {
+            assert_true(tape_bytes(kept.tape) * 4 < tape_bytes(plain.tape));
         }
         net_close(&plain);
         net_close(&again);
+        net_close(&kept);
     }
 }
 

@@ -32,3 +32,7 @@ tensor *op_checkpoint(tape *t, tensor *x, op_stage_fn fn, void *user) {
     tape_record(t, value.out, backward, s);
     return value.out;
 }
+
+tensor *op_stage(tape *t, tensor *x, op_stage_fn fn, void *user) {
+    return x == NULL ? NULL : tape_stage_keep(t, x, fn, user);
+}
