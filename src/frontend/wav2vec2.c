@@ -203,7 +203,7 @@ static int64_t bucket_of(const encoder_sizes *s, int64_t distance) {
     int64_t b = d;
     if (d >= exact) {
         float range = (float)log((double)s->max_distance / (double)exact);
-        b = exact + (int64_t)(logf((float)d / (float)exact) / range * (float)(half - exact));
+        b = (int64_t)((float)exact + logf((float)d / (float)exact) / range * (float)(half - exact));
         b = b < half - 1 ? b : half - 1;
     }
     return b + (distance > 0 ? half : 0);

@@ -26,7 +26,7 @@ def bucket(distance, buckets, longest):
     exact = half // 2
     d = distance.abs()
     far = torch.log(d.clamp(min=1).float() / exact) / math.log(longest / exact) * (half - exact)
-    far = (exact + far.long()).clamp(max=half - 1)
+    far = (exact + far).long().clamp(max=half - 1)
     return torch.where(d < exact, d, far) + half * (distance > 0)
 
 
@@ -74,6 +74,13 @@ def build(c):
     return net
 
 
+def sharpen(net):
+    """Attention of random weights is nearly uniform; it would hide an error."""
+    for layer in net.encoder.transformer.layers:
+        layer.attention.q_proj.weight.mul_(3)
+        layer.attention.k_proj.weight.mul_(3)
+
+
 def hidden_states(net, x):
     """x [B, n] -> layers + 1 states [B, T, d]."""
     t = net.encoder.transformer
@@ -105,6 +112,7 @@ def make(case, c, clips, samples, seed):
         for n, p in net.named_parameters():
             if p.dim() == 1 or "const" in n:
                 p.add_(0.1 * torch.randn_like(p))
+        sharpen(net)
     net.float().double()  # float32 values, computed in double: the oracle adds no rounding of its own
     x = torch.randn(clips, samples).double().requires_grad_()
     states = hidden_states(net, x)
