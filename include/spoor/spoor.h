@@ -89,6 +89,15 @@ typedef struct spoor_model spoor_model;
 /* Open a model file (.safetensors written by `spoor train`). path NULL: the default model, looked for at
  * $SPOOR_MODEL, then where `make install` put it. */
 SPOOR_API spoor_status spoor_model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err);
+
+typedef struct spoor_model_options {
+    const char *precision; /* of a pretrained front end's matrix products: "f32", "bf16" or "int8"; NULL: as it was trained */
+} spoor_model_options;
+
+SPOOR_API void spoor_model_options_init(spoor_model_options *options);
+/* options may be NULL. A model whose front end is not in its file looks for the checkpoint beside it and in $SPOOR_WEIGHTS. */
+SPOOR_API spoor_status spoor_model_open_with(spoor_context *ctx, const char *path, const spoor_model_options *options,
+                                             spoor_model **out, spoor_error *err);
 SPOOR_API void spoor_model_free(spoor_model *model);
 SPOOR_API const char *spoor_model_name(const spoor_model *model);
 SPOOR_API const char *spoor_model_sha256(const spoor_model *model); /* 64 hexadecimal digits */

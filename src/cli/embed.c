@@ -6,8 +6,11 @@
 #include "eval/npy.h"
 #include <string.h>
 
+enum { KEY_PRECISION = 256 };
+
 typedef struct options {
     const char *model, *out;
+    spoor_model_options open;
     cli_corpus_options corpus;
     char **files;
     size_t n_files;
@@ -15,6 +18,7 @@ typedef struct options {
 
 static const struct argp_option OPTIONS[] = {
     {"model", 'm', "FILE", 0, "model file (default: $SPOOR_MODEL, then the installed one)", 0},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 0},
     {"out", 'o', "FILE.npy", 0, "the matrix [recordings, size]; FILE.ids.txt gets the ids, one a line", 0},
     {0}};
 
@@ -23,6 +27,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->corpus; return 0;
     case 'm': o->model = arg; return 0;
+    case KEY_PRECISION: ui_precision(state, arg, &o->open); return 0;
     case 'o': o->out = arg; return 0;
     case ARGP_KEY_ARGS:
         o->files = state->argv + state->next;
@@ -79,7 +84,7 @@ static spoor_status run(void *user, spoor_context *ctx, spoor_error *err) {
     spoor_model *m;
     cli_corpus c = {0};
     cli_files f;
-    TRY(spoor_model_open(ctx, o->model, &m, err));
+    TRY(spoor_model_open_with(ctx, o->model, &o->open, &m, err));
     cli_files_init(&f, ctx);
     spoor_status status = choose(o, ctx, &f, &c, err);
     if (status == SPOOR_OK) {

@@ -10,11 +10,13 @@
 
 enum {
     KEY_MANIFEST = 'm', KEY_OUT = 'o', KEY_JSON = 256, KEY_SCORES, KEY_REPLICATES, KEY_BY_PAGE, KEY_SEED, KEY_FOLDS,
-    KEY_SCORE, KEY_LABEL, KEY_TARGET, KEY_PREDICTED, KEY_KNOWN, KEY_LOWER, KEY_ID, KEY_PAGE, KEY_SETTING
+    KEY_SCORE, KEY_LABEL, KEY_TARGET, KEY_PREDICTED, KEY_KNOWN, KEY_LOWER, KEY_ID, KEY_PAGE, KEY_SETTING,
+    KEY_PRECISION
 };
 
 typedef struct options {
     const char *model, *scores, *out;
+    spoor_model_options open;
     cli_corpus_options corpus;
     eval_options eval;
     score_columns columns;
@@ -24,6 +26,7 @@ typedef struct options {
 
 static const struct argp_option OPTIONS[] = {
     {NULL, KEY_MANIFEST, "CSV", 0, "the same as --manifest", 1},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 1},
     {"folds", KEY_FOLDS, "N", 0, "calibrate each recording on the other of N folds of pages instead of with the model's "
                                  "calibration: for the set that the model was calibrated on", 1},
     {"out", KEY_OUT, "FILE", 0, "write the scores to a file that --scores reads", 1},
@@ -94,6 +97,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_JSON: o->json = true; return 0;
     case KEY_SCORES: o->scores = arg; return 0;
     case KEY_OUT: o->out = arg; return 0;
+    case KEY_PRECISION: ui_precision(state, arg, &o->open); return 0;
     case KEY_BY_PAGE: o->eval.by_page = true; return 0;
     case KEY_REPLICATES:
     case KEY_SEED:
@@ -170,7 +174,7 @@ static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cl
 static spoor_status eval_model(options *o, spoor_context *ctx, spoor_error *err) {
     spoor_model *m;
     cli_corpus c = {0};
-    TRY(spoor_model_open(ctx, o->model, &m, err));
+    TRY(spoor_model_open_with(ctx, o->model, &o->open, &m, err));
     spoor_status status = eval_rows(ctx, o, m, &c, err);
     cli_corpus_clear(&c);
     spoor_model_free(m);

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_JSON = 256, KEY_JSONL, KEY_HTML, KEY_CHANNEL, KEY_HOP, KEY_LIST, KEY_RAW, KEY_TOP };
+enum { KEY_JSON = 256, KEY_JSONL, KEY_HTML, KEY_CHANNEL, KEY_HOP, KEY_LIST, KEY_RAW, KEY_TOP, KEY_PRECISION };
 enum { AHEAD = 64, MAX_JOBS = 256, MAX_TOP = 100000 };
 
 typedef enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_JSONL } format;
@@ -25,6 +25,7 @@ typedef struct options {
     format format;
     unsigned jobs;
     size_t top;
+    spoor_model_options open;
     spoor_audio_options audio;
     spoor_trace_options trace;
     char **files;
@@ -72,6 +73,7 @@ static const struct argp_option OPTIONS[] = {
     {"channel", KEY_CHANNEL, "N", 0, "take channel N, counted from 0 (default: mix down)", 0},
     {"hop", KEY_HOP, "SECONDS", 0, "distance of windows (default: one window, 4.0375)", 0},
     {"list", KEY_LIST, "FILE", 0, "also trace the files and folders named in FILE, one a line; - is standard input", 0},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 0},
     {"raw", KEY_RAW, "RATE[:CHANNELS]", 0, "input is headerless 16-bit little-endian PCM", 0},
     {0}};
 
@@ -107,6 +109,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     long x;
     switch (key) {
     case 'm': o->model = arg; return 0;
+    case KEY_PRECISION: ui_precision(state, arg, &o->open); return 0;
     case KEY_JSON: o->format = FORMAT_JSON; return 0;
     case KEY_JSONL: o->format = FORMAT_JSONL; return 0;
     case KEY_HTML: o->html = arg; return 0;
@@ -314,7 +317,7 @@ static spoor_status run(job *j) {
     spoor_error *err = &j->fatal_err;
     j->workers = j->o->jobs < j->files->n ? j->o->jobs : (unsigned)(j->files->n > 0 ? j->files->n : 1);
     j->room = AHEAD + j->workers;
-    TRY(spoor_model_open(j->ctx, j->o->model, &j->model, err));
+    TRY(spoor_model_open_with(j->ctx, j->o->model, &j->o->open, &j->model, err));
     if (j->o->html != NULL) {
         TRY(report_html_open(j->ctx, j->o->html, j->model, &j->html, err));
     }

@@ -173,3 +173,10 @@ void ui_progress_clear(ui_progress *p) {
         p->drawn = 0;
     }
 }
+
+void ui_precision(struct argp_state *state, const char *arg, spoor_model_options *out) {
+    if (strcmp(arg, "f32") != 0 && strcmp(arg, "bf16") != 0 && strcmp(arg, "int8") != 0) {
+        argp_error(state, "--precision is f32, bf16 or int8, not %s", arg);
+    }
+    out->precision = arg;
+}

@@ -20,6 +20,10 @@ spoor_status ui_write(const char *data, size_t n, spoor_error *err);
 /* After printf: SPOOR_ERR_IO if anything did not get out. */
 spoor_status ui_flush(spoor_error *err);
 
+/* The option --precision: refuses what is none (exits). */
+#define UI_PRECISION "f32|bf16|int8"
+void ui_precision(struct argp_state *state, const char *arg, spoor_model_options *out);
+
 /* One line on stderr that is redrawn at most ten times a second and cut to the terminal's width. Does nothing unless
  * stderr is a terminal. */
 typedef struct ui_progress {

@@ -1,229 +1,127 @@
-/* frontend.c: configuration and life of a front end, and the steps around the spectral computation: level,
- * pre-emphasis, stacking. */
+/* frontend.c: one front end of any kind: hands on to spectral.h or neural.h, and puts several side by side; see frontend.h. */
 #include "frontend/frontend.h"
 #include "base/checked.h"
 #include "base/config.h"
-#include "frontend/frontend_internal.h"
-#include <math.h>
+#include "frontend/neural.h"
+#include "frontend/spectral.h"
+#include <stdio.h>
 #include <string.h>
 
-static const char WHERE[] = "front end";
-static const char *const KINDS[] = {"log-mel", "lfcc", "linear-spectrogram", NULL};
-static const char *const WINDOWS[] = {"hann", "hamming", NULL};
-static const char *const LOGS[] = {"ln", "log10", NULL};
-static const char *const FLOOR_MODES[] = {"clamp", "add", NULL};
-static const char *const LEVELS[] = {"none", "rms", "peak", NULL};
-static const char *const NORMALISES[] = {"none", "mean", "mean-var", NULL};
-static const char *const SCALES[] = {"slaney", "htk", NULL};
+enum { MAX_PARTS = 4 };
 
-#define COMMON_KEYS                                                                                                 \
-    "kind", "n_fft", "win_length", "hop_length", "window", "periodic", "center", "pad_end", "power", "preemphasis", \
-        "f_min", "f_max", "log", "log_floor", "log_floor_mode", "deltas", "delta_span", "delta_norm", "level",      \
-        "normalise", "stack"
-static const char *const LOG_MEL_KEYS[] = {COMMON_KEYS, "n_mels", "mel_scale", "norm", "flatten", NULL};
-static const char *const LFCC_KEYS[] = {COMMON_KEYS, "n_filter", "n_lfcc", NULL};
-static const char *const LINEAR_KEYS[] = {COMMON_KEYS, "flatten", NULL};
+struct frontend {
+    spoor_context *ctx;
+    spectral *spectral; /* one of these two, or parts */
+    neural *neural;
+    frontend *part[MAX_PARTS];
+    size_t n_parts;
+    json_t *joined; /* configuration of a join */
+    params *params; /* of a join's encoders; NULL where there is one or none */
+};
 
-/* A configuration while it is read. */
-typedef struct settings {
-    int64_t n_fft, win_length, hop_length, power, deltas, delta_span, stack, n_filter, n_lfcc, flatten;
-    int window, log, floor_mode, level, normalise, mel_scale;
-    bool periodic, area;
-    double f_min, f_max, log_floor;
-} settings;
+struct frontend_scratch {
+    spoor_context *ctx;
+    spectral_scratch *spectral;
+    neural_scratch *neural;
+    frontend_scratch *part[MAX_PARTS];
+    float *rows; /* of one part of a join */
+    size_t capacity;
+};
 
-/* Only the sizes that kissfft does fast: a large prime factor would make one frame quadratic. */
-static bool fast_size(int64_t n) {
-    for (int64_t p = 2; p <= 5; p++) {
-        while (n % p == 0) {
-            n /= p;
+/* ---- making ---- */
+
+static spoor_status new_part(spoor_context *ctx, const json_t *config, const frontend_options *options, size_t number,
+                             frontend **out, spoor_error *err);
+
+/* Rows of the parts must go together: about as many for any length. */
+static spoor_status check_rates(const frontend *fe, spoor_error *err) {
+    const size_t second = FRONTEND_RATE;
+    for (size_t i = 1; i < fe->n_parts; i++) {
+        double a = (double)frontend_frames(fe->part[0], 100 * second), b = (double)frontend_frames(fe->part[i], 100 * second);
+        if (b > 1.04 * a + 4 || a > 1.04 * b + 4) {
+            return error_set(err, SPOOR_ERR_USAGE, "front end.parts: part %zu has %.0f rows a second and part 1 has %.0f; choose "
+                             "hop_length or stack so that they agree", i + 1, b / 100, a / 100);
         }
-    }
-    return n == 1;
-}
-
-static spoor_status read_frames(const json_t *c, frontend *fe, settings *v, spoor_error *err) {
-    bool lfcc = fe->kind == FRONTEND_LFCC;
-    TRY(config_int(c, WHERE, "n_fft", 512, 16, 8192, &v->n_fft, err));
-    if (v->n_fft % 2 != 0 || !fast_size(v->n_fft)) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s.n_fft must be even and a product of 2, 3 and 5, not %lld", WHERE,
-                         (long long)v->n_fft);
-    }
-    int64_t usual = lfcc ? 320 : 400;
-    usual = usual < v->n_fft ? usual : v->n_fft;
-    TRY(config_int(c, WHERE, "win_length", usual, 1, v->n_fft, &v->win_length, err));
-    TRY(config_int(c, WHERE, "hop_length", v->n_fft < 160 ? v->n_fft : 160, 16, v->n_fft, &v->hop_length, err));
-    TRY(config_choice(c, WHERE, "window", WINDOWS, lfcc, &v->window, err));
-    TRY(config_bool(c, WHERE, "periodic", !lfcc, &v->periodic, err));
-    TRY(config_bool(c, WHERE, "center", !lfcc, &fe->center, err));
-    TRY(config_bool(c, WHERE, "pad_end", lfcc && !fe->center, &fe->pad_end, err));
-    if (fe->center && fe->pad_end) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s.pad_end needs %s.center to be false", WHERE, WHERE);
-    }
-    TRY(config_number(c, WHERE, "preemphasis", lfcc ? 0.97 : 0, 0, 1, &fe->preemphasis, err));
-    TRY(config_choice(c, WHERE, "level", LEVELS, LEVEL_NONE, &v->level, err));
-    return config_int(c, WHERE, "power", 2, 1, 2, &v->power, err);
-}
-
-static spoor_status read_bands(const json_t *c, frontend *fe, settings *v, spoor_error *err) {
-    bool mel = fe->kind == FRONTEND_LOG_MEL, lfcc = fe->kind == FRONTEND_LFCC;
-    TRY(config_number(c, WHERE, "f_min", mel ? 20 : 0, 0, FRONTEND_RATE / 2, &v->f_min, err));
-    TRY(config_number(c, WHERE, "f_max", mel ? 7600 : FRONTEND_RATE / 2, 0, FRONTEND_RATE / 2, &v->f_max, err));
-    if (!(v->f_max >= v->f_min + 1)) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s.f_max must be at least 1 Hz over %s.f_min", WHERE, WHERE);
-    }
-    v->area = true;
-    if (mel) {
-        const json_t *norm = json_object_get(c, "norm");
-        const char *text = json_string_value(norm);
-        v->area = norm == NULL || text != NULL;
-        if (norm != NULL && !json_is_null(norm) && (text == NULL || strcmp(text, "slaney") != 0)) {
-            return error_set(err, SPOOR_ERR_USAGE, "%s.norm must be \"slaney\" or null", WHERE);
-        }
-        TRY(config_int(c, WHERE, "n_mels", 80, 1, 512, &v->n_filter, err));
-        TRY(config_choice(c, WHERE, "mel_scale", SCALES, 0, &v->mel_scale, err));
-    }
-    if (lfcc) {
-        TRY(config_int(c, WHERE, "n_filter", 20, 1, 512, &v->n_filter, err));
-        TRY(config_int(c, WHERE, "n_lfcc", v->n_filter < 20 ? v->n_filter : 20, 1, v->n_filter, &v->n_lfcc, err));
-    }
-    if (!lfcc) {
-        TRY(config_int(c, WHERE, "flatten", 0, 0, 255, &v->flatten, err));
-        if (v->flatten != 0 && (v->flatten < 3 || v->flatten % 2 == 0)) {
-            return error_set(err, SPOOR_ERR_USAGE, "%s.flatten must be 0 or an odd number from 3 to 255", WHERE);
-        }
-    }
-    TRY(config_choice(c, WHERE, "log", LOGS, lfcc, &v->log, err));
-    TRY(config_number(c, WHERE, "log_floor", lfcc ? 0x1p-52 : 1e-10, 1e-30, 1e6, &v->log_floor, err));
-    return config_choice(c, WHERE, "log_floor_mode", FLOOR_MODES, lfcc, &v->floor_mode, err);
-}
-
-static spoor_status read_rows(const json_t *c, frontend *fe, settings *v, spoor_error *err) {
-    bool lfcc = fe->kind == FRONTEND_LFCC;
-    TRY(config_int(c, WHERE, "deltas", lfcc ? 2 : 0, 0, 2, &v->deltas, err));
-    TRY(config_int(c, WHERE, "delta_span", 1, 1, 8, &v->delta_span, err));
-    TRY(config_bool(c, WHERE, "delta_norm", !lfcc, &fe->delta_norm, err));
-    TRY(config_choice(c, WHERE, "normalise", NORMALISES, NORMALISE_NONE, &v->normalise, err));
-    return config_int(c, WHERE, "stack", 1, 1, 16, &v->stack, err);
-}
-
-/* The sizes that follow from the settings. */
-static spoor_status derive(frontend *fe, const settings *v, spoor_error *err) {
-    fe->n_fft = (size_t)v->n_fft;
-    fe->win_length = (size_t)v->win_length;
-    fe->hop_length = (size_t)v->hop_length;
-    fe->magnitude = v->power == 1;
-    fe->level = (frontend_level)v->level;
-    fe->log10 = v->log == 1;
-    fe->floor_adds = v->floor_mode == 1;
-    fe->log_floor = (float)v->log_floor;
-    fe->deltas = (size_t)v->deltas;
-    fe->delta_span = (size_t)v->delta_span;
-    fe->normalise = (frontend_normalise)v->normalise;
-    fe->stack = (size_t)v->stack;
-    fe->n_bands = (size_t)v->n_filter;
-    fe->flatten = (size_t)v->flatten;
-    if (fe->kind == FRONTEND_LINEAR) {
-        double width = (double)FRONTEND_RATE / (double)fe->n_fft;
-        double first = ceil(v->f_min / width), last = floor(v->f_max / width);
-        if (last < first) {
-            return error_set(err, SPOOR_ERR_USAGE, "%s: no bin lies between f_min and f_max (bins are %g Hz apart)",
-                             WHERE, width);
-        }
-        fe->first_bin = (size_t)first;
-        fe->n_bands = (size_t)(last - first) + 1;
-    }
-    fe->n_base = fe->kind == FRONTEND_LFCC ? (size_t)v->n_lfcc : fe->n_bands;
-    fe->width = fe->n_base * (1 + fe->deltas);
-    if (fe->width * fe->stack > FRONTEND_MAX_DIM) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s: %zu columns are more than the limit of %d", WHERE,
-                         fe->width * fe->stack, FRONTEND_MAX_DIM);
     }
     return SPOOR_OK;
 }
 
-static spoor_status make_tables(frontend *fe, const settings *v, spoor_error *err) {
-    fe->window = ctx_alloc(fe->ctx, fe->win_length, sizeof *fe->window);
-    if (fe->window == NULL) {
-        return error_memory(err, "making a front end");
+static spoor_status join_params(frontend *fe, spoor_error *err) {
+    bool any = false;
+    for (size_t i = 0; i < fe->n_parts; i++) {
+        any |= fe->part[i]->neural != NULL;
     }
-    filterbank_window(v->window == 1, v->periodic, fe->win_length, fe->window);
-    if (fe->kind == FRONTEND_LINEAR) {
+    if (!any) {
         return SPOOR_OK;
     }
-    filterbank_scale scale = fe->kind == FRONTEND_LFCC ? FILTERBANK_LINEAR
-                             : v->mel_scale == 1       ? FILTERBANK_HTK
-                                                       : FILTERBANK_SLANEY;
-    TRY(filterbank_make(fe->ctx, scale, fe->kind == FRONTEND_LOG_MEL && v->area, fe->n_bands, v->f_min, v->f_max,
-                        fe->n_fft, FRONTEND_RATE, &fe->bank, err));
-    if (fe->kind == FRONTEND_LFCC) {
-        fe->dct = ctx_alloc(fe->ctx, fe->n_base * fe->n_bands, sizeof *fe->dct);
-        if (fe->dct == NULL) {
-            return error_memory(err, "making a front end");
+    TRY(params_new(fe->ctx, 0, &fe->params, err));
+    for (size_t i = 0; i < fe->n_parts; i++) {
+        params *own = frontend_params(fe->part[i]);
+        if (own != NULL) {
+            TRY(params_adopt(fe->params, own, err));
         }
-        filterbank_dct(fe->n_base, fe->n_bands, fe->dct);
     }
     return SPOOR_OK;
 }
 
-static spoor_status write_config(frontend *fe, const settings *v, spoor_error *err) {
-    json_t *c = json_pack(
-        "{s:s, s:I, s:I, s:I, s:s, s:b, s:b, s:b, s:I, s:f, s:f, s:f, s:s, s:f, s:s, s:I, s:I, s:b, s:s, s:s, s:I}",
-        "kind", KINDS[fe->kind], "n_fft", (json_int_t)v->n_fft, "win_length", (json_int_t)v->win_length, "hop_length",
-        (json_int_t)v->hop_length, "window", WINDOWS[v->window], "periodic", v->periodic, "center", fe->center,
-        "pad_end", fe->pad_end, "power", (json_int_t)v->power, "preemphasis", fe->preemphasis, "f_min", v->f_min,
-        "f_max", v->f_max, "log", LOGS[v->log], "log_floor", v->log_floor, "log_floor_mode",
-        FLOOR_MODES[v->floor_mode], "deltas", (json_int_t)v->deltas, "delta_span", (json_int_t)v->delta_span,
-        "delta_norm", fe->delta_norm, "level", LEVELS[v->level], "normalise", NORMALISES[v->normalise], "stack",
-        (json_int_t)v->stack);
-    fe->config = c;
-    bool failed = c == NULL;
-    if (fe->kind == FRONTEND_LOG_MEL) {
-        failed |= json_object_set_new(c, "n_mels", json_integer(v->n_filter)) != 0;
-        failed |= json_object_set_new(c, "mel_scale", json_string(SCALES[v->mel_scale])) != 0;
-        failed |= json_object_set_new(c, "norm", v->area ? json_string("slaney") : json_null()) != 0;
+static spoor_status join(frontend *fe, const json_t *config, const frontend_options *options, spoor_error *err) {
+    static const char *const keys[] = {"kind", "parts", NULL};
+    const json_t *parts = json_object_get(config, "parts");
+    TRY(config_keys(config, "front end", keys, err));
+    size_t n = json_array_size(parts);
+    if (n < 2 || n > MAX_PARTS) {
+        return error_set(err, SPOOR_ERR_USAGE, "front end.parts must be a list of 2 to %d front ends", MAX_PARTS);
     }
-    if (fe->kind != FRONTEND_LFCC) {
-        failed |= json_object_set_new(c, "flatten", json_integer(v->flatten)) != 0;
-    } else {
-        failed |= json_object_set_new(c, "n_filter", json_integer(v->n_filter)) != 0;
-        failed |= json_object_set_new(c, "n_lfcc", json_integer(v->n_lfcc)) != 0;
+    json_t *list = json_array();
+    fe->joined = json_pack("{s:s, s:o}", "kind", "join", "parts", list);
+    size_t dim = 0;
+    for (size_t i = 0; i < n; i++) {
+        TRY(new_part(fe->ctx, json_array_get(parts, i), options, i + 1, &fe->part[i], err));
+        fe->n_parts = i + 1;
+        dim += frontend_dim(fe->part[i]);
+        if (fe->part[i]->n_parts > 0 || dim > FRONTEND_MAX_DIM) {
+            return error_set(err, SPOOR_ERR_USAGE, "front end.parts: a join in a join, or more than %d columns in all",
+                             FRONTEND_MAX_DIM);
+        }
+        if (json_array_append_new(list, json_deep_copy(frontend_config(fe->part[i]))) != 0) {
+            return error_memory(err, "making a front end");
+        }
     }
-    return failed ? error_memory(err, "making a front end") : SPOOR_OK;
+    TRY(check_rates(fe, err));
+    return join_params(fe, err);
 }
 
-static spoor_status build(frontend *fe, const json_t *config, spoor_error *err) {
-    if (!json_is_object(config)) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s must be a mapping with at least a \"kind\"", WHERE);
-    }
-    if (json_object_get(config, "kind") == NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s.kind is missing; say \"log-mel\", \"lfcc\" or \"linear-spectrogram\"",
-                         WHERE);
-    }
+static spoor_status build(frontend *fe, const json_t *config, const frontend_options *options, size_t number,
+                          spoor_error *err) {
+    static const char *const kinds[] = {"log-mel", "lfcc", "linear-spectrogram", "wav2vec2", "hubert", "wavlm", "whisper", "join",
+                                        NULL};
     int kind;
-    TRY(config_choice(config, WHERE, "kind", KINDS, 0, &kind, err));
-    fe->kind = (frontend_kind)kind;
-    const char *const *keys = fe->kind == FRONTEND_LOG_MEL ? LOG_MEL_KEYS
-                              : fe->kind == FRONTEND_LFCC  ? LFCC_KEYS
-                                                           : LINEAR_KEYS;
-    TRY(config_keys(config, WHERE, keys, err));
-    settings v = {0};
-    TRY(read_frames(config, fe, &v, err));
-    TRY(read_bands(config, fe, &v, err));
-    TRY(read_rows(config, fe, &v, err));
-    TRY(derive(fe, &v, err));
-    TRY(make_tables(fe, &v, err));
-    return write_config(fe, &v, err);
+    if (!json_is_object(config) || json_object_get(config, "kind") == NULL) {
+        return error_set(err, SPOOR_ERR_USAGE, "front end must be a mapping with at least a \"kind\": \"log-mel\", \"lfcc\", "
+                         "\"linear-spectrogram\", \"wav2vec2\", \"hubert\", \"wavlm\", \"whisper\" or \"join\"");
+    }
+    TRY(config_choice(config, "front end", "kind", kinds, 0, &kind, err));
+    if (strcmp(kinds[kind], "join") == 0) {
+        return join(fe, config, options, err);
+    }
+    if (neural_knows(kinds[kind])) {
+        char prefix[32];
+        (void)snprintf(prefix, sizeof prefix, number == 0 ? "frontend." : "frontend.%zu.", number);
+        return neural_new(fe->ctx, config, options, prefix, &fe->neural, err);
+    }
+    return spectral_new(fe->ctx, config, &fe->spectral, err);
 }
 
-spoor_status frontend_new(spoor_context *ctx, const json_t *config, frontend **out, spoor_error *err) {
+/* number: 0 alone, else the place in a join from 1. */
+static spoor_status new_part(spoor_context *ctx, const json_t *config, const frontend_options *options, size_t number,
+                             frontend **out, spoor_error *err) {
     *out = NULL;
     frontend *fe = ctx_calloc(ctx, 1, sizeof *fe);
     if (fe == NULL) {
         return error_memory(err, "making a front end");
     }
     fe->ctx = ctx;
-    spoor_status status = build(fe, config, err);
+    spoor_status status = build(fe, config, options, number, err);
     if (status != SPOOR_OK) {
         frontend_free(fe);
         return status;
@@ -232,45 +130,130 @@ spoor_status frontend_new(spoor_context *ctx, const json_t *config, frontend **o
     return SPOOR_OK;
 }
 
+spoor_status frontend_new_with(spoor_context *ctx, const json_t *config, const frontend_options *options, frontend **out,
+                               spoor_error *err) {
+    static const frontend_options none = {0};
+    return new_part(ctx, config, options == NULL ? &none : options, 0, out, err);
+}
+
+spoor_status frontend_new(spoor_context *ctx, const json_t *config, frontend **out, spoor_error *err) {
+    return frontend_new_with(ctx, config, NULL, out, err);
+}
+
 void frontend_free(frontend *fe) {
     if (fe == NULL) {
         return;
     }
-    json_decref(fe->config);
-    ctx_free(fe->ctx, fe->window);
-    ctx_free(fe->ctx, fe->dct);
-    filterbank_clear(fe->ctx, &fe->bank);
+    params_free(fe->params);
+    for (size_t i = 0; i < MAX_PARTS; i++) {
+        frontend_free(fe->part[i]);
+    }
+    spectral_free(fe->spectral);
+    neural_free(fe->neural);
+    json_decref(fe->joined);
     ctx_free(fe->ctx, fe);
 }
 
-size_t frontend_dim(const frontend *fe) { return fe->width * fe->stack; }
+/* ---- what it is ---- */
 
-size_t frontend_frames(const frontend *fe, size_t n_samples) {
-    size_t frames = spectral_frames(fe, n_samples);
-    return frames == 0 ? 0 : frames < fe->stack ? 1 : frames / fe->stack;
+size_t frontend_dim(const frontend *fe) {
+    size_t dim = fe->spectral != NULL ? spectral_dim(fe->spectral) : fe->neural != NULL ? neural_dim(fe->neural) : 0;
+    for (size_t i = 0; i < fe->n_parts; i++) {
+        dim += frontend_dim(fe->part[i]);
+    }
+    return dim;
 }
 
-const json_t *frontend_config(const frontend *fe) { return fe->config; }
+size_t frontend_frames(const frontend *fe, size_t n_samples) {
+    if (fe->n_parts == 0) {
+        return fe->spectral != NULL ? spectral_frames(fe->spectral, n_samples) : neural_frames(fe->neural, n_samples);
+    }
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < fe->n_parts; i++) {
+        size_t frames = frontend_frames(fe->part[i], n_samples);
+        least = frames < least ? frames : least;
+    }
+    return least;
+}
+
+const json_t *frontend_config(const frontend *fe) {
+    return fe->n_parts > 0 ? fe->joined : fe->spectral != NULL ? fe->spectral->config : neural_config(fe->neural);
+}
+
+static void forget_path(json_t *config) {
+    if (json_is_true(json_object_get(config, "embed"))) {
+        (void)json_object_del(config, "weights");
+    }
+}
+
+json_t *frontend_describe(const frontend *fe) {
+    json_t *config = json_deep_copy(frontend_config(fe)), *part;
+    size_t i;
+    forget_path(config);
+    json_array_foreach(json_object_get(config, "parts"), i, part) {
+        forget_path(part);
+    }
+    return config;
+}
+
+params *frontend_params(const frontend *fe) {
+    return fe->neural != NULL ? encoder_params(neural_encoder(fe->neural)) : fe->params;
+}
+
+encoder *frontend_encoder(const frontend *fe) {
+    encoder *found = fe->neural == NULL ? NULL : neural_encoder(fe->neural);
+    for (size_t i = 0; i < fe->n_parts && found == NULL; i++) {
+        found = frontend_encoder(fe->part[i]);
+    }
+    return found;
+}
+
+/* The encoder's front end that a parameter belongs to. */
+static const neural *owner(const frontend *fe, const param *p) {
+    if (fe->neural != NULL && p->owner == encoder_params(neural_encoder(fe->neural))) {
+        return fe->neural;
+    }
+    const neural *found = NULL;
+    for (size_t i = 0; i < fe->n_parts && found == NULL; i++) {
+        found = owner(fe->part[i], p);
+    }
+    return found;
+}
+
+bool frontend_embeds(const frontend *fe, const param *p) {
+    const neural *n = owner(fe, p);
+    return n != NULL && neural_embeds(n);
+}
+
+spoor_status frontend_read_param(const frontend *fe, const param *p, float *out, spoor_error *err) {
+    const neural *n = owner(fe, p);
+    if (n == NULL) {
+        return error_set(err, SPOOR_ERR_USAGE, "the front end has no parameter %.100s", p->name);
+    }
+    return neural_read_param(n, p, out, err);
+}
+
+/* ---- computation ---- */
 
 spoor_status frontend_scratch_new(const frontend *fe, frontend_scratch **out, spoor_error *err) {
     *out = NULL;
-    spoor_context *ctx = fe->ctx;
-    frontend_scratch *s = ctx_calloc(ctx, 1, sizeof *s);
+    frontend_scratch *s = ctx_calloc(fe->ctx, 1, sizeof *s);
     if (s == NULL) {
         return error_memory(err, "making a front end's scratch");
     }
-    s->ctx = ctx;
-    size_t size = 0, bins = fe->n_fft / 2 + 1;
-    kiss_fftr_alloc((int)fe->n_fft, 0, NULL, &size); /* asks for the size of the state */
-    s->fft = ctx_alloc(ctx, 1, size);
-    s->frame = ctx_alloc(ctx, fe->n_fft, sizeof *s->frame);
-    s->bins = ctx_alloc(ctx, bins, sizeof *s->bins);
-    s->power = ctx_alloc(ctx, bins, sizeof *s->power);
-    s->bands = ctx_alloc(ctx, fe->n_bands, sizeof *s->bands);
-    if (s->fft == NULL || s->frame == NULL || s->bins == NULL || s->power == NULL || s->bands == NULL ||
-        kiss_fftr_alloc((int)fe->n_fft, 0, s->fft, &size) == NULL) {
+    s->ctx = fe->ctx;
+    spoor_status status = SPOOR_OK;
+    if (fe->spectral != NULL) {
+        status = spectral_scratch_new(fe->spectral, &s->spectral, err);
+    } else if (fe->neural != NULL) {
+        status = neural_scratch_new(fe->neural, &s->neural, err);
+    }
+    for (size_t i = 0; i < fe->n_parts && status == SPOOR_OK; i++) {
+        status = frontend_scratch_new(fe->part[i], &s->part[i], err);
+    }
+    if (status != SPOOR_OK) {
         frontend_scratch_free(s);
-        return error_memory(err, "making a front end's scratch");
+        return status;
     }
     *out = s;
     return SPOOR_OK;
@@ -280,37 +263,31 @@ void frontend_scratch_free(frontend_scratch *s) {
     if (s == NULL) {
         return;
     }
-    ctx_free(s->ctx, s->fft);
-    ctx_free(s->ctx, s->frame);
-    ctx_free(s->ctx, s->bins);
-    ctx_free(s->ctx, s->power);
-    ctx_free(s->ctx, s->bands);
-    ctx_free(s->ctx, s->samples);
+    for (size_t i = 0; i < MAX_PARTS; i++) {
+        frontend_scratch_free(s->part[i]);
+    }
+    spectral_scratch_free(s->spectral);
+    neural_scratch_free(s->neural);
     ctx_free(s->ctx, s->rows);
     ctx_free(s->ctx, s);
 }
 
-/* What the waveform is multiplied with; silence stays as it is. */
-static double level_gain(const frontend *fe, const float *x, size_t n) {
-    double sum = 0, peak = 0;
-    for (size_t i = 0; i < n; i++) {
-        double v = isfinite(x[i]) ? fabs((double)x[i]) : 0;
-        sum += v * v;
-        peak = v > peak ? v : peak;
+static spoor_status compute_join(const frontend *fe, frontend_scratch *s, const float *samples, size_t n, float *out,
+                                 spoor_error *err) {
+    size_t frames = frontend_frames(fe, n), dim = frontend_dim(fe), at = 0;
+    for (size_t i = 0; i < fe->n_parts; i++) {
+        size_t own = frontend_dim(fe->part[i]), values;
+        if (!checked_mul(frontend_frames(fe->part[i], n), own, &values) ||
+            !ctx_grow(s->ctx, (void **)&s->rows, &s->capacity, values, sizeof *s->rows)) {
+            return error_memory(err, "computing features");
+        }
+        TRY(frontend_compute(fe->part[i], s->part[i], samples, n, s->rows, err));
+        for (size_t t = 0; t < frames; t++) {
+            memcpy(out + t * dim + at, s->rows + t * own, own * sizeof *out);
+        }
+        at += own;
     }
-    double rms = sqrt(sum / (double)n);
-    double size = fe->level == LEVEL_RMS ? rms : peak, aim = fe->level == LEVEL_RMS ? 0.1 : 1;
-    return fe->level == LEVEL_NONE || size < 1e-9 ? 1 : aim / size;
-}
-
-static void prepare(const frontend *fe, const float *x, size_t n, float *out) {
-    double gain = level_gain(fe, x, n), before = 0;
-    for (size_t i = 0; i < n; i++) {
-        double v = isfinite(x[i]) ? (double)x[i] * gain : 0;
-        v = v > 1e6 ? 1e6 : v < -1e6 ? -1e6 : v;
-        out[i] = (float)(v - fe->preemphasis * before);
-        before = v;
-    }
+    return SPOOR_OK;
 }
 
 spoor_status frontend_compute(const frontend *fe, frontend_scratch *s, const float *samples, size_t n, float *out,
@@ -322,19 +299,39 @@ spoor_status frontend_compute(const frontend *fe, frontend_scratch *s, const flo
         return error_set(err, SPOOR_ERR_LIMIT, "%zu samples at once are more than the limit of %u", n,
                          FRONTEND_MAX_SAMPLES);
     }
-    size_t frames = spectral_frames(fe, n), values;
-    if (!checked_mul(frames, fe->width, &values) ||
-        !ctx_grow(s->ctx, (void **)&s->samples, &s->sample_capacity, n, sizeof *s->samples) ||
-        !ctx_grow(s->ctx, (void **)&s->rows, &s->row_capacity, values, sizeof *s->rows)) {
-        return error_memory(err, "computing features");
+    if (fe->n_parts > 0) {
+        return compute_join(fe, s, samples, n, out, err);
     }
-    prepare(fe, samples, n, s->samples);
-    spectral_compute(fe, s, s->samples, n, s->rows);
-    /* Consecutive rows lie side by side already: stacking is only a matter of how many are handed out. */
-    size_t wanted = frontend_frames(fe, n) * fe->stack;
-    for (size_t t = 0; t < wanted; t++) {
-        size_t from = t < frames ? t : frames - 1; /* fewer frames than one stack: the last is repeated */
-        memcpy(out + t * fe->width, s->rows + from * fe->width, fe->width * sizeof *out);
+    return fe->spectral != NULL ? spectral_compute(fe->spectral, s->spectral, samples, n, out, err)
+                                : neural_compute(fe->neural, s->neural, samples, n, out, err);
+}
+
+/* A spectral part while training: computed clip by clip, without gradient. */
+static tensor *spectral_rows_of(const frontend *fe, frontend_scratch *s, tape *t, const tensor *wave) {
+    size_t n = (size_t)wave->dim[1], frames = frontend_frames(fe, n), dim = frontend_dim(fe);
+    tensor *x = tape_tensor(t, 3, (int64_t[]){wave->dim[0], (int64_t)frames, (int64_t)dim});
+    spoor_error err;
+    for (size_t b = 0; x != NULL && b < (size_t)wave->dim[0]; b++) {
+        if (frontend_compute(fe, s, wave->data + b * n, n, x->data + b * frames * dim, &err) != SPOOR_OK) {
+            tape_fail(t, err.status, "%s", err.message);
+            return NULL;
+        }
     }
-    return SPOOR_OK;
+    return x;
+}
+
+tensor *frontend_forward(const frontend *fe, frontend_scratch *s, tape *t, tensor *wave, const encoder_training *training) {
+    if (wave == NULL) {
+        return NULL;
+    }
+    if (fe->n_parts == 0) {
+        return fe->neural != NULL ? neural_forward(fe->neural, s->neural, t, wave, training) : spectral_rows_of(fe, s, t, wave);
+    }
+    tensor *x[MAX_PARTS];
+    int64_t frames = (int64_t)frontend_frames(fe, (size_t)wave->dim[1]);
+    for (size_t i = 0; i < fe->n_parts; i++) {
+        x[i] = frontend_forward(fe->part[i], s->part[i], t, wave, training);
+        x[i] = x[i] == NULL || x[i]->dim[1] == frames ? x[i] : op_slice_frames(t, x[i], 0, frames);
+    }
+    return op_concat(t, x, fe->n_parts, 2);
 }

@@ -96,6 +96,9 @@ size_t frontend_frames(const frontend *fe, size_t n_samples);
 /* The configuration with every default filled in: what a model file stores. frontend_new of it gives the same front
  * end. Belongs to fe and lives as long; threads that share fe may read it, but may not json_incref it. */
 const json_t *frontend_config(const frontend *fe);
+/* The same for a model file, a new reference: without the paths of checkpoints that it will hold itself. NULL: out of
+ * memory. */
+json_t *frontend_describe(const frontend *fe);
 
 /* ---- encoders ---- */
 

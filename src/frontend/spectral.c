@@ -1,9 +1,9 @@
 /* spectral.c: the computation of the spectral front ends: frames, FFT, bands, logarithm, DCT, deltas, normalisation. */
-#include "frontend/frontend_internal.h"
+#include "frontend/spectral.h"
 #include <math.h>
 #include <string.h>
 
-size_t spectral_frames(const frontend *fe, size_t n) {
+size_t spectral_rows(const spectral *fe, size_t n) {
     if (n == 0) {
         return 0;
     }
@@ -34,7 +34,7 @@ static size_t mirror(int64_t i, size_t n) {
 }
 
 /* frame[n_fft]: the windowed samples of frame t. */
-static void take_frame(const frontend *fe, const float *x, size_t n, size_t t, float *frame) {
+static void take_frame(const spectral *fe, const float *x, size_t n, size_t t, float *frame) {
     /* torch.stft centres a short window in the frame of n_fft; MATLAB's fft(x, n_fft) appends zeros. */
     size_t offset = fe->pad_end ? 0 : (fe->n_fft - fe->win_length) / 2;
     int64_t start = (int64_t)(t * fe->hop_length + offset) - (fe->center ? (int64_t)(fe->n_fft / 2) : 0);
@@ -57,7 +57,7 @@ static void take_frame(const frontend *fe, const float *x, size_t n, size_t t, f
     }
 }
 
-static void take_logarithm(const frontend *fe, float *v, size_t n) {
+static void take_logarithm(const spectral *fe, float *v, size_t n) {
     for (size_t i = 0; i < n; i++) {
         float x = v[i];
         x = fe->floor_adds ? x + fe->log_floor : x > fe->log_floor ? x : fe->log_floor;
@@ -81,15 +81,15 @@ static void flatten(float *v, size_t n, size_t width, float *copy) {
 }
 
 /* out[n_base]: the static features of one windowed frame. */
-static void frame_features(const frontend *fe, frontend_scratch *s, float *out) {
+static void frame_features(const spectral *fe, spectral_scratch *s, float *out) {
     size_t bins = fe->n_fft / 2 + 1;
     kiss_fftr(s->fft, s->frame, s->bins);
     for (size_t k = 0; k < bins; k++) {
         float p = s->bins[k].r * s->bins[k].r + s->bins[k].i * s->bins[k].i;
         s->power[k] = fe->magnitude ? sqrtf(p) : p;
     }
-    float *bands = fe->kind == FRONTEND_LFCC ? s->bands : out;
-    if (fe->kind == FRONTEND_LINEAR) {
+    float *bands = fe->kind == SPECTRAL_LFCC ? s->bands : out;
+    if (fe->kind == SPECTRAL_LINEAR) {
         memcpy(bands, s->power + fe->first_bin, fe->n_bands * sizeof *bands);
     } else {
         for (size_t b = 0; b < fe->n_bands; b++) {
@@ -105,7 +105,7 @@ static void frame_features(const frontend *fe, frontend_scratch *s, float *out) 
     if (fe->flatten > 0) {
         flatten(bands, fe->n_bands, fe->flatten, s->bands);
     }
-    if (fe->kind == FRONTEND_LFCC) {
+    if (fe->kind == SPECTRAL_LFCC) {
         for (size_t c = 0; c < fe->n_base; c++) {
             float sum = 0;
             for (size_t b = 0; b < fe->n_bands; b++) {
@@ -117,7 +117,7 @@ static void frame_features(const frontend *fe, frontend_scratch *s, float *out) 
 }
 
 /* Columns of order d from those of order d - 1; the first and last row are repeated outwards. */
-static void add_deltas(const frontend *fe, float *rows, size_t frames, size_t order) {
+static void add_deltas(const spectral *fe, float *rows, size_t frames, size_t order) {
     double squares = 0;
     for (size_t k = 1; k <= fe->delta_span; k++) {
         squares += (double)(k * k);
@@ -140,24 +140,8 @@ static void add_deltas(const frontend *fe, float *rows, size_t frames, size_t or
     }
 }
 
-static void normalise_column(const frontend *fe, float *column, size_t frames) {
-    double sum = 0, squares = 0;
-    for (size_t t = 0; t < frames; t++) {
-        sum += (double)column[t * fe->width];
-    }
-    double mean = sum / (double)frames;
-    for (size_t t = 0; t < frames; t++) {
-        double d = (double)column[t * fe->width] - mean;
-        squares += d * d;
-    }
-    double scale = fe->normalise == NORMALISE_MEAN_VAR ? 1 / sqrt(squares / (double)frames + 1e-5) : 1;
-    for (size_t t = 0; t < frames; t++) {
-        column[t * fe->width] = (float)(((double)column[t * fe->width] - mean) * scale);
-    }
-}
-
-void spectral_compute(const frontend *fe, frontend_scratch *s, const float *samples, size_t n, float *rows) {
-    size_t frames = spectral_frames(fe, n);
+void spectral_fill(const spectral *fe, spectral_scratch *s, const float *samples, size_t n, float *rows) {
+    size_t frames = spectral_rows(fe, n);
     for (size_t t = 0; t < frames; t++) {
         take_frame(fe, samples, n, t, s->frame);
         frame_features(fe, s, rows + t * fe->width);
@@ -165,7 +149,5 @@ void spectral_compute(const frontend *fe, frontend_scratch *s, const float *samp
     for (size_t order = 1; order <= fe->deltas; order++) {
         add_deltas(fe, rows, frames, order);
     }
-    for (size_t c = 0; fe->normalise != NORMALISE_NONE && c < fe->width; c++) {
-        normalise_column(fe, rows + c, frames);
-    }
+    rows_normalise_columns(fe->normalise, rows, frames, fe->width);
 }

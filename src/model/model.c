@@ -49,6 +49,7 @@ void model_task_clear(spoor_context *ctx, model_task *task) {
     }
     ctx_free(ctx, task->classes);
     ctx_free(ctx, task->name);
+    ctx_free(ctx, task->parent);
     *task = (model_task){0};
 }
 
@@ -194,7 +195,11 @@ static spoor_status read_tasks(spoor_model *m, const char *path, spoor_error *er
     for (size_t i = 0; i < n; i++) {
         TRY(read_task(m, path, json_array_get(tasks, i), err));
     }
-    return SPOOR_OK;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *from = json_object_get(json_array_get(tasks, i), "from");
+        TRY(from == NULL ? SPOOR_OK : in_model(model_parent_from_json(m, i, from, err), path, err));
+    }
+    return in_model(model_parents_check(m, err), path, err);
 }
 
 static spoor_status read_decision(spoor_model *m, const char *path, spoor_error *err) {
@@ -255,60 +260,96 @@ static spoor_status read_meta(spoor_model *m, const char *path, const safetensor
     return read_decision(m, path, err);
 }
 
-static spoor_status fill_param(param *item, const char *path, const safetensors *f, spoor_error *err) {
-    const safetensors_tensor *t = safetensors_find(f, item->name);
+/* The open file on its way into front end and network. */
+typedef struct source {
+    const char *path;
+    const safetensors *file;
+} source;
+
+/* An encoder_read_fn (encoder.h) over the file's tensors. */
+static spoor_status read_tensor(void *user, const char *name, int ndim, const int64_t *dim, float *out, spoor_error *err) {
+    const source *s = user;
+    const safetensors_tensor *t = safetensors_find(s->file, name);
     if (t == NULL) {
-        return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: the tensor %s is missing", path, item->name);
+        return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: the tensor %s is missing", s->path, name);
     }
-    bool same = t->rank == item->value.ndim && (t->dtype == SAFETENSORS_F32 || t->dtype == SAFETENSORS_F16);
-    for (int i = 0; same && i < t->rank; i++) {
-        same = t->shape[i] == item->value.dim[i];
+    bool same = t->rank == ndim && (t->dtype == SAFETENSORS_F32 || t->dtype == SAFETENSORS_F16);
+    for (int i = 0; same && i < ndim; i++) {
+        same = t->shape[i] == dim[i];
     }
     if (!same) {
         return error_set(err, SPOOR_ERR_MODEL,
-                         "%.200s is no usable model: the tensor %s has another shape or type than its network needs", path,
-                         item->name);
+                         "%.200s is no usable model: the tensor %s has another shape or type than its network needs", s->path,
+                         name);
     }
-    safetensors_to_f32(t, item->value.data);
+    safetensors_to_f32(t, out);
     for (size_t i = 0; i < t->count; i++) {
-        if (!isfinite(item->value.data[i])) {
-            return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: the tensor %s holds NaN or Inf", path,
-                             item->name);
+        if (!isfinite(out[i])) {
+            return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: the tensor %s holds NaN or Inf", s->path, name);
         }
     }
     return SPOOR_OK;
 }
 
-static spoor_status build_network(spoor_model *m, const char *path, const safetensors *f, spoor_error *err) {
-    TRY(in_model(frontend_new(m->ctx, json_object_get(m->meta, "frontend"), &m->frontend, err), path, err));
+/* The folder that a model's relative paths count from; freed with ctx_free. */
+static char *folder_of(spoor_context *ctx, const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? ctx_strdup(ctx, ".") : ctx_strndup(ctx, path, (size_t)(slash - path) + 1);
+}
+
+static spoor_status open_frontend(spoor_model *m, const source *s, int64_t numel, const spoor_model_options *o,
+                                  spoor_error *err) {
+    char *folder = folder_of(m->ctx, s->path);
+    if (folder == NULL) {
+        return error_memory(err, "opening a model");
+    }
+    frontend_options options = {.folder = folder, .holds_weights = true, .read = read_tensor, .user = (void *)(uintptr_t)s,
+                                .max_numel = numel, .precision = o->precision};
+    spoor_status status = frontend_new_with(m->ctx, json_object_get(m->meta, "frontend"), &options, &m->frontend, err);
+    ctx_free(m->ctx, folder);
+    return in_model(status, s->path, err);
+}
+
+/* Every tensor of the file must belong somewhere. */
+static spoor_status check_leftover(const spoor_model *m, const source *s, spoor_error *err) {
+    params *own = net_params(m->net), *theirs = frontend_params(m->frontend);
+    for (size_t i = 0; i < safetensors_count(s->file); i++) {
+        const char *name = safetensors_at(s->file, i)->name;
+        param *p = theirs == NULL ? NULL : params_find(theirs, name);
+        if (params_find(own, name) == NULL && (p == NULL || !frontend_embeds(m->frontend, p))) {
+            return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: its network has no tensor named %.150s", s->path,
+                             name);
+        }
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status build_network(spoor_model *m, const source *s, const spoor_model_options *o, spoor_error *err) {
     net_task tasks[NET_MAX_TASKS];
     for (size_t i = 0; i < m->n_tasks; i++) {
         tasks[i] = (net_task){m->tasks[i].name, (int64_t)m->tasks[i].n_classes};
     }
-    int64_t numel = 0; /* the file was read whole, so this cannot overflow */
-    for (size_t i = 0; i < safetensors_count(f); i++) {
-        numel += (int64_t)safetensors_at(f, i)->count;
+    int64_t numel = 0; /* of what lies in the file, so this cannot overflow */
+    for (size_t i = 0; i < safetensors_count(s->file); i++) {
+        numel += (int64_t)safetensors_at(s->file, i)->count;
     }
+    TRY(open_frontend(m, s, numel, o, err));
     TRY(in_model(net_new_for_weights(m->ctx, json_object_get(m->meta, "network"), (int64_t)frontend_dim(m->frontend),
                                      tasks, m->n_tasks, numel, &m->net, err),
-                 path, err));
+                 s->path, err));
     params *p = net_params(m->net);
     for (size_t i = 0; i < params_count(p); i++) {
-        TRY(fill_param(params_at(p, i), path, f, err));
+        tensor *x = &params_at(p, i)->value;
+        TRY(read_tensor((void *)(uintptr_t)s, params_at(p, i)->name, x->ndim, x->dim, x->data, err));
     }
-    if (safetensors_count(f) != params_count(p)) {
-        for (size_t i = 0; i < safetensors_count(f); i++) {
-            if (params_find(p, safetensors_at(f, i)->name) == NULL) {
-                return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: its network has no tensor named %.150s",
-                                 path, safetensors_at(f, i)->name);
-            }
-        }
-    }
-    return SPOOR_OK;
+    return check_leftover(m, s, err);
 }
 
-static spoor_status open_file(spoor_context *ctx, const char *path, const safetensors *f, spoor_model **out,
-                              spoor_error *err) {
+static spoor_status open_file(spoor_context *ctx, const char *path, const safetensors *f, const spoor_model_options *o,
+                              spoor_model **out, spoor_error *err) {
+    spoor_model_options options;
+    spoor_model_options_init(&options);
+    options = o == NULL ? options : *o;
     spoor_model *m = ctx_calloc(ctx, 1, sizeof *m);
     if (m == NULL) {
         return error_memory(err, "opening a model");
@@ -319,7 +360,7 @@ static spoor_status open_file(spoor_context *ctx, const char *path, const safete
     io_sha256(bytes, size, m->sha256);
     spoor_status status = read_meta(m, path, f, err);
     if (status == SPOOR_OK) {
-        status = build_network(m, path, f, err);
+        status = build_network(m, &(source){path, f}, &options, err);
     }
     if (status != SPOOR_OK) {
         spoor_model_free(m);
@@ -334,12 +375,13 @@ spoor_status model_open_memory(spoor_context *ctx, const void *data, size_t size
     *out = NULL;
     safetensors *f;
     TRY(safetensors_open_memory(ctx, data, size, name, &f, err));
-    spoor_status status = open_file(ctx, name, f, out, err);
+    spoor_status status = open_file(ctx, name, f, NULL, out, err);
     safetensors_free(f);
     return status;
 }
 
-spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err) {
+spoor_status model_open(spoor_context *ctx, const char *path, const spoor_model_options *options, spoor_model **out,
+                        spoor_error *err) {
     *out = NULL;
     safetensors *f;
     spoor_status status = safetensors_open(ctx, path, &f, err);
@@ -350,12 +392,15 @@ spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out,
         }
     }
     TRY(status);
-    status = open_file(ctx, path, f, out, err);
+    status = open_file(ctx, path, f, options, out, err);
     safetensors_free(f);
     return status;
 }
 
-spoor_status spoor_model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err) {
+void spoor_model_options_init(spoor_model_options *options) { memset(options, 0, sizeof *options); }
+
+spoor_status spoor_model_open_with(spoor_context *ctx, const char *path, const spoor_model_options *options,
+                                   spoor_model **out, spoor_error *err) {
     static const char installed[] = SPOOR_DATA_DIR "/default.safetensors";
     const char *set = path == NULL ? getenv("SPOOR_MODEL") : path;
     if (path == NULL && (set == NULL || set[0] == '\0')) {
@@ -366,7 +411,11 @@ spoor_status spoor_model_open(spoor_context *ctx, const char *path, spoor_model 
         }
         set = installed;
     }
-    return model_open(ctx, set, out, err);
+    return model_open(ctx, set, options, out, err);
+}
+
+spoor_status spoor_model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err) {
+    return spoor_model_open_with(ctx, path, NULL, out, err);
 }
 
 void spoor_model_free(spoor_model *m) {
@@ -392,27 +441,71 @@ size_t spoor_model_embedding_size(const spoor_model *m) { return (size_t)net_emb
 
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
-spoor_status model_save(spoor_context *ctx, const char *path, net *n, const json_t *meta, bool half, spoor_error *err) {
+/* The front end's tensors, read back one by one into values[count], which the writer borrows until it saves. */
+static spoor_status add_frontend(spoor_context *ctx, safetensors_writer *w, const frontend *fe, bool half, float **values,
+                                 spoor_error *err) {
+    params *p = frontend_params(fe);
+    for (size_t i = 0; i < params_count(p); i++) {
+        param *item = params_at(p, i);
+        if (!frontend_embeds(fe, item)) {
+            continue;
+        }
+        size_t count = (size_t)tensor_count(&item->value);
+        values[i] = ctx_alloc(ctx, count, sizeof **values);
+        if (values[i] == NULL) {
+            return error_memory(err, "writing a model");
+        }
+        TRY(frontend_read_param(fe, item, values[i], err));
+        bool as_half = half && item->decay;
+        for (size_t k = 0; as_half && item->value.grad == NULL && k < count; k++) { /* frozen */
+            as_half = safetensors_f16_to_f32(safetensors_f32_to_f16(values[i][k])) == values[i][k];
+        }
+        TRY(safetensors_writer_add(w, item->name, as_half ? SAFETENSORS_F16 : SAFETENSORS_F32, item->value.ndim,
+                                   item->value.dim, values[i], err));
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status add_network(safetensors_writer *w, net *n, bool half, spoor_error *err) {
+    params *p = net_params(n);
+    for (size_t i = 0; i < params_count(p); i++) {
+        const param *item = params_at(p, i);
+        bool as_half = half && item->decay; /* matrices and kernels; norms, biases and statistics stay exact */
+        TRY(safetensors_writer_add(w, item->name, as_half ? SAFETENSORS_F16 : SAFETENSORS_F32, item->value.ndim,
+                                   item->value.dim, item->value.data, err));
+    }
+    return SPOOR_OK;
+}
+
+spoor_status model_save(spoor_context *ctx, const char *path, net *n, const frontend *fe, const json_t *meta, bool half,
+                        spoor_error *err) {
     char *text = json_dumps(meta, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    params *theirs = fe == NULL ? NULL : frontend_params(fe);
+    size_t count = theirs == NULL ? 0 : params_count(theirs);
+    float **values = ctx_calloc(ctx, count, sizeof *values);
     safetensors_writer *w = NULL;
-    spoor_status status = text == NULL ? error_memory(err, "writing a model") : safetensors_writer_new(ctx, &w, err);
+    spoor_status status = text == NULL || values == NULL ? error_memory(err, "writing a model")
+                                                         : safetensors_writer_new(ctx, &w, err);
     if (status == SPOOR_OK) {
         status = safetensors_writer_meta(w, "format", "pt", err); /* what other tools of the field expect to find */
     }
     if (status == SPOOR_OK) {
         status = safetensors_writer_meta(w, "spoor", text, err);
     }
-    params *p = net_params(n);
-    for (size_t i = 0; i < params_count(p) && status == SPOOR_OK; i++) {
-        const param *item = params_at(p, i);
-        bool as_half = half && item->decay; /* matrices and kernels; norms, biases and statistics stay exact */
-        status = safetensors_writer_add(w, item->name, as_half ? SAFETENSORS_F16 : SAFETENSORS_F32, item->value.ndim,
-                                        item->value.dim, item->value.data, err);
+    if (status == SPOOR_OK) {
+        status = add_network(w, n, half, err);
+    }
+    if (status == SPOOR_OK && count > 0) {
+        status = add_frontend(ctx, w, fe, half, values, err);
     }
     if (status == SPOOR_OK) {
         status = safetensors_writer_save(w, path, err);
     }
     safetensors_writer_free(w);
+    for (size_t i = 0; values != NULL && i < count; i++) {
+        ctx_free(ctx, values[i]);
+    }
+    ctx_free(ctx, values);
     free(text);
     return status;
 }

@@ -8,9 +8,14 @@
  *   "known": {"task": "source", "openset": {...}},
  *   "bonafide": {...},
  *   "provenance": {...}}
+ * A task may be derived: "from": {"task": "source", "classes": ["vc", "tts", null, ...]} names its class for each class of
+ * the other task; its synthetic classes are then ranked by the sums of the other's probabilities (model_derive).
  * calibration: calibrate_temperature_to_json; openset: openset_to_json; bonafide: calibrate_logistic_to_json of the
  * score of model_bonafide_score; provenance: anything (recipe, data, dev results). calibration, known and bonafide may be
  * absent: temperature 1, everything known, llr = score.
+ *
+ * A pretrained front end that is in the file has its tensors under "frontend."; one that is not ("embed": false) is named by
+ * the path and the hash of its checkpoint.
  *
  * Names and the card hold no control characters. A class named "bonafide" or "human" is the task's human class: it takes
  * no part in ranking sources (that ranking is given that the speech is synthetic) nor in the known score.
@@ -29,6 +34,8 @@ typedef struct model_task {
     size_t n_classes;
     char **classes;
     int64_t human;      /* index of the class "bonafide" or "human"; -1 if there is none */
+    int32_t *parent;    /* derived from another task: the class here for each class there, -1 = none; NULL: not derived */
+    size_t from;        /* that task */
     double temperature; /* calibrated probabilities = softmax(mean logits / temperature) */
 } model_task;
 
@@ -51,7 +58,8 @@ struct spoor_model {
 /* Open and check everything: every parameter of the network present with dtype F32 or F16 and the right shape, no
  * parameter left over. SPOOR_ERR_MODEL with a sentence otherwise, also where the file cannot be read; SPOOR_ERR_LIMIT.
  * (spoor_model_open is the public name.) */
-spoor_status model_open(spoor_context *ctx, const char *path, spoor_model **out, spoor_error *err);
+spoor_status model_open(spoor_context *ctx, const char *path, const spoor_model_options *options, spoor_model **out,
+                        spoor_error *err);
 /* The same from the bytes of a file, which are needed during the call only; `name` is what sentences call it. */
 spoor_status model_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name, spoor_model **out,
                                spoor_error *err);
@@ -68,10 +76,18 @@ double model_bonafide_score(const spoor_model *m, const float *logits);
 /* The logits without the human class, into out[n_classes]; returns how many there are. map (may be NULL) gets the
  * class index of each. */
 size_t model_synthetic_logits(const model_task *task, const float *logits, float *out, int32_t *map);
+/* Replace the logits of derived tasks: what the task's own head says of human against synthetic stays, and the synthetic
+ * part is shared out by the other task's probabilities (given that the speech is synthetic). logits: of all tasks. */
+spoor_status model_derive(const spoor_model *m, float *logits, spoor_error *err);
+json_t *model_parent_to_json(const model_task *tasks, size_t index); /* a new reference; NULL: out of memory */
+spoor_status model_parent_from_json(spoor_model *m, size_t index, const json_t *json, spoor_error *err);
+spoor_status model_parents_check(const spoor_model *m, spoor_error *err);
 /* Fill name, classes, n_classes and human of a task; names are copied. */
 spoor_status model_task_init(spoor_context *ctx, model_task *task, const char *name, const char *const *classes,
                              size_t n, spoor_error *err);
 void model_task_clear(spoor_context *ctx, model_task *task);
-/* Write a model file: the network's parameters (half: as F16) and the metadata object above. */
-spoor_status model_save(spoor_context *ctx, const char *path, net *n, const json_t *meta, bool half, spoor_error *err);
+/* Write a model file: the network's parameters (half: matrices and kernels as F16), the front end's that belong into it
+ * (fe may be NULL; those of a frozen one as F16 only where that loses nothing) and the metadata object above. */
+spoor_status model_save(spoor_context *ctx, const char *path, net *n, const frontend *fe, const json_t *meta, bool half,
+                        spoor_error *err);
 #endif

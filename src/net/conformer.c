@@ -72,30 +72,41 @@ static int64_t stem_bands(const conformer *c, int64_t bands) {
     return bands;
 }
 
-spoor_status conformer_init(conformer *c, params *p, spoor_error *err) {
-    char name[64];
+enum { NAME = 64 };
+
+static const char *named(char out[NAME], const char *prefix, const char *part) {
+    (void)snprintf(out, NAME, "%s%s", prefix, part);
+    return out;
+}
+
+static const char *numbered(char out[NAME], const char *prefix, const char *part, int64_t i) {
+    (void)snprintf(out, NAME, "%s%s.%d", prefix, part, (int)i);
+    return out;
+}
+
+spoor_status conformer_init(conformer *c, params *p, const char *prefix, spoor_error *err) {
+    char name[NAME];
     int64_t channels = 1;
     for (int64_t i = 0; i < c->n_stem; i++) {
-        (void)snprintf(name, sizeof name, "stem.%d", (int)i);
-        TRY(nn_conv2d_block_init(&c->stem[i], p, name, channels, c->stem_sizes[i].channels, c->stem_sizes[i].kernel,
-                                 c->stem_sizes[i].stride, err));
+        TRY(nn_conv2d_block_init(&c->stem[i], p, numbered(name, prefix, "stem", i), channels, c->stem_sizes[i].channels,
+                                 c->stem_sizes[i].kernel, c->stem_sizes[i].stride, err));
         channels = c->stem_sizes[i].channels;
     }
     int64_t bands = stem_bands(c, c->input_dim);
     if (bands < 1) {
         return error_set(err, SPOOR_ERR_USAGE, "network.stem leaves no band of the %lld features", (long long)c->input_dim);
     }
-    TRY(nn_linear_init(&c->project, p, "project", bands * channels, c->sizes.dim, true, err));
-    TRY(nn_batch_norm_init(&c->project_norm, p, "project_norm", 1, err));
+    TRY(nn_linear_init(&c->project, p, named(name, prefix, "project"), bands * channels, c->sizes.dim, true, err));
+    TRY(nn_batch_norm_init(&c->project_norm, p, named(name, prefix, "project_norm"), 1, err));
     if (c->pooling == CONFORMER_CLASS_TOKEN) {
-        TRY(params_add(p, "class_token", 1, &c->sizes.dim, PARAM_UNIFORM01, 0, true, false, &c->token, err));
+        TRY(params_add(p, named(name, prefix, "class_token"), 1, &c->sizes.dim, PARAM_UNIFORM01, 0, true, false, &c->token,
+                       err));
     }
     for (int64_t i = 0; i < c->depth; i++) {
-        (void)snprintf(name, sizeof name, "blocks.%d", (int)i);
-        TRY(nn_conformer_block_init(&c->blocks[i], p, name, &c->sizes, err));
+        TRY(nn_conformer_block_init(&c->blocks[i], p, numbered(name, prefix, "blocks", i), &c->sizes, err));
     }
     if (c->pooling == CONFORMER_ATTENTIVE) {
-        TRY(nn_attentive_pool_init(&c->attentive, p, "pool", c->sizes.dim, c->sizes.dim, err));
+        TRY(nn_attentive_pool_init(&c->attentive, p, named(name, prefix, "pool"), c->sizes.dim, c->sizes.dim, err));
     }
     return SPOOR_OK;
 }

@@ -27,8 +27,8 @@ typedef struct conformer {
 
 /* Read the sizes from the "network" object; keys of other parts of the network are left alone. */
 spoor_status conformer_configure(conformer *c, const json_t *config, int64_t input_dim, spoor_error *err);
-/* Add the parameters (after conformer_configure). */
-spoor_status conformer_init(conformer *c, params *p, spoor_error *err);
+/* Add the parameters, named prefix... (after conformer_configure). */
+spoor_status conformer_init(conformer *c, params *p, const char *prefix, spoor_error *err);
 /* features [B,T,D] -> [B, c->pooled] */
 tensor *conformer_forward(const conformer *c, tape *t, tensor *features);
 /* Write the resolved sizes into a JSON object; false when out of memory. */

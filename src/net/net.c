@@ -1,39 +1,149 @@
-/* net.c: a body (conformer.c), an embedding layer and one linear head per task; see net.h. */
+/* net.c: a body (conformer.c, pooled.c), an embedding layer and one linear head per task, once or as the members of an ensemble; see
+ * net.h. */
 #include "net/net.h"
 #include "base/config.h"
 #include "net/conformer.h"
+#include "net/pooled.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+typedef struct member {
+    int64_t first, columns; /* of the features */
+    double weight;
+    int64_t mix;         /* layers side by side in a row of features, of which a learned weighted sum is taken; 0: none */
+    tensor *mix_weights;
+    double crop;         /* share of the frames that a training step sees */
+    bool plain;          /* no body but pooling */
+    union {
+        conformer conformer;
+        pooled pooled;
+    } body;
+    bool pool_norm;      /* batch norm on the pooled vector */
+    nn_batch_norm norm;
+    int64_t embedding;   /* 0: no layer of its own */
+    nn_linear embed;
+    double embedding_dropout;
+    nn_linear heads[NET_MAX_TASKS];
+} member;
 
 struct net {
     spoor_context *ctx;
     params *params;
-    conformer body;
-    bool pool_norm;    /* batch norm on the pooled vector */
-    nn_batch_norm norm;
-    int64_t embedding; /* 0: no layer of its own */
-    nn_linear embed;
-    double embedding_dropout;
+    int64_t input_dim;
+    bool ensemble;
+    member *members;
+    size_t n_members;
     net_task tasks[NET_MAX_TASKS];
-    nn_linear heads[NET_MAX_TASKS];
     size_t n_tasks;
 };
 
-static spoor_status configure(net *n, const json_t *config, int64_t input_dim, spoor_error *err) {
-    static const char *const keys[] = {"kind",    "stem",   "dim",          "depth",   "heads",   "ff_mult",
-                                       "conv_mult", "kernel", "max_distance", "dropout", "pooling", "pool_norm",
-                                       "embedding", "embedding_dropout", NULL};
-    static const char *const kinds[] = {"conformer", NULL};
-    int kind;
-    TRY(config_keys(config, "network", keys, err));
-    TRY(config_choice(config, "network", "kind", kinds, 0, &kind, err));
-    TRY(config_bool(config, "network", "pool_norm", false, &n->pool_norm, err));
-    TRY(config_int(config, "network", "embedding", 0, 0, 65536, &n->embedding, err));
-    TRY(config_number(config, "network", "embedding_dropout", 0, 0, 0.95, &n->embedding_dropout, err));
-    return conformer_configure(&n->body, config, input_dim, err);
+/* ---- making ---- */
+
+static const char *const KINDS[] = {"conformer", "pooled", "ensemble", NULL};
+enum { KIND_CONFORMER, KIND_POOLED, KIND_ENSEMBLE };
+
+#define COMMON_KEYS "kind", "pooling", "pool_norm", "embedding", "embedding_dropout", "mix", "crop"
+#define CONFORMER_KEYS "stem", "dim", "depth", "heads", "ff_mult", "conv_mult", "kernel", "max_distance", "dropout"
+#define MEMBER_KEYS "first", "columns", "weight"
+
+/* Which keys a network of a kind has, as a member of an ensemble or alone. */
+static spoor_status check_keys(const json_t *config, const char *where, int kind, bool is_member, spoor_error *err) {
+    static const char *const alone[3][24] = {{COMMON_KEYS, CONFORMER_KEYS}, {COMMON_KEYS, "hidden"}, {"kind", "members"}};
+    static const char *const member_of[2][24] = {{COMMON_KEYS, MEMBER_KEYS, CONFORMER_KEYS},
+                                                 {COMMON_KEYS, MEMBER_KEYS, "hidden"}};
+    return config_keys(config, where, is_member ? member_of[kind] : alone[kind], err);
 }
 
-static spoor_status add_tasks(net *n, const net_task *tasks, size_t n_tasks, spoor_error *err) {
+static spoor_status configure_member(member *m, const json_t *config, int kind, int64_t columns, spoor_error *err) {
+    m->columns = columns;
+    m->plain = kind == KIND_POOLED;
+    TRY(config_number(config, "network", "crop", 1, 0.01, 1, &m->crop, err));
+    TRY(config_bool(config, "network", "pool_norm", false, &m->pool_norm, err));
+    TRY(config_int(config, "network", "embedding", 0, 0, 65536, &m->embedding, err));
+    TRY(config_number(config, "network", "embedding_dropout", 0, 0, 0.95, &m->embedding_dropout, err));
+    TRY(config_int(config, "network", "mix", 0, 0, 128, &m->mix, err));
+    if (m->mix > 0 && columns % m->mix != 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.mix: %lld columns of features are not %lld layers side by side",
+                         (long long)columns, (long long)m->mix);
+    }
+    columns = m->mix > 0 ? columns / m->mix : columns;
+    return m->plain ? pooled_configure(&m->body.pooled, config, columns, err)
+                    : conformer_configure(&m->body.conformer, config, columns, err);
+}
+
+static spoor_status configure_one_of(net *n, member *m, const json_t *config, spoor_error *err) {
+    int kind;
+    int64_t columns;
+    const char *w = "network.members";
+    if (!json_is_object(config)) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.members must be a list of networks");
+    }
+    TRY(config_choice(config, w, "kind", KINDS, 0, &kind, err));
+    if (kind == KIND_ENSEMBLE) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.members: an ensemble in an ensemble");
+    }
+    TRY(check_keys(config, w, kind, true, err));
+    TRY(config_int(config, w, "first", 0, 0, n->input_dim - 1, &m->first, err));
+    TRY(config_int(config, w, "columns", 0, 0, n->input_dim - m->first, &columns, err));
+    TRY(config_number(config, w, "weight", 1, 0, 100, &m->weight, err));
+    return configure_member(m, config, kind, columns == 0 ? n->input_dim - m->first : columns, err);
+}
+
+static spoor_status configure(net *n, const json_t *config, spoor_error *err) {
+    int kind;
+    TRY(config_choice(config, "network", "kind", KINDS, 0, &kind, err));
+    TRY(check_keys(config, "network", kind, false, err));
+    n->ensemble = kind == KIND_ENSEMBLE;
+    const json_t *list = json_object_get(config, "members");
+    n->n_members = n->ensemble ? json_array_size(list) : 1;
+    if (n->n_members < 1 || n->n_members > NET_MAX_MEMBERS) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.members must be a list of 1 to %d networks", NET_MAX_MEMBERS);
+    }
+    n->members = ctx_calloc(n->ctx, n->n_members, sizeof *n->members);
+    if (n->members == NULL) {
+        return error_memory(err, "making a network");
+    }
+    if (!n->ensemble) {
+        return configure_member(n->members, config, kind, n->input_dim, err);
+    }
+    for (size_t i = 0; i < n->n_members; i++) {
+        TRY(configure_one_of(n, &n->members[i], json_array_get(list, i), err));
+    }
+    return SPOOR_OK;
+}
+
+static int64_t pooled_of(const member *m) { return m->plain ? m->body.pooled.pooled : m->body.conformer.pooled; }
+static int64_t embedding_of(const member *m) { return m->embedding > 0 ? m->embedding : pooled_of(m); }
+
+static spoor_status init_member(net *n, size_t index, spoor_error *err) {
+    member *m = &n->members[index];
+    char prefix[32] = "", name[128];
+    if (n->ensemble) {
+        (void)snprintf(prefix, sizeof prefix, "members.%zu.", index);
+    }
+    if (m->mix > 0) {
+        (void)snprintf(name, sizeof name, "%smix", prefix);
+        TRY(params_add(n->params, name, 1, &m->mix, PARAM_ZEROS, 0, true, false, &m->mix_weights, err));
+    }
+    TRY(m->plain ? pooled_init(&m->body.pooled, n->params, prefix, err)
+                 : conformer_init(&m->body.conformer, n->params, prefix, err));
+    if (m->pool_norm) {
+        (void)snprintf(name, sizeof name, "%spool_norm", prefix);
+        TRY(nn_batch_norm_init(&m->norm, n->params, name, pooled_of(m), err));
+    }
+    if (m->embedding > 0) {
+        (void)snprintf(name, sizeof name, "%sembed", prefix);
+        TRY(nn_linear_init(&m->embed, n->params, name, pooled_of(m), m->embedding, true, err));
+    }
+    for (size_t i = 0; i < n->n_tasks; i++) {
+        (void)snprintf(name, sizeof name, "%sheads.%s", prefix, n->tasks[i].name);
+        TRY(nn_linear_init(&m->heads[i], n->params, name, embedding_of(m), n->tasks[i].classes, true, err));
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status copy_tasks(net *n, const net_task *tasks, size_t n_tasks, spoor_error *err) {
     if (n_tasks > NET_MAX_TASKS) {
         return error_set(err, SPOOR_ERR_LIMIT, "a network can have %d tasks, not %zu", NET_MAX_TASKS, n_tasks);
     }
@@ -42,14 +152,11 @@ static spoor_status add_tasks(net *n, const net_task *tasks, size_t n_tasks, spo
             return error_set(err, SPOOR_ERR_LIMIT, "the task \"%.64s\" must have 1 to %d classes and a name of at most 64 bytes",
                              tasks[i].name, NET_MAX_CLASSES);
         }
-        char name[96];
         n->tasks[i] = (net_task){ctx_strdup(n->ctx, tasks[i].name), tasks[i].classes};
         n->n_tasks = i + 1;
         if (n->tasks[i].name == NULL) {
             return error_memory(err, "making a network");
         }
-        (void)snprintf(name, sizeof name, "heads.%s", tasks[i].name);
-        TRY(nn_linear_init(&n->heads[i], n->params, name, net_embedding_size(n), tasks[i].classes, true, err));
     }
     return SPOOR_OK;
 }
@@ -64,18 +171,13 @@ static spoor_status build(spoor_context *ctx, params *set, const json_t *config,
     }
     n->ctx = ctx;
     n->params = set;
-    spoor_status status = configure(n, config, input_dim, err);
+    n->input_dim = input_dim;
+    spoor_status status = configure(n, config, err);
     if (status == SPOOR_OK) {
-        status = conformer_init(&n->body, n->params, err);
+        status = copy_tasks(n, tasks, n_tasks, err);
     }
-    if (status == SPOOR_OK && n->pool_norm) {
-        status = nn_batch_norm_init(&n->norm, n->params, "pool_norm", n->body.pooled, err);
-    }
-    if (status == SPOOR_OK && n->embedding > 0) {
-        status = nn_linear_init(&n->embed, n->params, "embed", n->body.pooled, n->embedding, true, err);
-    }
-    if (status == SPOOR_OK) {
-        status = add_tasks(n, tasks, n_tasks, err);
+    for (size_t i = 0; i < n->n_members && status == SPOOR_OK; i++) {
+        status = init_member(n, i, err);
     }
     if (status != SPOOR_OK) {
         net_free(n);
@@ -109,41 +211,132 @@ void net_free(net *n) {
         ctx_free(n->ctx, n->tasks[i].name);
     }
     params_free(n->params);
+    ctx_free(n->ctx, n->members);
     ctx_free(n->ctx, n);
+}
+
+/* ---- running ---- */
+
+/* The columns [first, first + columns) of x[B,T,D]. */
+static tensor *own_columns(const member *m, tape *t, tensor *x) {
+    if (x == NULL || x->ndim != 3 || (m->first == 0 && m->columns == x->dim[2])) {
+        return x;
+    }
+    int64_t b = x->dim[0], frames = x->dim[1];
+    x = op_slice_frames(t, op_reshape(t, x, 3, (int64_t[]){b * frames, x->dim[2], 1}), m->first, m->columns);
+    return x == NULL ? NULL : op_reshape(t, x, 3, (int64_t[]){b, frames, m->columns});
+}
+
+/* In training, a random stretch of the frames, the same of all clips. */
+static tensor *own_frames(const member *m, tape *t, tensor *x) {
+    if (x == NULL || x->ndim != 3 || m->crop >= 1 || !tape_training(t)) {
+        return x;
+    }
+    int64_t frames = x->dim[1], kept = (int64_t)ceil(m->crop * (double)frames);
+    rng r = tape_rng(t);
+    return op_slice_frames(t, x, (int64_t)rng_below(&r, (uint64_t)(frames - kept) + 1), kept);
+}
+
+static void member_forward(const net *n, const member *m, tape *t, tensor *features, net_output *out) {
+    tensor *x = own_frames(m, t, own_columns(m, t, features));
+    x = m->mix > 0 ? op_mix_layers(t, x, m->mix_weights) : x;
+    x = m->plain ? pooled_forward(&m->body.pooled, t, x) : conformer_forward(&m->body.conformer, t, x);
+    if (m->pool_norm) {
+        x = nn_batch_norm_forward(&m->norm, t, x);
+    }
+    if (m->embedding > 0) {
+        x = nn_linear_forward(&m->embed, t, x, OP_ACT_NONE);
+    }
+    tensor *y = op_dropout(t, x, m->embedding_dropout);
+    *out = (net_output){.embedding = x};
+    for (size_t i = 0; i < n->n_tasks; i++) {
+        out->logits[i] = nn_linear_forward(&m->heads[i], t, y, OP_ACT_NONE);
+    }
+}
+
+/* A product of experts: see net.h. */
+static void ensemble_forward(const net *n, tape *t, tensor *features, net_output *out) {
+    net_output *members = tape_alloc(t, n->n_members, sizeof *members);
+    tensor *joined[NET_MAX_MEMBERS];
+    for (size_t i = 0; members != NULL && i < n->n_members; i++) {
+        member_forward(n, &n->members[i], t, features, &members[i]);
+        joined[i] = members[i].embedding;
+    }
+    if (!tape_ok(t)) {
+        return;
+    }
+    *out = (net_output){.embedding = op_concat(t, joined, n->n_members, 1), .n_members = n->n_members, .members = members};
+    for (size_t k = 0; k < n->n_tasks; k++) {
+        for (size_t i = 0; i < n->n_members; i++) {
+            tensor *own = op_log_softmax(t, members[i].logits[k]);
+            real weight = (real)n->members[i].weight;
+            out->logits[k] = i == 0 ? op_scale(t, own, weight) : op_add(t, out->logits[k], own, weight);
+        }
+    }
 }
 
 void net_forward(net *n, tape *t, tensor *features, net_output *out) {
     memset(out, 0, sizeof *out);
-    tensor *x = conformer_forward(&n->body, t, features);
-    if (n->pool_norm) {
-        x = nn_batch_norm_forward(&n->norm, t, x);
-    }
-    if (n->embedding > 0) {
-        x = nn_linear_forward(&n->embed, t, x, OP_ACT_NONE);
-    }
-    tensor *y = op_dropout(t, x, n->embedding_dropout);
-    net_output result = {.embedding = x};
-    for (size_t i = 0; i < n->n_tasks; i++) {
-        result.logits[i] = nn_linear_forward(&n->heads[i], t, y, OP_ACT_NONE);
+    net_output result = {0};
+    if (features != NULL && (features->ndim != 3 || features->dim[2] != n->input_dim)) {
+        tape_fail(t, SPOOR_ERR_USAGE, "the network expects features [clips, frames, %lld]", (long long)n->input_dim);
+    } else if (n->ensemble) {
+        ensemble_forward(n, t, features, &result);
+    } else {
+        member_forward(n, n->members, t, features, &result);
     }
     if (tape_ok(t)) {
         *out = result;
     }
 }
 
+/* ---- what it is ---- */
+
 params *net_params(net *n) { return n->params; }
-int64_t net_embedding_size(const net *n) { return n->embedding > 0 ? n->embedding : n->body.pooled; }
+
+int64_t net_embedding_size(const net *n) {
+    int64_t size = 0;
+    for (size_t i = 0; i < n->n_members; i++) {
+        size += embedding_of(&n->members[i]);
+    }
+    return size;
+}
+
 size_t net_tasks(const net *n) { return n->n_tasks; }
 const net_task *net_task_at(const net *n, size_t i) { return &n->tasks[i]; }
 
-json_t *net_config(const net *n) {
+static json_t *describe_member(const net *n, const member *m) {
     json_t *out = json_object();
-    if (out == NULL || !conformer_describe(&n->body, out) ||
-        json_object_set_new(out, "pool_norm", json_boolean(n->pool_norm)) != 0 ||
-        json_object_set_new(out, "embedding", json_integer(n->embedding)) != 0 ||
-        json_object_set_new(out, "embedding_dropout", json_real(n->embedding_dropout)) != 0) {
+    bool good = out != NULL &&
+                (m->plain ? pooled_describe(&m->body.pooled, out) : conformer_describe(&m->body.conformer, out)) &&
+                (m->crop >= 1 || json_object_set_new(out, "crop", json_real(m->crop)) == 0) &&
+                json_object_set_new(out, "pool_norm", json_boolean(m->pool_norm)) == 0 &&
+                (m->mix == 0 || json_object_set_new(out, "mix", json_integer(m->mix)) == 0) &&
+                json_object_set_new(out, "embedding", json_integer(m->embedding)) == 0 &&
+                json_object_set_new(out, "embedding_dropout", json_real(m->embedding_dropout)) == 0;
+    if (n->ensemble) {
+        good = good && json_object_set_new(out, "first", json_integer(m->first)) == 0 &&
+               json_object_set_new(out, "columns", json_integer(m->columns)) == 0 &&
+               json_object_set_new(out, "weight", json_real(m->weight)) == 0;
+    }
+    if (!good) {
         json_decref(out);
         return NULL;
     }
     return out;
+}
+
+json_t *net_config(const net *n) {
+    if (!n->ensemble) {
+        return describe_member(n, n->members);
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < n->n_members; i++) {
+        json_t *one = describe_member(n, &n->members[i]);
+        if (one == NULL || json_array_append_new(list, one) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return json_pack("{s:s, s:o}", "kind", "ensemble", "members", list);
 }

@@ -6,7 +6,7 @@
 #include "tensor/tape.h"
 #include <jansson.h>
 
-enum { NET_MAX_TASKS = 32, NET_MAX_CLASSES = 65536 };
+enum { NET_MAX_TASKS = 32, NET_MAX_CLASSES = 65536, NET_MAX_MEMBERS = 16 };
 
 typedef struct net net;
 
@@ -18,6 +18,8 @@ typedef struct net_task {
 typedef struct net_output {
     tensor *embedding;              /* [B,E] */
     tensor *logits[NET_MAX_TASKS];  /* [B,C_i], in the order of the tasks */
+    size_t n_members;               /* of an ensemble; 0: the network is one */
+    const struct net_output *members; /* what each member says alone: losses are taken of these; lives as long as the step */
 } net_output;
 
 /* config: the "network" object of a recipe or model file:
@@ -28,7 +30,17 @@ typedef struct net_output {
  *    "dropout": 0, "pooling": "class-token" | "stats" | "attentive",
  *    "pool_norm": false,        batch norm on the pooled vector
  *    "embedding": 0,            0: the pooled vector itself; E > 0: Linear to E (no activation) is the embedding
- *    "embedding_dropout": 0}    dropout between the embedding and the heads
+ *    "embedding_dropout": 0,    dropout between the embedding and the heads
+ *    "crop": 1,                 share of the frames that a training step sees, a random stretch: the same as shorter clips
+ *    "mix": 0}                  L > 0: rows are L hidden states side by side; a learned weighted sum of them goes in
+ *   {"kind": "pooled", "pooling": "stats" | "attentive", "hidden": 128, and from "pool_norm" on as above}: pooling alone
+ *   {"kind": "ensemble",
+ *    "members": [{"first": 0,   column of the features where its own begin
+ *                 "columns": 0, how many; 0: all from first on
+ *                 "weight": 1,
+ *                 ...}, ...]}   and the settings of a network above
+ * The members of an ensemble are trained side by side, each by its own loss. Their embeddings are joined, and the logits
+ * are sum_m weight_m * log_softmax(logits_m): a product of experts, large only where they agree.
  * Unknown keys and impossible sizes are refused (config may come from a hostile file). tasks is copied. The initial
  * weights depend on `seed` and parameter names alone. */
 spoor_status net_new(spoor_context *ctx, const json_t *config, int64_t input_dim, const net_task *tasks, size_t n_tasks,

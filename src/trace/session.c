@@ -65,9 +65,10 @@ spoor_status trace_window_forward(spoor_session *s, const float *samples, float 
     net_forward(m->net, s->tape, x, &out);
     TRY(tape_status(s->tape, err));
     memcpy(embedding, out.embedding->data, (size_t)net_embedding_size(m->net) * sizeof *embedding);
+    float *to = logits;
     for (size_t i = 0; i < m->n_tasks; i++) {
-        memcpy(logits, out.logits[i]->data, m->tasks[i].n_classes * sizeof *logits);
-        logits += m->tasks[i].n_classes;
+        memcpy(to, out.logits[i]->data, m->tasks[i].n_classes * sizeof *to);
+        to += m->tasks[i].n_classes;
     }
-    return SPOOR_OK;
+    return model_derive(m, logits, err);
 }

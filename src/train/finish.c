@@ -18,7 +18,11 @@ static json_t *task_list(const trainer *t) {
         for (size_t c = 0; c < t->d->task[i].n_classes; c++) {
             (void)json_array_append_new(classes, json_string(t->d->task[i].classes[c]));
         }
-        (void)json_array_append_new(list, json_pack("{s:s,s:o}", "name", t->d->task[i].from.name, "classes", classes));
+        json_t *task = json_pack("{s:s,s:o}", "name", t->d->task[i].from.name, "classes", classes);
+        if (t->model.tasks[i].parent) {
+            (void)json_object_set_new(task, "from", model_parent_to_json(t->model.tasks, i));
+        }
+        (void)json_array_append_new(list, task);
     }
     return list;
 }
@@ -57,8 +61,8 @@ json_t *trainer_meta(const trainer *t) {
     json_t *provenance = json_pack("{s:s,s:O,s:o,s:I,s:I}", "spoor", SPOOR_VERSION, "recipe", t->r->resolved, "labels",
                                    label_spec(t), "train_clips", (json_int_t)t->d->n_train, "dev_clips",
                                    (json_int_t)t->d->n_dev);
-    return json_pack("{s:i,s:s,s:o,s:i,s:O,s:O,s:o,s:o}", "format", 1, "name", t->r->name, "card", card(t), "window",
-                     AUDIO_WINDOW, "frontend", t->r->frontend, "network", t->r->network, "tasks", task_list(t), "provenance",
+    return json_pack("{s:i,s:s,s:o,s:i,s:o,s:O,s:o,s:o}", "format", 1, "name", t->r->name, "card", card(t), "window",
+                     AUDIO_WINDOW, "frontend", frontend_describe(t->fe), "network", t->r->network, "tasks", task_list(t), "provenance",
                      provenance);
 }
 
@@ -174,7 +178,7 @@ spoor_status trainer_finish(trainer *t, spoor_error *err) {
     TRY(calibrate_on_dev(t, value, err));
     TRY(describe(t, value, err));
     char *path = trainer_path(t, "model.safetensors");
-    spoor_status status = path ? model_save(t->ctx, path, t->net, t->model.meta, t->r->half, err)
+    spoor_status status = path ? model_save(t->ctx, path, t->net, t->fe, t->model.meta, t->r->half, err)
                                : error_memory(err, "writing a model");
     if (status == SPOOR_OK) {
         ctx_log(t->ctx, SPOOR_LOG_INFO, "the model is %s", path);

@@ -76,7 +76,7 @@ static tensor *pair_loss(tape *t, const losses_options *o, tensor *embedding) {
     return op_n_pair(t, rows(t, e, 0, o->pairs), rows(t, e, o->pairs, o->pairs), o->pair_l2);
 }
 
-tensor *losses_build(tape *t, const net *n, const net_output *out, const losses_options *o, losses_parts *parts) {
+static tensor *loss_of(tape *t, const net *n, const net_output *out, const losses_options *o, losses_parts *parts) {
     tensor *part[NET_MAX_TASKS + 1];
     real weight[NET_MAX_TASKS + 1];
     size_t tasks = net_tasks(n), count = tasks;
@@ -99,4 +99,24 @@ tensor *losses_build(tape *t, const net *n, const net_output *out, const losses_
     parts->pair = count > tasks ? part[tasks]->data[0] : 0;
     parts->total = total->data[0];
     return total;
+}
+
+tensor *losses_build(tape *t, const net *n, const net_output *out, const losses_options *o, losses_parts *parts) {
+    if (out->n_members == 0) {
+        return loss_of(t, n, out, o, parts);
+    }
+    tensor *total[NET_MAX_MEMBERS];
+    real weight[NET_MAX_MEMBERS], share = 1 / (real)out->n_members;
+    *parts = (losses_parts){0};
+    for (size_t i = 0; i < out->n_members; i++) {
+        losses_parts own;
+        total[i] = loss_of(t, n, &out->members[i], o, &own);
+        weight[i] = 1; /* a sum: each member learns as it would alone */
+        parts->total += share * own.total;
+        parts->pair += share * own.pair;
+        for (size_t k = 0; k < net_tasks(n); k++) {
+            parts->task[k] += share * own.task[k];
+        }
+    }
+    return op_weighted_sum(t, total, weight, out->n_members);
 }

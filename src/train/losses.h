@@ -1,5 +1,6 @@
 /* losses.h: the training loss of a batch: masked cross-entropy of every task, mixup's second half, multi-class N-pair on
- * the embeddings; a weighted sum of these. */
+ * the embeddings; a weighted sum of these. Of an ensemble: the sum over its members of each one's own loss (the log shows
+ * the mean). */
 #ifndef TRAIN_LOSSES_H
 #define TRAIN_LOSSES_H
 #include "net/net.h"

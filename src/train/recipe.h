@@ -31,6 +31,7 @@ typedef struct recipe_task {
     size_t n_columns;
     const char *const *except; /* labels that count as missing */
     size_t n_except;
+    const char *from;          /* the task that this one's answers are derived from; NULL: none */
     double weight;
     double smoothing;
     int64_t min_clips;         /* classes with fewer train clips count as missing */

@@ -92,7 +92,8 @@ static spoor_status read_manifests(spoor_context *ctx, const json_t *list, recip
 }
 
 static spoor_status read_task(spoor_context *ctx, const char *name, json_t *json, recipe_task *t, spoor_error *err) {
-    static const char *const KEYS[] = {"column", "except", "weight", "smoothing", "min_clips", "class_weights", NULL};
+    static const char *const KEYS[] = {"column", "except", "weight", "smoothing", "min_clips", "class_weights", "from",
+                                       NULL};
     static const char *const WEIGHTS[] = {"none", "balanced", NULL};
     char where[160];
     snprintf(where, sizeof where, "data.tasks.%.100s", name);
@@ -112,6 +113,7 @@ static spoor_status read_task(spoor_context *ctx, const char *name, json_t *json
         return error_set(err, SPOOR_ERR_USAGE, "%s.column must name 1 to %d columns", where, RECIPE_MAX_COLUMNS);
     }
     TRY(strings(ctx, json_object_get(json, "except"), where, &t->except, &t->n_except, err));
+    TRY(config_string(json, where, "from", NULL, &t->from, err));
     TRY(config_number(json, where, "weight", 1, 0, 1e6, &t->weight, err));
     TRY(config_number(json, where, "smoothing", 0, 0, 0.99, &t->smoothing, err));
     TRY(config_int(json, where, "min_clips", 1, 1, 1000000, &t->min_clips, err));

@@ -38,7 +38,8 @@ static spoor_status make_network(trainer *t, spoor_error *err) {
     for (size_t i = 0; i < t->d->n_tasks; i++) {
         tasks[i] = (net_task){(char *)(uintptr_t)t->d->task[i].from.name, (int64_t)t->d->task[i].n_classes};
     }
-    TRY(frontend_new(t->ctx, t->r->frontend, &t->fe, err));
+    frontend_options from = {.folder = t->r->folder};
+    TRY(frontend_new_with(t->ctx, t->r->frontend, &from, &t->fe, err));
     TRY(augment_new(t->ctx, t->r->augment, &t->augment, err));
     rng seed = rng_make((uint64_t)t->r->seed, STREAM_NET);
     TRY(net_new(t->ctx, t->r->network, (int64_t)frontend_dim(t->fe), tasks, t->d->n_tasks, rng_u64(&seed), &t->net, err));
@@ -97,6 +98,40 @@ static spoor_status make_class_weights(trainer *t, spoor_error *err) {
     return SPOOR_OK;
 }
 
+/* The class of task k that most training clips of each class of task `from` have. */
+static spoor_status derive_task(trainer *t, size_t k, spoor_error *err) {
+    const char *name = t->r->task[k].from;
+    const dataset_task *own = &t->d->task[k], *other = NULL;
+    size_t from = model_find_task(&t->model, name);
+    if (from == SIZE_MAX || from == k || t->r->task[from].from != NULL) {
+        return error_set(err, SPOOR_ERR_USAGE, "data.tasks.%.60s.from: there is no other task named %.60s that is not derived itself",
+                         own->from.name, name);
+    }
+    other = &t->d->task[from];
+    size_t *votes = ctx_calloc(t->ctx, own->n_classes, sizeof *votes);
+    int32_t *parent = ctx_alloc(t->ctx, other->n_classes, sizeof *parent);
+    if (!votes || !parent) {
+        ctx_free(t->ctx, votes);
+        ctx_free(t->ctx, parent);
+        return error_memory(err, "starting a training");
+    }
+    for (size_t s = 0; s < other->n_classes; s++) {
+        memset(votes, 0, own->n_classes * sizeof *votes);
+        parent[s] = -1;
+        for (size_t i = 0; i < t->d->n_train; i++) {
+            int32_t c = own->label[i];
+            if (other->label[i] == (int32_t)s && c >= 0) {
+                votes[c]++;
+                parent[s] = parent[s] < 0 || votes[c] > votes[parent[s]] ? c : parent[s];
+            }
+        }
+    }
+    ctx_free(t->ctx, votes);
+    t->model.tasks[k].parent = parent;
+    t->model.tasks[k].from = from;
+    return SPOOR_OK;
+}
+
 /* The model that tracing would open, around this training's network, for evaluation on dev. */
 static spoor_status make_model(trainer *t, spoor_error *err) {
     spoor_model *m = &t->model;
@@ -109,6 +144,9 @@ static spoor_status make_model(trainer *t, spoor_error *err) {
         const dataset_task *d = &t->d->task[i];
         TRY(model_task_init(t->ctx, &m->tasks[i], d->from.name, d->classes, d->n_classes, err));
         m->n_tasks++;
+    }
+    for (size_t i = 0; i < m->n_tasks; i++) {
+        TRY(t->r->task[i].from == NULL ? SPOOR_OK : derive_task(t, i, err));
     }
     openset_init(&m->openset);
     m->bonafide = (calibrate_logistic){.scale = 1, .prior = t->r->prior, .informative = true};

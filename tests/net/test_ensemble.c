@@ -1,0 +1,196 @@
+/* test_ensemble.c: networks that are several: columns, the product of experts, losses of the members, what is refused. */
+#include "net/net.h"
+#include "support/support.h"
+#include "train/losses.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLIPS = 3, FRAMES = 9, COLUMNS = 12 };
+
+#define SMALL "\"kind\":\"conformer\",\"dim\":8,\"depth\":1,\"heads\":2,\"kernel\":3,\"ff_mult\":1,\"max_distance\":4,\"pooling\":\"stats\""
+static const char ENSEMBLE[] = "{\"kind\":\"ensemble\",\"members\":["
+                               "{" SMALL ",\"columns\":8,\"mix\":2,\"pool_norm\":true},"
+                               "{" SMALL ",\"first\":8,\"weight\":0.5,\"embedding\":5},"
+                               "{" SMALL "},"
+                               "{\"kind\":\"pooled\",\"columns\":3,\"pool_norm\":true,\"weight\":0.25,\"crop\":0.5},"
+                               "{\"kind\":\"pooled\",\"pooling\":\"attentive\",\"hidden\":4}]}";
+enum { MEMBERS = 5 };
+
+typedef struct fixture {
+    spoor_context *ctx;
+    compute *compute;
+    tape *tape;
+    net *net;
+    float x[CLIPS * FRAMES * COLUMNS];
+} fixture;
+
+static net *make(spoor_context *ctx, const char *text, spoor_status want, const char *word) {
+    static const net_task tasks[] = {{(char *)(uintptr_t) "source", 4}, {(char *)(uintptr_t) "bonafide", 2}};
+    json_error_t where;
+    json_t *config = json_loads(text, 0, &where);
+    assert_non_null(config);
+    spoor_error err = {0};
+    net *n = NULL;
+    spoor_status status = net_new(ctx, config, COLUMNS, tasks, 2, 7, &n, &err);
+    json_decref(config);
+    if (status != want || (word != NULL && strstr(err.message, word) == NULL)) {
+        fail_msg("%s: %d \"%s\"", text, status, err.message);
+    }
+    return n;
+}
+
+static void begin(fixture *f, unsigned threads) {
+    spoor_error err = {0};
+    f->ctx = support_context();
+    support_ok(compute_new(f->ctx, threads, &f->compute, &err), &err);
+    support_ok(tape_new(f->ctx, f->compute, &f->tape, &err), &err);
+    f->net = make(f->ctx, ENSEMBLE, SPOOR_OK, NULL);
+    rng r = rng_make(3, 1);
+    for (size_t i = 0; i < sizeof f->x / sizeof *f->x; i++) {
+        f->x[i] = (float)rng_normal(&r);
+    }
+}
+
+static void end(fixture *f) {
+    net_free(f->net);
+    tape_free(f->tape);
+    compute_free(f->compute);
+    spoor_context_free(f->ctx);
+}
+
+static tensor *features(fixture *f) {
+    return tape_view(f->tape, 3, (int64_t[]){CLIPS, FRAMES, COLUMNS}, f->x);
+}
+
+static void members_see_their_columns_and_are_multiplied(void **state) {
+    (void)state;
+    static const double weights[MEMBERS] = {1, 0.5, 1, 0.25, 1};
+    fixture f;
+    begin(&f, 2);
+    assert_int_equal(net_embedding_size(f.net), 16 + 5 + 16 + 6 + 24);
+    net_output out;
+    tape_begin(f.tape, false, false, 0);
+    net_forward(f.net, f.tape, features(&f), &out);
+    spoor_error err = {0};
+    support_ok(tape_status(f.tape, &err), &err);
+    assert_int_equal(out.n_members, MEMBERS);
+    assert_int_equal(out.embedding->dim[1], 67);
+    for (size_t k = 0; k < 2; k++) {
+        int64_t classes = net_task_at(f.net, k)->classes;
+        for (int64_t b = 0; b < CLIPS; b++) {
+            for (int64_t c = 0; c < classes; c++) {
+                double want = 0;
+                for (size_t m = 0; m < MEMBERS; m++) {
+                    const float *own = out.members[m].logits[k]->data + b * classes;
+                    double sum = 0;
+                    for (int64_t j = 0; j < classes; j++) {
+                        sum += exp((double)own[j]);
+                    }
+                    want += weights[m] * ((double)own[c] - log(sum));
+                }
+                support_close((double)out.logits[k]->data[b * classes + c], want, 1e-5, "product of experts");
+            }
+        }
+    }
+    /* the second member reads columns 8 .. 11 alone */
+    float before[4], whole[4];
+    memcpy(before, out.members[1].logits[0]->data, sizeof before);
+    memcpy(whole, out.members[2].logits[0]->data, sizeof whole);
+    f.x[0] += 1;
+    tape_begin(f.tape, false, false, 0);
+    net_forward(f.net, f.tape, features(&f), &out);
+    assert_memory_equal(before, out.members[1].logits[0]->data, sizeof before);
+    assert_memory_not_equal(whole, out.members[2].logits[0]->data, sizeof whole);
+    end(&f);
+}
+
+static void a_member_learns_as_it_would_alone(void **state) {
+    (void)state;
+    fixture f;
+    begin(&f, 1);
+    int64_t source[CLIPS] = {0, 3, 2}, bonafide[CLIPS] = {0, 1, -1};
+    losses_task tasks[2] = {{1, 0, NULL, source}, {(real)0.5, 0, NULL, bonafide}};
+    losses_options o = {.plain = CLIPS, .task = tasks, .plain_weight = 1};
+    losses_parts parts, own[MEMBERS];
+    net_output out;
+    spoor_error err = {0};
+    tape_begin(f.tape, true, true, 1);
+    net_forward(f.net, f.tape, features(&f), &out);
+    tensor *loss = losses_build(f.tape, f.net, &out, &o, &parts);
+    support_ok(tape_status(f.tape, &err), &err);
+    double mean = 0;
+    for (size_t m = 0; m < MEMBERS; m++) {
+        tensor *alone = losses_build(f.tape, f.net, &out.members[m], &o, &own[m]);
+        assert_non_null(alone);
+        mean += (double)own[m].total / MEMBERS;
+    }
+    support_close((double)loss->data[0], MEMBERS * mean, 1e-5, "loss of an ensemble");
+    support_close((double)parts.total, mean, 1e-5, "what the log shows");
+    params_zero_grad(net_params(f.net));
+    support_ok(tape_backward(f.tape, loss, &err), &err);
+    params *p = net_params(f.net);
+    for (size_t i = 0; i < params_count(p); i++) {
+        const param *item = params_at(p, i);
+        double sum = 0;
+        for (int64_t k = 0; item->trainable && k < tensor_count(&item->value); k++) {
+            sum += fabs((double)item->value.grad[k]);
+        }
+        if (item->trainable && !(sum > 0)) {
+            assert_non_null(strstr(item->name, "bias")); /* what a norm takes away has none */
+        }
+    }
+    end(&f);
+}
+
+static void its_description_makes_it_again(void **state) {
+    (void)state;
+    fixture f;
+    begin(&f, 1);
+    json_t *config = net_config(f.net);
+    char *text = json_dumps(config, 0);
+    net *again = make(f.ctx, text, SPOOR_OK, NULL);
+    json_t *second = net_config(again);
+    assert_true(json_equal(config, second));
+    params *a = net_params(f.net), *b = net_params(again);
+    assert_int_equal(params_count(a), params_count(b));
+    for (size_t i = 0; i < params_count(a); i++) {
+        const tensor *x = &params_at(a, i)->value;
+        assert_int_equal(strncmp(params_at(a, i)->name, "members.", 8), 0);
+        assert_memory_equal(x->data, params_find(b, params_at(a, i)->name)->value.data,
+                            (size_t)tensor_count(x) * sizeof(real));
+    }
+    json_decref(config);
+    json_decref(second);
+    free(text);
+    net_free(again);
+    end(&f);
+}
+
+static void wrong_ensembles_are_refused(void **state) {
+    (void)state;
+    spoor_context *ctx = support_context();
+    make(ctx, "{\"kind\":\"ensemble\"}", SPOOR_ERR_USAGE, "members");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[]}", SPOOR_ERR_USAGE, "members");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[3]}", SPOOR_ERR_USAGE, "members");
+    make(ctx, "{\"kind\":\"ensemble\",\"dim\":8,\"members\":[{}]}", SPOOR_ERR_USAGE, "dim");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"ensemble\"}]}", SPOOR_ERR_USAGE, "in an ensemble");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"first\":12}]}", SPOOR_ERR_USAGE, "first");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"first\":4,\"columns\":9}]}", SPOOR_ERR_USAGE, "columns");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"colums\":9}]}", SPOOR_ERR_USAGE, "columns");
+    make(ctx, "{" SMALL ",\"mix\":5}", SPOOR_ERR_USAGE, "mix");
+    make(ctx, "{\"kind\":\"pooled\",\"dim\":5}", SPOOR_ERR_USAGE, "dim");
+    make(ctx, "{\"kind\":\"pooled\",\"crop\":0}", SPOOR_ERR_USAGE, "crop");
+    make(ctx, "{" SMALL ",\"weight\":5}", SPOOR_ERR_USAGE, "weight");
+    spoor_context_free(ctx);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members_see_their_columns_and_are_multiplied),
+        cmocka_unit_test(a_member_learns_as_it_would_alone),
+        cmocka_unit_test(its_description_makes_it_again),
+        cmocka_unit_test(wrong_ensembles_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
