@@ -1,15 +1,17 @@
-/* inspect.c: `spoor inspect FILE`: what a model file (or any safetensors file) holds. The file need not come from us:
+/* inspect.c: `spoor inspect FILE`: what a model file, or any checkpoint that Spoor reads, holds. It need not come from us:
  * nothing of it reaches the terminal with control characters in it. */
 #include "base/io.h"
 #include "cli/cli.h"
 #include "cli/ui.h"
+#include "frontend/dialect.h"
 #include "model/model.h"
 #include "report/text.h"
-#include "weights/safetensors.h"
+#include "weights/weights.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { KEY_JSON = 256, KEY_TENSORS };
 
@@ -36,14 +38,17 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case ARGP_KEY_END:
         if (o->path == NULL) {
-            argp_error(state, "name a model file");
+            argp_error(state, "name a model file or a checkpoint");
         }
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp ARGP = {OPTIONS, parse, "FILE", "Show what a model file holds.", NULL, NULL, NULL};
+static const struct argp ARGP = {OPTIONS, parse, "FILE\nFOLDER",
+                                 "Show what a model file or a checkpoint (safetensors, a Hugging Face folder, PyTorch, ggml "
+                                 "Whisper) holds.",
+                                 NULL, NULL, NULL};
 
 static void print_member(const json_t *meta, const char *key) {
     char *text = json_dumps(json_object_get(meta, key),
@@ -72,46 +77,134 @@ static void print_tasks(spoor_context *ctx, const json_t *meta) {
     }
 }
 
+/* ---- what there is ---- */
+
 typedef struct summary {
-    char sha256[65];
-    size_t size, numbers;
+    const weights *w;
+    json_t *meta;       /* of a model file of Spoor; NULL: it is none */
+    dialect *d;         /* of a known encoder; NULL: it is none, */
+    spoor_error none;   /* and why */
+    char sha256[65];    /* of the file; "": a folder */
+    char contents[65];  /* of the tensors */
+    size_t size, numbers, refused;
+    size_t dtypes[SAFETENSORS_DTYPES]; /* tensors of each */
 } summary;
 
-static summary summarise(const safetensors *f) {
-    summary s = {0};
-    const void *bytes = safetensors_bytes(f, &s.size);
-    io_sha256(bytes, s.size, s.sha256);
-    for (size_t i = 0; i < safetensors_count(f); i++) {
-        s.numbers += safetensors_at(f, i)->count; /* all lie in one file: no overflow */
+static spoor_status hash(summary *s, const char *path, spoor_error *err) {
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+        s->size = (size_t)st.st_size;
+        TRY(io_sha256_file(path, s->sha256, err));
     }
-    return s;
+    return weights_sha256(s->w, s->contents, err);
 }
 
-static void print_text(spoor_context *ctx, const safetensors *f, const json_t *meta, bool tensors) {
+static void count(summary *s) {
+    for (size_t i = 0; i < weights_count(s->w); i++) {
+        const weights_tensor *t = weights_at(s->w, i);
+        bool refused = weights_refused(s->w, t) != NULL;
+        s->refused += refused;
+        s->numbers += refused ? 0 : t->count;
+        s->dtypes[t->dtype] += !refused;
+    }
+}
+
+static spoor_status summarise(spoor_context *ctx, const char *path, const weights *w, summary *s, spoor_error *err) {
+    *s = (summary){.w = w};
+    const char *text = json_string_value(json_object_get(weights_metadata(w), "spoor"));
+    bool usable = text != NULL && strlen(text) <= MODEL_META_MAX;
+    s->meta = usable ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    count(s);
+    if (s->meta == NULL) {
+        spoor_status status = dialect_find(ctx, w, &s->d, &s->none);
+        if (status != SPOOR_OK && status != SPOOR_ERR_MODEL) {
+            *err = s->none;
+            return status;
+        }
+    }
+    return hash(s, path, err);
+}
+
+static void summary_clear(summary *s) {
+    json_decref(s->meta);
+    dialect_free(s->d);
+}
+
+/* ---- text ---- */
+
+static void print_model(spoor_context *ctx, const json_t *meta) {
     static const char *const keys[] = {"name", "card", "frontend", "network", "known", "bonafide", "provenance"};
-    summary s = summarise(f);
-    printf("sha256     %s\nsize       %zu bytes, %zu tensors, %zu numbers\n", s.sha256, s.size, safetensors_count(f),
-           s.numbers);
-    if (meta == NULL) {
-        printf("no Spoor metadata: not a model file of Spoor\n");
-    } else {
-        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-            print_member(meta, keys[i]);
-        }
-        print_tasks(ctx, meta);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        print_member(meta, keys[i]);
     }
-    for (size_t i = 0; tensors && i < safetensors_count(f); i++) {
-        const safetensors_tensor *t = safetensors_at(f, i);
-        printf("%-4s [", safetensors_dtype_name(t->dtype));
-        for (int k = 0; k < t->rank; k++) {
-            printf("%s%lld", k == 0 ? "" : ", ", (long long)t->shape[k]);
+    print_tasks(ctx, meta);
+}
+
+static void print_checkpoint(const summary *s) {
+    printf("no Spoor metadata: not a model file of Spoor\n");
+    printf("format     %s\nweights    sha256 %s\n", weights_format(s->w), s->contents);
+    if (s->d == NULL) {
+        printf("encoder    none that is known: %s\n", s->none.message);
+    } else {
+        json_t *sizes = encoder_describe(dialect_sizes(s->d));
+        char *text = json_dumps(sizes, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        printf("encoder    %s names, %zu parameters\n           %s\n", dialect_name(s->d), dialect_count(s->d),
+               text == NULL ? "?" : text);
+        free(text);
+        json_decref(sizes);
+    }
+    printf("dtypes    ");
+    for (int i = 0; i < SAFETENSORS_DTYPES; i++) {
+        if (s->dtypes[i] > 0) {
+            printf(" %s %zu", safetensors_dtype_name((safetensors_dtype)i), s->dtypes[i]);
         }
-        print_name(ctx, "] ", t->name);
-        printf("\n");
+    }
+    printf("%s\n", weights_count(s->w) == s->refused ? " none" : "");
+    if (s->refused > 0) {
+        printf("refused    %zu tensors cannot be read (--tensors says why)\n", s->refused);
     }
 }
 
-static json_t *tensor_json(const safetensors_tensor *t) {
+static void print_tensor(spoor_context *ctx, const weights *w, const weights_tensor *t) {
+    const char *refused = weights_refused(w, t);
+    if (refused != NULL) {
+        print_name(ctx, "?    ", t->name);
+        print_name(ctx, ": ", refused);
+        printf("\n");
+        return;
+    }
+    printf("%-4s [", safetensors_dtype_name(t->dtype));
+    for (int k = 0; k < t->rank; k++) {
+        printf("%s%lld", k == 0 ? "" : ", ", (long long)t->shape[k]);
+    }
+    print_name(ctx, "] ", t->name);
+    printf("\n");
+}
+
+static void print_text(spoor_context *ctx, const summary *s, bool tensors) {
+    if (s->sha256[0] != '\0') {
+        printf("sha256     %s\nsize       %zu bytes, ", s->sha256, s->size);
+    } else {
+        printf("size       ");
+    }
+    printf("%zu tensors, %zu numbers\n", weights_count(s->w), s->numbers);
+    if (s->meta != NULL) {
+        print_model(ctx, s->meta);
+    } else {
+        print_checkpoint(s);
+    }
+    for (size_t i = 0; tensors && i < weights_count(s->w); i++) {
+        print_tensor(ctx, s->w, weights_at(s->w, i));
+    }
+}
+
+/* ---- JSON ---- */
+
+static json_t *tensor_json(const weights *w, const weights_tensor *t) {
+    const char *refused = weights_refused(w, t);
+    if (refused != NULL) {
+        return json_pack("{s:s, s:n, s:n, s:s}", "name", t->name, "dtype", "shape", "refused", refused);
+    }
     json_t *shape = json_array();
     for (int k = 0; k < t->rank; k++) {
         (void)json_array_append_new(shape, json_integer(t->shape[k]));
@@ -119,15 +212,30 @@ static json_t *tensor_json(const safetensors_tensor *t) {
     return json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", safetensors_dtype_name(t->dtype), "shape", shape);
 }
 
-static spoor_status print_json(const safetensors *f, json_t *meta, bool tensors, spoor_error *err) {
-    summary s = summarise(f);
-    json_t *list = tensors ? json_array() : NULL;
-    for (size_t i = 0; tensors && i < safetensors_count(f); i++) {
-        (void)json_array_append_new(list, tensor_json(safetensors_at(f, i)));
+static json_t *dtypes_json(const summary *s) {
+    json_t *all = json_object();
+    for (int i = 0; i < SAFETENSORS_DTYPES; i++) {
+        if (s->dtypes[i] > 0) {
+            (void)json_object_set_new(all, safetensors_dtype_name((safetensors_dtype)i),
+                                      json_integer((json_int_t)s->dtypes[i]));
+        }
     }
-    json_t *all = json_pack("{s:s, s:I, s:I, s:I, s:O?, s:o*}", "sha256", s.sha256, "bytes", (json_int_t)s.size,
-                            "tensors", (json_int_t)safetensors_count(f), "numbers", (json_int_t)s.numbers, "spoor",
-                            meta, "tensor_list", list);
+    return all;
+}
+
+static spoor_status print_json(const summary *s, bool tensors, spoor_error *err) {
+    const weights *w = s->w;
+    bool file = s->sha256[0] != '\0';
+    json_t *list = tensors ? json_array() : NULL;
+    for (size_t i = 0; tensors && i < weights_count(w); i++) {
+        (void)json_array_append_new(list, tensor_json(w, weights_at(w, i)));
+    }
+    json_t *all = json_pack(
+        "{s:s?, s:o, s:I, s:I, s:O?, s:s, s:s, s:o, s:s?, s:o?, s:o*}", "sha256", file ? s->sha256 : NULL, "bytes",
+        file ? json_integer((json_int_t)s->size) : json_null(), "tensors", (json_int_t)weights_count(w), "numbers",
+        (json_int_t)s->numbers, "spoor", s->meta, "format", weights_format(w), "weights_sha256", s->contents, "dtypes",
+        dtypes_json(s), "dialect", s->d == NULL ? NULL : dialect_name(s->d), "encoder",
+        s->d == NULL ? NULL : encoder_describe(dialect_sizes(s->d)), "tensor_list", list);
     char *text = all == NULL ? NULL : json_dumps(all, JSON_INDENT(2));
     json_decref(all);
     if (text == NULL) {
@@ -140,21 +248,20 @@ static spoor_status print_json(const safetensors *f, json_t *meta, bool tensors,
 
 static spoor_status inspect(void *user, spoor_context *ctx, spoor_error *err) {
     const options *o = user;
-    safetensors *f = NULL;
-    spoor_status status = safetensors_open(ctx, o->path, &f, err);
+    weights *w = NULL;
+    spoor_status status = weights_open(ctx, o->path, &w, err);
     if (status != SPOOR_OK) {
         return status == SPOOR_ERR_IO ? SPOOR_ERR_MODEL : status; /* as when it is opened as a model */
     }
-    const char *text = safetensors_meta(f, "spoor");
-    bool usable = text != NULL && strlen(text) <= MODEL_META_MAX;
-    json_t *meta = usable ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    if (o->json) {
-        status = print_json(f, meta, o->tensors, err);
-    } else {
-        print_text(ctx, f, meta, o->tensors);
+    summary s;
+    status = summarise(ctx, o->path, w, &s, err);
+    if (status == SPOOR_OK && o->json) {
+        status = print_json(&s, o->tensors, err);
+    } else if (status == SPOOR_OK) {
+        print_text(ctx, &s, o->tensors);
     }
-    json_decref(meta);
-    safetensors_free(f);
+    summary_clear(&s);
+    weights_free(w);
     return status == SPOOR_OK ? ui_flush(err) : status;
 }
 

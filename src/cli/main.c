@@ -17,7 +17,8 @@ static const command COMMANDS[] = {
     {"eval", cli_eval, "evaluate a model on labelled recordings, or a score file"},
     {"embed", cli_embed, "write the embedding of each recording as .npy"},
     {"extract", cli_extract, "compute features once and keep them on disk for training"},
-    {"inspect", cli_inspect, "show what a model file holds"},
+    {"convert", cli_convert, "write any checkpoint as one safetensors file"},
+    {"inspect", cli_inspect, "show what a model file or a checkpoint holds"},
 };
 
 static void usage(FILE *out) {

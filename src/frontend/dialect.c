@@ -182,6 +182,11 @@ const encoder_sizes *dialect_sizes(const dialect *d) { return &d->sizes; }
 size_t dialect_count(const dialect *d) { return d->n; }
 const dialect_param *dialect_at(const dialect *d, size_t i) { return &d->entry[i].param; }
 
+const weights_tensor *dialect_source(const dialect *d, size_t i, const weights_tensor **gain) {
+    *gain = d->entry[i].gain;
+    return d->entry[i].value;
+}
+
 /* ---- reading ---- */
 
 /* v[O,C,K] *= g[k] / |v[:,:,k]| */

@@ -29,4 +29,7 @@ typedef struct dialect_param {
 } dialect_param;
 const dialect_param *dialect_at(const dialect *d, size_t i);
 spoor_status dialect_read_at(const dialect *d, size_t i, float *out, spoor_error *err);
+/* The tensor of the file that holds parameter i; *gain (NULL: none) is the gain [1,1,K] of its weight norm, and the tensor
+ * then its direction. */
+const weights_tensor *dialect_source(const dialect *d, size_t i, const weights_tensor **gain);
 #endif

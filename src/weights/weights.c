@@ -30,7 +30,7 @@ struct weights {
     spoor_context *ctx;
     char *path;
     const char *format;
-    json_t *config;
+    json_t *config, *metadata;
     part *parts;
     size_t n_parts, parts_capacity;
     weights_tensor *tensors;
@@ -189,20 +189,23 @@ static spoor_status sort_names(weights *w, spoor_error *err) {
 /* ---- configuration ---- */
 
 static spoor_status read_metadata(weights *w, const safetensors *f, spoor_error *err) {
-    const char *text = safetensors_meta(f, "config");
-    if (text != NULL && strlen(text) <= FOLDER_MAX_CONFIG &&
-        folder_config_parse(text, strlen(text), w->path, &w->config, NULL) == SPOOR_OK) {
-        return SPOOR_OK;
-    }
     size_t n = safetensors_meta_count(f);
-    w->config = n == 0 ? NULL : json_object();
-    bool good = n == 0 || w->config != NULL;
+    w->metadata = n == 0 ? NULL : json_object();
+    bool good = n == 0 || w->metadata != NULL;
     for (size_t i = 0; i < n && good; i++) {
         const char *key, *value;
         safetensors_meta_at(f, i, &key, &value);
-        good = json_object_set_new(w->config, key, json_string(value)) == 0;
+        good = json_object_set_new(w->metadata, key, json_string(value)) == 0;
     }
-    return good ? SPOOR_OK : error_memory(err, "reading the metadata of a safetensors file");
+    if (!good) {
+        return error_memory(err, "reading the metadata of a safetensors file");
+    }
+    const char *text = safetensors_meta(f, "config");
+    if (text == NULL || strlen(text) > FOLDER_MAX_CONFIG ||
+        folder_config_parse(text, strlen(text), w->path, &w->config, NULL) != SPOOR_OK) {
+        w->config = json_incref(w->metadata);
+    }
+    return SPOOR_OK;
 }
 
 static spoor_status read_config(weights *w, spoor_error *err) {
@@ -320,6 +323,7 @@ void weights_free(weights *w) {
     ctx_free(w->ctx, w->by_name);
     ctx_free(w->ctx, w->path);
     json_decref(w->config);
+    json_decref(w->metadata);
     ctx_free(w->ctx, w);
 }
 
@@ -340,6 +344,8 @@ const weights_tensor *weights_find(const weights *w, const char *name) {
 }
 
 const json_t *weights_config(const weights *w) { return w->config; }
+
+const json_t *weights_metadata(const weights *w) { return w->metadata; }
 
 static const part *part_of(const weights *w, const weights_tensor *t, size_t *index) {
     const place *p = &w->places[t - w->tensors];

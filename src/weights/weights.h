@@ -39,6 +39,8 @@ const weights_tensor *weights_find(const weights *w, const char *name); /* NULL 
  * safetensors file (or, where that has the text of a JSON object under "config", as spoor convert writes it, that object);
  * NULL where there is none. Borrowed. */
 const json_t *weights_config(const weights *w);
+/* The map of strings in a single safetensors file; NULL: none, or another kind of file. Borrowed. */
+const json_t *weights_metadata(const weights *w);
 
 /* All elements as float into out[count], row-major. SPOOR_ERR_MODEL where the tensor cannot be had (one that depends on an
  * object that is never called; a shard that ends early), SPOOR_ERR_IO. From several threads at once: allowed. */
