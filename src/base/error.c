@@ -38,6 +38,8 @@ spoor_status error_set(spoor_error *err, spoor_status status, const char *format
         unsigned char u = (unsigned char)*c;
         if (u < 0x20 || u == 0x7f) {
             *c = '?';
+        } else if (u == 0xc2 && (unsigned char)c[1] >= 0x80 && (unsigned char)c[1] < 0xa0) { /* C1: terminals obey it */
+            c[0] = c[1] = '?';
         }
     }
     return status;

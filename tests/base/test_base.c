@@ -183,6 +183,8 @@ static void errors_are_one_clean_sentence(void **state) {
     spoor_error err = {0};
     assert_int_equal(error_set(&err, SPOOR_ERR_INPUT, "a\n%s", "b\x1b[31m"), SPOOR_ERR_INPUT);
     assert_string_equal(err.message, "a?b?[31m");
+    (void)error_set(&err, SPOOR_ERR_INPUT, "%s", "\xc2\x9b" "1m\xc2\xa0\xc3\xa9\xc2"); /* C1; then two letters; cut off */
+    assert_string_equal(err.message, "??1m\xc2\xa0\xc3\xa9\xc2");
     assert_int_equal(error_set(NULL, SPOOR_ERR_IO, "%s", "nobody listens"), SPOOR_ERR_IO);
 }
 
