@@ -200,6 +200,9 @@ static spoor_status read_metadata(weights *w, const safetensors *f, spoor_error 
     if (!good) {
         return error_memory(err, "reading the metadata of a safetensors file");
     }
+    if (w->config != NULL) { /* of a folder */
+        return SPOOR_OK;
+    }
     const char *text = safetensors_meta(f, "config");
     if (text == NULL || strlen(text) > FOLDER_MAX_CONFIG ||
         folder_config_parse(text, strlen(text), w->path, &w->config, NULL) != SPOOR_OK) {
@@ -208,9 +211,10 @@ static spoor_status read_metadata(weights *w, const safetensors *f, spoor_error 
     return SPOOR_OK;
 }
 
+/* Of a single file, in a folder or not. */
 static spoor_status read_config(weights *w, spoor_error *err) {
     const part *p = &w->parts[0];
-    if (p->ggml != NULL) {
+    if (p->ggml != NULL && w->config == NULL) {
         w->config = json_incref((json_t *)(uintptr_t)ggml_file_config(p->ggml));
     }
     return p->st != NULL ? read_metadata(w, p->st, err) : SPOOR_OK;
@@ -269,6 +273,9 @@ static spoor_status open_folder(weights *w, spoor_error *err) {
         status = open_part(w, f.single, &format, err);
         if (status == SPOOR_OK) {
             status = list_part(w, 0, NULL, err);
+        }
+        if (status == SPOOR_OK) {
+            status = read_config(w, err);
         }
         if (status == SPOOR_OK) {
             status = sort_names(w, err);

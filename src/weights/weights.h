@@ -35,11 +35,11 @@ const char *weights_path(const weights *w);
 size_t weights_count(const weights *w);
 const weights_tensor *weights_at(const weights *w, size_t i); /* in the file's order; lives as long as w */
 const weights_tensor *weights_find(const weights *w, const char *name); /* NULL = none */
-/* config.json of a folder, the hyper-parameters of a ggml file ({"format":"ggml", "n_mels":80, ...}), the metadata of a
+/* config.json of a folder (without one, as if its file were named), the hyper-parameters of a ggml file ({"format":"ggml", "n_mels":80, ...}), the metadata of a
  * safetensors file (or, where that has the text of a JSON object under "config", as spoor convert writes it, that object);
  * NULL where there is none. Borrowed. */
 const json_t *weights_config(const weights *w);
-/* The map of strings in a single safetensors file; NULL: none, or another kind of file. Borrowed. */
+/* The map of strings in a single safetensors file, also in that of a folder; NULL: none, or another kind. Borrowed. */
 const json_t *weights_metadata(const weights *w);
 
 /* All elements as float into out[count], row-major. SPOOR_ERR_MODEL where the tensor cannot be had (one that depends on an

@@ -1,5 +1,6 @@
 /* test_cli_main.c: help, version, wrong options, missing models, and `spoor inspect`. */
 #include "cli/cli_case.h"
+#include <sys/stat.h>
 #include "weights/safetensors.h"
 
 static void help_and_version(void **state) {
@@ -167,7 +168,8 @@ static void inspect_shows_foreign_files_and_refuses_garbage(void **state) {
     json_decref(j);
     outcome_free(&o);
     write_string("garbage", "GARBAGE! and more of it");
-    const char *bad[] = {"garbage", "missing", ".", "/dev/null"};
+    assert_int_equal(mkdir(in_folder("bare"), 0700), 0);
+    const char *bad[] = {"garbage", "missing", "bare", "/dev/null"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         o = spoor("inspect", "--json", bad[i]);
         exits(&o, 3);

@@ -96,8 +96,19 @@ static void metadata_is_the_configuration(void **state) {
         assert_string_equal(json_string_value(json_object_get(weights_config(w), cases[i].key)), cases[i].want);
         assert_int_equal(weights_count(w), 0);
         assert_null(weights_find(w, "a"));
+        assert_string_equal(json_string_value(json_object_get(weights_metadata(w), "config")), cases[i].value);
         weights_free(w);
     }
+    /* In a folder, config.json comes first. */
+    assert_int_equal(rename(in("m.safetensors"), in("model.safetensors")), 0);
+    weights *w = opened("");
+    assert_ptr_equal(weights_config(w), weights_metadata(w));
+    weights_free(w);
+    text_file("config.json", "{\"model_type\":\"wavlm\"}");
+    w = opened("");
+    assert_string_equal(json_string_value(json_object_get(weights_config(w), "model_type")), "wavlm");
+    assert_string_equal(json_string_value(json_object_get(weights_metadata(w), "config")), "[1]");
+    weights_free(w);
 }
 
 static void a_ggml_file_is_opened(void **state) {
