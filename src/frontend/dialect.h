@@ -8,16 +8,16 @@
 typedef struct dialect dialect;
 
 /* What the checkpoint is, from its names, its configuration if it has one, and its shapes. SPOOR_ERR_MODEL where it is no
- * encoder that is known (w must outlive the result). */
+ * encoder that is known, or where one of its tensors is missing, empty or quantised (w must outlive the result). */
 spoor_status dialect_find(spoor_context *ctx, const weights *w, dialect **out, spoor_error *err);
 void dialect_free(dialect *d);
 const char *dialect_name(const dialect *d); /* "Hugging Face", "fairseq", "torchaudio", "WavLM", "OpenAI", "ggml" */
-/* The architecture: config.json's where there is one, else from shapes; heads of 64 columns where nothing tells (what
- * every published model of the family has). */
+/* The architecture: config.json's where there is one (or the same as the string "config" in the metadata of a safetensors
+ * file), else from shapes; what those do not show is taken as in published models, see dialect_sizes.c. */
 const encoder_sizes *dialect_sizes(const dialect *d);
 /* Values of the parameter `name` (Hugging Face's name, no prefix) into out, in our layout (kernels [O,K,C]; the positional
- * kernel put together from weight_g and weight_v or parametrizations.weight.original0/1). SPOOR_ERR_MODEL names both the
- * parameter and what the file calls it. */
+ * kernel put together from weight_g and weight_v or parametrizations.weight.original0/1; of Whisper's positions also the
+ * first rows alone). SPOOR_ERR_MODEL names both the parameter and what the file calls it. */
 spoor_status dialect_read(const dialect *d, const char *name, int ndim, const int64_t *dim, float *out, spoor_error *err);
 /* The same in PyTorch's layout, for spoor convert: how many parameters the file's encoder has, and one of them with its
  * shape. */

@@ -3,7 +3,9 @@
  * What shapes do not show, and what is taken instead:
  *   strides          5,2,2,2,2,2,2 where the kernels are 10,3,3,3,3,2,2, which all published models of the family have;
  *                    other kernels are refused
- *   heads            64 columns each, as in every published model (WavLM's table and a ggml file's header say how many)
+ *   heads            64 columns each, as in every published model, but for the widths 1280 and 1920 of the wav2vec 2.0
+ *                    family, which have 16 heads (XLS-R 1B and 2B, HuBERT extra large); WavLM's table and a ggml file's
+ *                    header say how many
  *   pre-LN           where every convolution has a layer norm, post-LN where only the first has a (group) norm: so
  *                    it is in every published wav2vec 2.0, XLS-R, HuBERT and WavLM
  *   WavLM's reach    a max_bucket_distance of 800
@@ -130,7 +132,7 @@ static spoor_status find_wav2vec2(dialect *d, encoder_sizes *s, spoor_error *err
     s->ff = t->shape[0];
     TRY(find_positions(d, s, err));
     s->pre_norm = s->conv_layer_norm;
-    s->heads = s->width / SIZES_HEAD;
+    s->heads = s->width == 1280 || s->width == 1920 ? 16 : s->width / SIZES_HEAD;
     s->eps = 1e-5;
     s->kind = is_hubert(d) ? ENCODER_HUBERT : ENCODER_WAV2VEC2;
     bool table = dialect_tensor(d, "encoder.layers.0.attention.rel_attn_embed.weight", NULL) != NULL;
