@@ -36,7 +36,7 @@ static void check(spoor_status status, const spoor_error *err) {
 static store *open_store(const char *folder, bool half, bool writable) {
     store *s;
     spoor_error err;
-    check(store_open(ctx, folder, fe, half, writable, &s, &err), &err);
+    check(store_open(ctx, folder, fe, &(store_options){.writable = writable, .half = half}, &s, &err), &err);
     return s;
 }
 

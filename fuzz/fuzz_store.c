@@ -101,7 +101,7 @@ static size_t read_all(store *s, const unsigned char *idx, size_t n_idx) {
 static store *open_it(unsigned flags, bool writable) {
     store *s = NULL;
     spoor_error err = {0};
-    spoor_status status = store_open(ctx, folder, fe, (flags & HALF) != 0, writable, &s, &err);
+    spoor_status status = store_open(ctx, folder, fe, &(store_options){.writable = writable, .half = (flags & HALF) != 0}, &s, &err);
     target_refused(status, &err);
     CHECK((status == SPOOR_OK) == (s != NULL));
     return s;
@@ -152,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         put("index.json", json, n_json);
     } else {
         store_index x;
-        CHECK(store_index_of(fe, (flags & HALF) != 0, &x, NULL) == SPOOR_OK);
+        CHECK(store_index_of(frontend_config(fe), DIM, (flags & HALF) != 0, &x, NULL) == SPOOR_OK);
         char *text = store_index_write(&x, frontend_config(fe));
         put("index.json", text, strlen(text));
         free(text);

@@ -140,33 +140,43 @@ static spoor_status read_yaml(spoor_context *ctx, const char *path, json_t **out
     return status;
 }
 
-static spoor_status frontend_of_json(sources *s, const char *name, const json_t *json, spoor_error *err) {
+/* folder: where paths of weights begin; NULL: the working folder. */
+static spoor_status frontend_of_json(sources *s, const char *name, const json_t *json, const char *folder, spoor_error *err) {
     const json_t *section = json_object_get(json, "frontend");
     section = section ? section : json;
     if (!json_is_object(section)) {
         return error_set(err, SPOOR_ERR_USAGE, "%s has no section frontend", name);
     }
-    return frontend_new(s->ctx, section, &s->own, err);
+    return frontend_new_with(s->ctx, section, &(frontend_options){.folder = folder}, &s->own, err);
+}
+
+static spoor_status frontend_of_file(sources *s, const char *path, spoor_error *err) {
+    const char *slash = strrchr(path, '/');
+    char *folder = ctx_strndup(s->ctx, path, slash ? (size_t)(slash - path) + 1 : 0);
+    json_t *json = NULL;
+    spoor_status status = folder ? read_yaml(s->ctx, path, &json, err) : error_memory(err, "reading a front end");
+    if (status == SPOOR_OK) {
+        status = frontend_of_json(s, path, json, folder, err);
+    }
+    json_decref(json);
+    ctx_free(s->ctx, folder);
+    return status;
 }
 
 static spoor_status make_frontend(sources *s, const char *what, spoor_error *err) {
-    json_t *json = NULL;
-    spoor_status status;
     if (what[strspn(what, " \t\r\n")] == '{') {
-        status = yaml_parse("--frontend", what, strlen(what), &json, err);
+        json_t *json;
+        TRY(yaml_parse("--frontend", what, strlen(what), &json, err));
+        spoor_status status = frontend_of_json(s, what, json, NULL, err);
+        json_decref(json);
+        TRY(status);
     } else if (ends_in(what, ".yaml") || ends_in(what, ".yml") || ends_in(what, ".json")) {
-        status = read_yaml(s->ctx, what, &json, err);
+        TRY(frontend_of_file(s, what, err));
     } else {
         TRY(spoor_model_open(s->ctx, what, &s->model, err));
-        s->x.fe = s->model->frontend;
-        return SPOOR_OK;
     }
-    if (status == SPOOR_OK) {
-        status = frontend_of_json(s, what, json, err);
-    }
-    json_decref(json);
-    s->x.fe = s->own;
-    return status;
+    s->x.fe = s->own ? s->own : s->model->frontend;
+    return SPOOR_OK;
 }
 
 /* babble would make a copy depend on which other recordings there are. */
@@ -205,7 +215,7 @@ static spoor_status from_recipe(sources *s, const options *o, spoor_error *err) 
         return error_set(err, SPOOR_ERR_USAGE, "%s has no cache.path; add it, or --out", o->recipe);
     }
     TRY(dataset_new(s->ctx, r, &s->dataset, err));
-    TRY(frontend_new(s->ctx, r->frontend, &s->own, err));
+    TRY(frontend_new_with(s->ctx, r->frontend, &(frontend_options){.folder = r->folder}, &s->own, err));
     s->x.fe = s->own;
     if (r->cache_copies > 0) {
         TRY(use_chain(s, r->augment, err));
@@ -356,7 +366,8 @@ static spoor_status open_store(sources *s, const options *o, const char *folder,
     if (o->replace) {
         TRY(store_clear(s->ctx, folder, err));
     }
-    TRY(store_open(s->ctx, folder, s->x.fe, s->half, !o->dry, &s->x.store, err));
+    store_options how = {.writable = !o->dry, .half = s->half, .weights = s->model ? s->model->sha256 : NULL};
+    TRY(store_open(s->ctx, folder, s->x.fe, &how, &s->x.store, err));
     s->half = store_is_half(s->x.store);
     return SPOOR_OK;
 }

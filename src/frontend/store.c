@@ -97,18 +97,15 @@ static spoor_status take_lock(store *s, spoor_error *err) {
 
 static const char *type_name(bool half) { return half ? "float16" : "float32"; }
 
-/* What differs, so that the sentence can say it: the value of the first setting that is not the same, else the weights. */
-static spoor_status other_frontend(const store *s, const json_t *there, const json_t *here, spoor_error *err) {
+/* What differs, so that the sentence can say it: the value of the first setting that is not the same. */
+static spoor_status other_frontend(const store *s, const json_t *there, spoor_error *err) {
     const char *key, *named = NULL;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)here, key, value) {
-        bool path = strcmp(key, "weights") == 0 && json_object_get(here, "weights_sha256");
-        if (!named && !path && !json_equal(value, json_object_get(there, key))) {
-            named = key;
-        }
+    json_object_foreach(s->settings, key, value) {
+        named = !named && !json_equal(value, json_object_get(there, key)) ? key : named;
     }
     char *a = named ? json_dumps(json_object_get(there, named), JSON_ENCODE_ANY) : NULL;
-    char *b = named ? json_dumps(json_object_get(here, named), JSON_ENCODE_ANY) : NULL;
+    char *b = named ? json_dumps(json_object_get(s->settings, named), JSON_ENCODE_ANY) : NULL;
     spoor_status status = error_set(err, SPOOR_ERR_USAGE, "%s holds features of another front end (%.60s: %.80s, not %.80s); "
                                     "choose another folder, or extract anew with --replace", s->folder,
                                     named ? named : "its settings", a ? a : "others", b ? b : "these");
@@ -117,18 +114,18 @@ static spoor_status other_frontend(const store *s, const json_t *there, const js
     return status;
 }
 
-static spoor_status check_index(store *s, const char *path, const frontend *fe, spoor_error *err) {
+static spoor_status check_index(store *s, const char *path, spoor_error *err) {
     unsigned char *text;
     size_t size;
     store_index there;
-    json_t *config = NULL;
+    json_t *settings = NULL;
     TRY(io_read_file(s->ctx, path, STORE_INDEX_MAX, &text, &size, err));
-    spoor_status status = store_index_read(path, text, size, &there, &config, err);
+    spoor_status status = store_index_read(path, text, size, &there, &settings, err);
     ctx_free(s->ctx, text);
     if (status == SPOOR_OK && (strcmp(there.frontend, s->index.frontend) != 0 || there.dim != s->index.dim)) {
-        status = other_frontend(s, config, frontend_config(fe), err);
+        status = other_frontend(s, settings, err);
     }
-    json_decref(config);
+    json_decref(settings);
     TRY(status);
     if (s->writable && there.half != s->index.half) {
         return error_set(err, SPOOR_ERR_USAGE, "%s holds %s features, not %s; %s --half, choose another folder, or extract anew "
@@ -139,7 +136,7 @@ static spoor_status check_index(store *s, const char *path, const frontend *fe, 
     return SPOOR_OK;
 }
 
-static spoor_status read_or_make_index(store *s, const frontend *fe, spoor_error *err) {
+static spoor_status read_or_make_index(store *s, spoor_error *err) {
     char *path = path_of(s, "index.json");
     if (!path) {
         return error_memory(err, "opening a folder of features");
@@ -147,12 +144,12 @@ static spoor_status read_or_make_index(store *s, const frontend *fe, spoor_error
     struct stat st;
     spoor_status status = SPOOR_OK;
     if (stat(path, &st) == 0) {
-        status = check_index(s, path, fe, err);
+        status = check_index(s, path, err);
     } else if (!s->writable) {
         status = error_set(err, SPOOR_ERR_USAGE, "%s holds no extracted features (it has no index.json); spoor extract makes them",
                            s->folder);
     } else {
-        char *text = store_index_write(&s->index, frontend_config(fe));
+        char *text = store_index_write(&s->index, s->settings);
         status = text ? io_write_file(s->ctx, path, text, strlen(text), err) : error_memory(err, "writing an index");
         free(text);
     }
@@ -160,7 +157,10 @@ static spoor_status read_or_make_index(store *s, const frontend *fe, spoor_error
     return status;
 }
 
-static spoor_status fill(store *s, const frontend *fe, spoor_error *err) {
+static spoor_status fill(store *s, const char *folder, const frontend *fe, const store_options *o, spoor_error *err) {
+    TRY(store_settings(fe, o->weights, &s->settings, err));
+    TRY(store_index_of(s->settings, frontend_dim(fe), o->half, &s->index, err));
+    s->folder = ctx_strdup(s->ctx, folder);
     if (!s->folder) {
         return error_memory(err, "opening a folder of features");
     }
@@ -168,26 +168,22 @@ static spoor_status fill(store *s, const frontend *fe, spoor_error *err) {
         TRY(io_make_folder(s->folder, err));
         TRY(take_lock(s, err));
     }
-    TRY(read_or_make_index(s, fe, err));
+    TRY(read_or_make_index(s, err));
     s->row = s->index.dim * (s->index.half ? 2 : 4);
     return store_read_shards(s, err);
 }
 
-spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, bool half, bool writable, store **out,
+spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, const store_options *options, store **out,
                         spoor_error *err) {
     *out = NULL;
-    store_index index;
-    TRY(store_index_of(fe, half, &index, err));
     store *s = ctx_calloc(ctx, 1, sizeof *s);
     if (!s) {
         return error_memory(err, "opening a folder of features");
     }
-    *s = (store){.ctx = ctx, .index = index, .writable = writable, .lock = -1, .bin = -1, .idx = -1,
-                 .shard_bytes = STORE_SHARD_BYTES};
+    *s = (store){.ctx = ctx, .writable = options->writable, .lock = -1, .bin = -1, .idx = -1, .shard_bytes = STORE_SHARD_BYTES};
     (void)getrandom(s->salt, sizeof s->salt, GRND_NONBLOCK);
     (void)pthread_mutex_init(&s->mutex, NULL);
-    s->folder = ctx_strdup(ctx, folder);
-    spoor_status status = fill(s, fe, err);
+    spoor_status status = fill(s, folder, fe, options, err);
     if (status != SPOOR_OK) {
         store_free(s);
         return status;
@@ -210,6 +206,7 @@ void store_free(store *s) {
         (void)close(s->lock); /* and with it the lock */
     }
     (void)pthread_mutex_destroy(&s->mutex);
+    json_decref(s->settings);
     ctx_free(s->ctx, s->shards);
     ctx_free(s->ctx, s->entries);
     ctx_free(s->ctx, s->slots);

@@ -30,11 +30,18 @@ typedef struct store_copy { /* which augmented copy of a recording */
     uint64_t seed, number;  /* number counts from 1 */
 } store_copy;
 
-/* Open a folder for features of fe, which must outlive the store. writable: it is made if need be, half says whether it
- * holds float16 instead of float32 (must be the folder's own where there is one), and only one at a time may write. Not
- * writable: half is not looked at. SPOOR_ERR_USAGE: the folder holds features of another front end or type (the sentence says
- * which), is being written by another process, or (not writable) is no such folder; SPOOR_ERR_INPUT: index.json is damaged. */
-spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, bool half, bool writable, store **out,
+typedef struct store_options {
+    bool writable;       /* the folder is made if need be; only one process at a time may write */
+    bool half;           /* writable: float16 instead of float32 (must be the folder's own where there is one). A reader takes
+                          * what is there */
+    const char *weights; /* where fe came from a model file, which may hold trained weights: SHA-256 of that file, which then
+                          * counts instead of the hash of the checkpoint that they were once; else NULL */
+} store_options;
+
+/* Open a folder for features of fe. SPOOR_ERR_USAGE: the folder holds features of another front end or type (the sentence
+ * says which), is being written by another process, or (not writable) is no such folder; SPOOR_ERR_INPUT: index.json is
+ * damaged. */
+spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, const store_options *options, store **out,
                         spoor_error *err);
 /* What was added and not flushed is lost. */
 void store_free(store *s);

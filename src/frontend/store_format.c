@@ -138,34 +138,40 @@ static spoor_status hash_json(const json_t *json, char hex[65], spoor_error *err
 
 spoor_status store_chain_hash(const json_t *chain, char hex[65], spoor_error *err) { return hash_json(chain, hex, err); }
 
-/* What does not change a number does not count: weights that moved are the same weights. Parts of a join, too. */
-static void strip(json_t *config, int depth) {
+/* Parts of a join, too. */
+static int strip(json_t *config, const char *hash, int depth) {
+    int failed = 0;
     if (json_object_get(config, "weights_sha256")) {
         (void)json_object_del(config, "weights");
         (void)json_object_del(config, "from");
         (void)json_object_del(config, "embed");
+        failed = hash ? json_object_set_new(config, "weights_sha256", json_string(hash)) : 0;
     }
     const json_t *parts = json_object_get(config, "parts");
     for (size_t i = 0; depth < MAX_PARTS_DEPTH && i < json_array_size(parts); i++) {
-        strip(json_array_get(parts, i), depth + 1);
+        failed |= strip(json_array_get(parts, i), hash, depth + 1);
     }
+    return failed;
 }
 
-spoor_status store_index_of(const frontend *fe, bool half, store_index *out, spoor_error *err) {
-    *out = (store_index){.dim = frontend_dim(fe), .half = half};
-    json_t *config = json_deep_copy(frontend_config(fe));
-    if (!config) {
+spoor_status store_settings(const frontend *fe, const char *hash, json_t **out, spoor_error *err) {
+    *out = json_deep_copy(frontend_config(fe)); /* other threads read the front end's own */
+    if (!*out || strip(*out, hash, 0) != 0) {
+        json_decref(*out);
+        *out = NULL;
         return error_memory(err, "hashing a configuration");
     }
-    strip(config, 0);
-    spoor_status status = hash_json(config, out->frontend, err);
-    json_decref(config);
-    return status;
+    return SPOOR_OK;
 }
 
-char *store_index_write(const store_index *x, const json_t *config) {
+spoor_status store_index_of(const json_t *settings, size_t dim, bool half, store_index *out, spoor_error *err) {
+    *out = (store_index){.dim = dim, .half = half};
+    return hash_json(settings, out->frontend, err);
+}
+
+char *store_index_write(const store_index *x, const json_t *settings) {
     json_t *json = json_pack("{s:s, s:i, s:o, s:s, s:I, s:s}", "holds", "features of spoor extract", "format", FORMAT,
-                             "frontend", json_deep_copy(config), "frontend_sha256", x->frontend, "dim", (json_int_t)x->dim, "type",
+                             "frontend", json_deep_copy(settings), "frontend_sha256", x->frontend, "dim", (json_int_t)x->dim, "type",
                              x->half ? "float16" : "float32");
     char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
     json_decref(json);
@@ -173,10 +179,10 @@ char *store_index_write(const store_index *x, const json_t *config) {
 }
 
 /* jansson's own limit on nesting (2048) and STORE_INDEX_MAX bound what a hostile file can cost. */
-spoor_status store_index_read(const char *name, const void *text, size_t size, store_index *out, json_t **config,
+spoor_status store_index_read(const char *name, const void *text, size_t size, store_index *out, json_t **settings,
                               spoor_error *err) {
-    if (config) {
-        *config = NULL;
+    if (settings) {
+        *settings = NULL;
     }
     json_t *json = size <= STORE_INDEX_MAX ? json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL) : NULL;
     const char *hash = json_string_value(json_object_get(json, "frontend_sha256"));
@@ -196,8 +202,8 @@ spoor_status store_index_read(const char *name, const void *text, size_t size, s
     } else {
         *out = (store_index){.dim = (size_t)dim, .half = half};
         memcpy(out->frontend, hash, sizeof out->frontend);
-        if (config) {
-            *config = json_incref(json_object_get(json, "frontend"));
+        if (settings) {
+            *settings = json_incref(json_object_get(json, "frontend"));
         }
     }
     json_decref(json);

@@ -36,12 +36,14 @@ typedef struct store_index {
     bool half;
 } store_index;
 
-/* What the index of a front end's features says; where the configuration has the hash of the weights, it counts without
- * their path, where to get them, and whether a model file would hold them. */
-spoor_status store_index_of(const frontend *fe, bool half, store_index *out, spoor_error *err);
+/* The settings that count, a new reference: where the configuration has the hash of the weights, without their path, where
+ * to get them, and whether a model file would hold them. hash: one to take instead of the one that the configuration has; NULL. */
+spoor_status store_settings(const frontend *fe, const char *hash, json_t **out, spoor_error *err);
+/* What the index of features with these settings says. */
+spoor_status store_index_of(const json_t *settings, size_t dim, bool half, store_index *out, spoor_error *err);
 /* The text of index.json, freed with free(); NULL = out of memory. */
-char *store_index_write(const store_index *x, const json_t *config);
-/* SPOOR_ERR_INPUT, naming `name`, for anything that is no index; *config (may be NULL) gets a new reference. */
-spoor_status store_index_read(const char *name, const void *text, size_t size, store_index *out, json_t **config,
+char *store_index_write(const store_index *x, const json_t *settings);
+/* SPOOR_ERR_INPUT, naming `name`, for anything that is no index; *settings (may be NULL) gets a new reference. */
+spoor_status store_index_read(const char *name, const void *text, size_t size, store_index *out, json_t **settings,
                               spoor_error *err);
 #endif

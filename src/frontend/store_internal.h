@@ -20,6 +20,7 @@ typedef struct store_shard {
 struct store {
     spoor_context *ctx;
     char *folder;
+    json_t *settings;
     store_index index;
     size_t row;               /* bytes */
     pthread_mutex_t mutex;    /* of everything below */

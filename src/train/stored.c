@@ -52,7 +52,7 @@ static spoor_status open_it(stored *s, const frontend *fe, const augment *a, spo
     }
     spoor_status status = no_store(s, path, err);
     if (status == SPOOR_OK) {
-        status = store_open(s->ctx, path, fe, false, false, &s->store, err);
+        status = store_open(s->ctx, path, fe, &(store_options){0}, &s->store, err);
     }
     if (status == SPOOR_OK && r->cache_type != RECIPE_CACHE_ANY &&
         store_is_half(s->store) != (r->cache_type == RECIPE_CACHE_FLOAT16)) {

@@ -85,7 +85,7 @@ static frontend *log_mel(void) {
 /* Rows of a clip in a folder of features; the caller frees them. NULL: none. */
 static float *stored_rows(const char *name, const frontend *fe, size_t clip, const store_copy *copy, size_t *n) {
     store *s;
-    support_ok(store_open(ctx, in_folder(name), fe, false, false, &s, &err), &err);
+    support_ok(store_open(ctx, in_folder(name), fe, &(store_options){0}, &s, &err), &err);
     char wav[32], hex[65];
     store_key key;
     snprintf(wav, sizeof wav, "c%zu.wav", clip);

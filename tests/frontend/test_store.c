@@ -75,7 +75,7 @@ static store_key key_of(const store *s, int clip) {
 
 static store *open_store(bool half, bool writable) {
     store *s;
-    support_ok(store_open(ctx, data, fe, half, writable, &s, &err), &err);
+    support_ok(store_open(ctx, data, fe, &(store_options){.writable = writable, .half = half}, &s, &err), &err);
     return s;
 }
 
@@ -229,7 +229,7 @@ static void keys(void **state) {
     char there[300];
     snprintf(there, sizeof there, "%s/other", folder);
     store *t;
-    support_ok(store_open(ctx, there, other, false, true, &t, &err), &err);
+    support_ok(store_open(ctx, there, other, &(store_options){.writable = true}, &t, &err), &err);
     char hex[2][65];
     io_sha256("a", 1, hex[0]);
     io_sha256("b", 1, hex[1]);
@@ -262,13 +262,46 @@ static void keys(void **state) {
     frontend_free(other);
 }
 
+/* What neither changes a number nor is a number does not count; the hash of the weights does, in parts of a join as well. */
+static void settings(void **state) {
+    (void)state;
+    const char *const texts[] = {"{\"kind\": \"join\", \"parts\": [{\"kind\": \"log-mel\", \"n_mels\": 4}, {\"kind\": \"lfcc\"}]}",
+                                 "{\"kind\": \"log-mel\", \"n_mels\": 10}"};
+    for (int i = 0; i < 2; i++) {
+        frontend *f = make_frontend(ctx, texts[i]);
+        json_t *plain, *same, *other;
+        json_t *part = (json_t *)(uintptr_t)frontend_config(f); /* as if it had weights */
+        part = i == 0 ? json_array_get(json_object_get(part, "parts"), 1) : part;
+        support_ok(store_settings(f, NULL, &plain, &err), &err);
+        assert_true(json_equal(plain, frontend_config(f)));
+        json_decref(plain);
+        assert_int_equal(json_object_set_new(part, "weights_sha256", json_string("abc")), 0);
+        support_ok(store_settings(f, NULL, &plain, &err), &err);
+        assert_int_equal(json_object_set_new(part, "weights", json_string("somewhere")), 0);
+        assert_int_equal(json_object_set_new(part, "from", json_string("there")), 0);
+        assert_int_equal(json_object_set_new(part, "embed", json_true()), 0);
+        support_ok(store_settings(f, NULL, &same, &err), &err);
+        assert_true(json_equal(plain, same));
+        support_ok(store_settings(f, "def", &other, &err), &err);
+        assert_false(json_equal(plain, other));
+        store_index a, b;
+        support_ok(store_index_of(plain, 10, false, &a, &err), &err);
+        support_ok(store_index_of(other, 10, false, &b, &err), &err);
+        assert_string_not_equal(a.frontend, b.frontend);
+        json_decref(plain);
+        json_decref(same);
+        json_decref(other);
+        frontend_free(f);
+    }
+}
+
 static void refusals(void **state) {
     (void)state;
     store *s, *second;
-    assert_int_equal(store_open(ctx, data, fe, false, false, &s, &err), SPOOR_ERR_USAGE);
+    assert_int_equal(store_open(ctx, data, fe, &(store_options){0}, &s, &err), SPOOR_ERR_USAGE);
     assert_non_null(strstr(err.message, "index.json"));
     s = open_store(false, true);
-    assert_int_equal(store_open(ctx, data, fe, false, true, &second, &err), SPOOR_ERR_USAGE);
+    assert_int_equal(store_open(ctx, data, fe, &(store_options){.writable = true}, &second, &err), SPOOR_ERR_USAGE);
     assert_non_null(strstr(err.message, "another process"));
     assert_int_equal(store_clear(ctx, data, &err), SPOOR_ERR_USAGE);
     second = open_store(false, false); /* readers may */
@@ -281,14 +314,14 @@ static void refusals(void **state) {
     assert_int_equal(store_frames(s, &key), 0);
     store_free(s);
     store_free(second);
-    assert_int_equal(store_open(ctx, data, fe, true, true, &s, &err), SPOOR_ERR_USAGE);
+    assert_int_equal(store_open(ctx, data, fe, &(store_options){.writable = true, .half = true}, &s, &err), SPOOR_ERR_USAGE);
     assert_non_null(strstr(err.message, "float32 features, not float16; leave out --half"));
     frontend *other = make_frontend(ctx, "{\"kind\": \"log-mel\", \"n_mels\": 10, \"f_min\": 30}");
-    assert_int_equal(store_open(ctx, data, other, false, true, &s, &err), SPOOR_ERR_USAGE);
+    assert_int_equal(store_open(ctx, data, other, &(store_options){.writable = true}, &s, &err), SPOOR_ERR_USAGE);
     assert_non_null(strstr(err.message, "f_min: 20.0, not 30.0"));
-    assert_int_equal(store_open(ctx, data, other, false, false, &s, &err), SPOOR_ERR_USAGE);
+    assert_int_equal(store_open(ctx, data, other, &(store_options){0}, &s, &err), SPOOR_ERR_USAGE);
     support_ok(store_clear(ctx, data, &err), &err);
-    support_ok(store_open(ctx, data, other, true, true, &s, &err), &err);
+    support_ok(store_open(ctx, data, other, &(store_options){.writable = true, .half = true}, &s, &err), &err);
     rows[3] = 65520;
     assert_int_equal(store_add(s, &key, rows, 1, &err), SPOOR_ERR_INPUT);
     assert_non_null(strstr(err.message, "--half"));
@@ -305,13 +338,13 @@ static void indexes(void **state) {
     unsigned char *text = load("index.json", &n);
     store *s;
     save("index.json", text, n / 2);
-    assert_int_equal(store_open(ctx, data, fe, false, true, &s, &err), SPOOR_ERR_INPUT);
+    assert_int_equal(store_open(ctx, data, fe, &(store_options){.writable = true}, &s, &err), SPOOR_ERR_INPUT);
     assert_non_null(strstr(err.message, "index.json is damaged"));
     char *later = strdup((char *)text), *at = strstr(later, "\"format\": 1");
     assert_non_null(at);
     at[10] = '2';
     save("index.json", later, n);
-    assert_int_equal(store_open(ctx, data, fe, false, false, &s, &err), SPOOR_ERR_INPUT);
+    assert_int_equal(store_open(ctx, data, fe, &(store_options){0}, &s, &err), SPOOR_ERR_INPUT);
     assert_non_null(strstr(err.message, "format 2"));
     free(later);
     save("index.json", text, n);
@@ -562,7 +595,7 @@ static void threads(void **state) {
 
 static spoor_status use_all(spoor_context *c, frontend *f) {
     store *s = NULL;
-    spoor_status status = store_open(c, data, f, true, true, &s, &err);
+    spoor_status status = store_open(c, data, f, &(store_options){.writable = true, .half = true}, &s, &err);
     float rows[MOST * DIM];
     if (status == SPOOR_OK) {
         s->shard_bytes = 3000;
@@ -661,7 +694,7 @@ static void hashes(void **state) {
 
 int main(void) {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-    const struct CMUnitTest tests[] = {CASE(round_trip), CASE(format), CASE(keys),    CASE(refusals), CASE(indexes),
+    const struct CMUnitTest tests[] = {CASE(round_trip), CASE(format), CASE(keys), CASE(settings), CASE(refusals), CASE(indexes),
                                        CASE(kills),      CASE(flips),  CASE(cuts),    CASE(shards),   CASE(no_room),
                                        CASE(threads),    CASE(no_memory), CASE(halves), CASE(hashes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
