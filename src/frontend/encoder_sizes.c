@@ -9,6 +9,7 @@ enum {
     SIZES_MAX_HEADS = 256,
     SIZES_MAX_KERNEL = 1024,
     SIZES_MAX_STRIDE = 64,
+    SIZES_MAX_HOP = 1 << 20, /* samples from one frame to the next */
     SIZES_MAX_POSITIONS = 100000
 };
 
@@ -71,6 +72,14 @@ static spoor_status read_convs(const json_t *config, encoder_sizes *s, spoor_err
                          (long long)n[0], (long long)n[1], (long long)n[2]);
     }
     s->n_convs = n[0];
+    int64_t hop = 1;
+    for (int64_t i = 0; i < s->n_convs; i++) {
+        hop *= s->conv_stride[i];
+        if (hop > SIZES_MAX_HOP) {
+            return error_set(err, SPOOR_ERR_USAGE, "encoder.conv_stride leaves more than %d samples to a frame",
+                             SIZES_MAX_HOP);
+        }
+    }
     return SPOOR_OK;
 }
 

@@ -18,8 +18,8 @@ static const char *const KINDS[] = {"wav2vec2", "hubert", "wavlm", "whisper", NU
 static const char *const INPUTS[] = {"normalised", "raw", NULL};
 static const char *const PRECISIONS[] = {"f32", "bf16", "int8", NULL}; /* compute_precision */
 static const char *const SOURCES[] = {
-    "facebook/wav2vec2-xls-r-300m on the Hugging Face Hub (config.json with model.safetensors or pytorch_model.bin), or "
-    "fairseq's xlsr2_300m.pt",
+    ("facebook/wav2vec2-xls-r-300m on the Hugging Face Hub (config.json with model.safetensors or pytorch_model.bin), or "
+     "fairseq's xlsr2_300m.pt"),
     "facebook/hubert-base-ls960 on the Hugging Face Hub (config.json with model.safetensors or pytorch_model.bin)",
     "microsoft/wavlm-base-plus on the Hugging Face Hub (config.json with model.safetensors or pytorch_model.bin)",
     "openai/whisper-tiny on the Hugging Face Hub, or a ggml file of it (ggml-tiny.bin)"};

@@ -50,8 +50,8 @@ static void frames(void **state) {
 static void a_description_is_read_back(void **state) {
     (void)state;
     static const char *const texts[] = {
-        "{\"model_type\": \"wav2vec2\", \"hidden_size\": 1024, \"num_attention_heads\": 16, \"conv_bias\": true,"
-        " \"feat_extract_norm\": \"layer\", \"do_stable_layer_norm\": true, \"layer_norm_eps\": 1e-6}",
+        ("{\"model_type\": \"wav2vec2\", \"hidden_size\": 1024, \"num_attention_heads\": 16, \"conv_bias\": true,"
+         " \"feat_extract_norm\": \"layer\", \"do_stable_layer_norm\": true, \"layer_norm_eps\": 1e-6}"),
         "{\"model_type\": \"hubert\", \"conv_dim\": [8, 9], \"conv_kernel\": [10, 3], \"conv_stride\": [5, 2]}",
         "{\"model_type\": \"wavlm\", \"num_buckets\": 64, \"max_bucket_distance\": 100, \"num_hidden_layers\": 3}",
         "{\"model_type\": \"whisper\", \"d_model\": 512, \"encoder_attention_heads\": 8, \"num_mel_bins\": 128}"};
@@ -87,6 +87,7 @@ static void wrong_descriptions_are_refused_by_name(void **state) {
         {"{\"model_type\": \"wav2vec2\", \"conv_dim\": [1, 2]}", "of one length"},
         {"{\"model_type\": \"wav2vec2\", \"conv_kernel\": [0, 1, 1, 1, 1, 1, 1]}", "conv_kernel"},
         {"{\"model_type\": \"wav2vec2\", \"conv_stride\": \"2\"}", "conv_stride"},
+        {"{\"model_type\": \"wav2vec2\", \"conv_stride\": [64, 64, 64, 64, 64, 64, 64]}", "samples to a frame"},
         {"{\"model_type\": \"wav2vec2\", \"feat_extract_norm\": \"batch\"}", "feat_extract_norm"},
         {"{\"model_type\": \"wav2vec2\", \"num_conv_pos_embedding_groups\": 5}", "num_conv_pos_embedding_groups"},
         {"{\"model_type\": \"wav2vec2\", \"hidden_act\": \"relu\"}", "hidden_act"},
