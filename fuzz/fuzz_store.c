@@ -114,6 +114,7 @@ static void use(unsigned flags, const unsigned char *idx, size_t n_idx) {
     store *s = open_it(flags, false);
     size_t before = s ? read_all(s, idx, n_idx) : 0;
     bool opened = s != NULL;
+    flags = !opened ? flags : store_is_half(s) ? flags | HALF : flags & ~(unsigned)HALF; /* index.json may say otherwise */
     store_free(s);
     s = open_it(flags, true);
     CHECK((s != NULL) == opened);
