@@ -54,6 +54,9 @@ void loader_free(loader *l) {
     ctx_free(l->ctx, l->mate);
     ctx_free(l->ctx, l->clean);
     ctx_free(l->ctx, l->out.features);
+    ctx_free(l->ctx, l->out.waves);
+    ctx_free(l->ctx, l->out.mask);
+    ctx_free(l->ctx, l->out.plain_clip);
     ctx_free(l->ctx, l->out.lambda);
     sampler_free(l->sampler);
     ctx_free(l->ctx, l);
@@ -84,19 +87,39 @@ static spoor_status make_sampler(loader *l, spoor_error *err) {
     return sampler_new(l->ctx, &o, &l->sampler, err);
 }
 
+static bool masks(const recipe *r) { return r->time_masks + r->band_masks > 0; }
+
+/* Where the front end is trained: waveforms, and what is done to features afterwards, instead of features. */
+static bool make_waves(loader *l) {
+    batch *b = &l->out;
+    size_t clips = (size_t)l->r->batch, row = (size_t)(b->frames * b->dim);
+    b->clips = l->r->batch;
+    b->samples = l->r->crop;
+    b->waves = ctx_alloc(l->ctx, clips, (size_t)b->samples * sizeof *b->waves);
+    b->plain_clip = ctx_alloc(l->ctx, clips, 3 * sizeof *b->plain_clip);
+    b->mask = masks(l->r) ? ctx_alloc(l->ctx, clips, row * sizeof *b->mask) : NULL;
+    if (!b->waves || !b->plain_clip || (masks(l->r) && !b->mask)) {
+        return false;
+    }
+    b->mixed_clip = b->plain_clip + clips;
+    b->other_clip = b->mixed_clip + clips;
+    return true;
+}
+
 static bool make_buffers(loader *l) {
     size_t batch_rows = (size_t)l->r->batch, row = (size_t)(l->out.frames * l->out.dim);
     size_t rows = batch_rows * (l->r->mixup == RECIPE_REGMIXUP ? 2 : 1), tasks = l->d->n_tasks;
     l->clip = ctx_alloc(l->ctx, batch_rows, sizeof *l->clip);
     l->mate = ctx_alloc(l->ctx, batch_rows, sizeof *l->mate);
-    l->out.features = ctx_alloc(l->ctx, rows, row * sizeof *l->out.features);
+    bool waves = l->r->finetune.on, mixes = l->r->mixup != RECIPE_MIXUP_NONE && !waves;
+    l->out.features = waves ? NULL : ctx_alloc(l->ctx, rows, row * sizeof *l->out.features);
     l->out.lambda = ctx_alloc(l->ctx, batch_rows, sizeof *l->out.lambda);
     l->out.target = ctx_calloc(l->ctx, tasks, sizeof *l->out.target);
     l->out.partner = ctx_calloc(l->ctx, tasks, sizeof *l->out.partner);
-    l->clean = ctx_alloc(l->ctx, l->r->mixup == RECIPE_MIXUP_NONE ? 0 : batch_rows, row * sizeof *l->clean);
+    l->clean = ctx_alloc(l->ctx, mixes ? batch_rows : 0, row * sizeof *l->clean);
     l->scratch = ctx_calloc(l->ctx, l->threads, sizeof *l->scratch);
-    bool ok = l->clip && l->mate && l->out.features && l->out.lambda && l->out.target && l->out.partner && l->clean &&
-              l->scratch;
+    bool ok = l->clip && l->mate && (waves ? make_waves(l) : l->out.features != NULL) && l->out.lambda && l->out.target &&
+              l->out.partner && l->clean && l->scratch;
     for (size_t i = 0; ok && i < tasks; i++) {
         l->out.target[i] = ctx_alloc(l->ctx, rows, sizeof **l->out.target);
         l->out.partner[i] = ctx_alloc(l->ctx, batch_rows, sizeof **l->out.partner);
@@ -148,16 +171,8 @@ const sampler *loader_sampler(const loader *l) { return l->sampler; }
 
 /* ---- features ---- */
 
-/* Random stretches of frames and of columns take the clip's mean (SpecAugment, Park et al. 2019). */
-static void mask_features(const recipe *r, rng *random, float *x, int64_t frames, int64_t dim) {
-    if (r->time_masks + r->band_masks == 0) {
-        return;
-    }
-    double sum = 0;
-    for (int64_t i = 0; i < frames * dim; i++) {
-        sum += (double)x[i];
-    }
-    float mean = (float)(sum / (double)(frames * dim));
+/* Random stretches of frames and of columns become `value` (SpecAugment, Park et al. 2019). */
+static void mask_stretches(const recipe *r, rng *random, float *x, int64_t frames, int64_t dim, float value) {
     for (int64_t m = 0; m < r->time_masks + r->band_masks; m++) {
         bool time = m < r->time_masks;
         int64_t length = time ? frames : dim, most = time ? r->time_width : r->band_width;
@@ -165,28 +180,64 @@ static void mask_features(const recipe *r, rng *random, float *x, int64_t frames
         int64_t start = (int64_t)rng_below(random, (uint64_t)(length - width) + 1);
         for (int64_t t = time ? start : 0; t < (time ? start + width : frames); t++) {
             for (int64_t b = time ? 0 : start; b < (time ? dim : start + width); b++) {
-                x[t * dim + b] = mean;
+                x[t * dim + b] = value;
             }
         }
     }
 }
 
-static spoor_status clip_features(loader *l, scratch *s, int64_t place, float *out, spoor_error *err) {
+/* Features: the stretches take the clip's mean. */
+static void mask_features(const recipe *r, rng *random, float *x, int64_t frames, int64_t dim) {
+    if (!masks(r)) {
+        return;
+    }
+    double sum = 0;
+    for (int64_t i = 0; i < frames * dim; i++) {
+        sum += (double)x[i];
+    }
+    mask_stretches(r, random, x, frames, dim, (float)(sum / (double)(frames * dim)));
+}
+
+/* The random numbers of a clip. */
+static rng clip_rng(const loader *l, int64_t place) {
     rng random = rng_make((uint64_t)l->r->seed, STREAM_CLIP);
     random = rng_make(rng_u64(&random), l->epoch);
-    random = rng_make(rng_u64(&random), l->step * (uint64_t)l->r->batch + (uint64_t)place);
+    return rng_make(rng_u64(&random), l->step * (uint64_t)l->r->batch + (uint64_t)place);
+}
+
+static spoor_status clip_samples(loader *l, scratch *s, int64_t place, double where, rng *random, float *out,
+                                 spoor_error *err) {
     size_t n = (size_t)l->r->crop;
+    TRY(cache_crop(l->d->cache, l->clip[place], where, out, n, err));
+    return rng_uniform(random) < l->r->augment_p
+               ? augment_apply(l->augment, s->augment, &l->sources, random, out, n, err)
+               : SPOOR_OK;
+}
+
+static spoor_status clip_wave(loader *l, scratch *s, int64_t place, spoor_error *err) {
+    rng random = clip_rng(l, place);
+    double where = rng_uniform(&random);
+    int64_t row = l->out.frames * l->out.dim;
+    TRY(clip_samples(l, s, place, where, &random, l->out.waves + place * l->out.samples, err));
+    float *mask = l->out.mask ? l->out.mask + place * row : NULL;
+    for (int64_t i = 0; mask && i < row; i++) {
+        mask[i] = 1;
+    }
+    if (mask) {
+        mask_stretches(l->r, &random, mask, l->out.frames, l->out.dim, 0);
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status clip_features(loader *l, scratch *s, int64_t place, float *out, spoor_error *err) {
+    rng random = clip_rng(l, place);
     double where = rng_uniform(&random);
     if (l->stored) {
         TRY(stored_clip(l->stored, l->clip[place], where, &random, out, (size_t)l->out.frames, err));
-        mask_features(l->r, &random, out, l->out.frames, l->out.dim);
-        return SPOOR_OK;
+    } else {
+        TRY(clip_samples(l, s, place, where, &random, s->samples, err));
+        TRY(frontend_compute(l->fe, s->frontend, s->samples, (size_t)l->r->crop, out, err));
     }
-    TRY(cache_crop(l->d->cache, l->clip[place], where, s->samples, n, err));
-    if (rng_uniform(&random) < l->r->augment_p) {
-        TRY(augment_apply(l->augment, s->augment, &l->sources, &random, s->samples, n, err));
-    }
-    TRY(frontend_compute(l->fe, s->frontend, s->samples, n, out, err));
     mask_features(l->r, &random, out, l->out.frames, l->out.dim);
     return SPOOR_OK;
 }
@@ -201,7 +252,8 @@ static void make_row(void *arg, int64_t place, unsigned worker) {
     loader *l = arg;
     scratch *s = &l->scratch[worker];
     if (s->error.status == SPOOR_OK) {
-        s->error.status = clip_features(l, s, place, clean_row(l, place), &s->error);
+        s->error.status = l->out.waves ? clip_wave(l, s, place, &s->error)
+                                       : clip_features(l, s, place, clean_row(l, place), &s->error);
     }
 }
 
@@ -244,6 +296,13 @@ static void plan(loader *l) {
 static void fill_targets(loader *l) {
     batch *b = &l->out;
     int64_t first = l->r->batch - b->mixed;
+    for (int64_t i = 0; b->waves && i < b->plain; i++) {
+        b->plain_clip[i] = i;
+    }
+    for (int64_t i = 0; b->waves && i < b->mixed; i++) {
+        b->mixed_clip[i] = first + i;
+        b->other_clip[i] = l->mate[i];
+    }
     for (size_t task = 0; task < l->d->n_tasks; task++) {
         const int32_t *label = l->d->task[task].label;
         for (int64_t i = 0; i < b->plain; i++) {
@@ -271,7 +330,7 @@ spoor_status loader_batch(loader *l, compute *c, uint64_t epoch, uint64_t step, 
             return error_set(err, l->scratch[i].error.status, "%s", l->scratch[i].error.message);
         }
     }
-    compute_for(c, l->out.mixed, mix_row, l);
+    compute_for(c, l->out.waves ? 0 : l->out.mixed, mix_row, l);
     *out = &l->out;
     return SPOOR_OK;
 }

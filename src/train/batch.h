@@ -1,6 +1,7 @@
-/* batch.h: the loader: from (epoch, step) to features and targets of a batch. Each clip has random numbers of its own
- * (seed, epoch, place), so a batch is the same on any number of threads and after a resume. The work runs on the workers
- * of the compute between two steps: with as many clips as a batch has, all threads are busy in both halves. */
+/* batch.h: the loader: from (epoch, step) to features and targets of a batch; where the front end is trained, to waveforms
+ * instead of features. Each clip has random numbers of its own (seed, epoch, place), so a batch is the same on any number of
+ * threads and after a resume. The work runs on the workers of the compute between two steps: with as many clips as a batch
+ * has, all threads are busy in both halves. */
 #ifndef TRAIN_BATCH_H
 #define TRAIN_BATCH_H
 #include "audio/augment/augment.h"
@@ -13,7 +14,12 @@
 typedef struct batch {
     int64_t rows, plain, mixed; /* as losses_options says */
     int64_t frames, dim;
-    real *features;             /* [rows, frames, dim] */
+    real *features;             /* [rows, frames, dim]; NULL where the front end is trained */
+    int64_t clips, samples;     /* where it is: what the features and rows are made from (finetune.h) */
+    real *waves;                /* [clips, samples] */
+    real *mask;                 /* [clips, frames, dim], 0 or 1; NULL: no spec_augment */
+    int64_t *plain_clip;        /* [plain] clip of each row */
+    int64_t *mixed_clip, *other_clip; /* [mixed] clips of which lambda and 1 - lambda are mixed */
     int64_t **target;           /* [tasks][rows] */
     int64_t **partner;          /* [tasks][mixed] */
     real *lambda;               /* [mixed] */

@@ -119,15 +119,18 @@ static spoor_status check_recipe(const char *path, const safetensors *f, const c
         json_decref(j);
         return damaged(path, "it lacks its recipe", err);
     }
-    spoor_status status = SPOOR_OK;
-    const char *key;
+    const char *key, *differs = NULL;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)c->recipe, key, value) {
-        if (status == SPOOR_OK && !json_equal(value, json_object_get(j, key))) {
-            status = error_set(err, SPOOR_ERR_USAGE, "%s belongs to another recipe: %.60s differs; use the recipe and --set "
-                               "options that it was started with, or another --out", path, key);
-        }
+        differs = differs || json_equal(value, json_object_get(j, key)) ? differs : key;
     }
+    json_object_foreach(j, key, value) { /* a section that is no longer there */
+        differs = differs || json_object_get(c->recipe, key) ? differs : key;
+    }
+    spoor_status status = differs ? error_set(err, SPOOR_ERR_USAGE, "%s belongs to another recipe: %.60s differs; use the "
+                                              "recipe and --set options that it was started with, or another --out", path,
+                                              differs)
+                                  : SPOOR_OK;
     json_decref(j);
     return status;
 }

@@ -173,7 +173,7 @@ spoor_status trainer_finish(trainer *t, spoor_error *err) {
         average_swap(t->best);
     }
     if (t->r->half) {
-        round_weights(net_params(t->net));
+        round_weights(t->params);
     }
     TRY(calibrate_on_dev(t, value, err));
     TRY(describe(t, value, err));

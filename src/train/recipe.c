@@ -69,6 +69,13 @@ static const setting SETTINGS[] = {
     {"average", "kind", CHOICE, AT(average), 0, 0, 0, "none|ema|swa"},
     {"average", "decay", NUMBER, AT(average_decay), 0.999, 0, 0.9999999, NULL},
     {"average", "start", NUMBER, AT(average_start), 0.75, 0, 1, NULL},
+    {"finetune", "lr_factor", NUMBER, AT(finetune.lr_factor), 0.1, 0, 1000, NULL},
+    {"finetune", "freeze_layers", INTEGER, AT(finetune.freeze_layers), 0, 0, 1000, NULL},
+    {"finetune", "warm_epochs", INTEGER, AT(finetune.warm_epochs), 0, 0, 1e6, NULL},
+    {"finetune", "accumulate", INTEGER, AT(finetune.accumulate), 1, 1, 65536, NULL},
+    {"finetune", "layer_drop", NUMBER, AT(finetune.layer_drop), 0, 0, 0.99, NULL},
+    {"finetune", "dropout", NUMBER, AT(finetune.dropout), 0, 0, 0.99, NULL},
+    {"finetune", "checkpoint", FLAG, AT(finetune.checkpoint), 0, 0, 1, NULL},
     {"dev", "every", INTEGER, AT(dev_every), 1, 1, 1e6, NULL},
     {"dev", "patience", INTEGER, AT(patience), 0, 0, 1e6, NULL},
     {"checkpoint", "steps", INTEGER, AT(checkpoint_steps), 0, 0, 1e9, NULL},
@@ -83,7 +90,8 @@ enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 /* Keys that are no plain settings: {section, key}. */
 static const char *const OTHERS[][2] = {{"data", "manifests"}, {"data", "train"}, {"data", "dev"}, {"data", "tasks"},
                                         {"data", "groups"},    {"dev", "metrics"}, {"dev", "select"}, {"", "frontend"},
-                                        {"", "network"},       {"", "augment"}};
+                                        {"", "network"},       {"", "augment"},    {"finetune", "freeze"},
+                                        {"finetune", "lr_factors"}};
 enum { N_OTHERS = sizeof OTHERS / sizeof *OTHERS, MAX_KEYS = N_SETTINGS + N_OTHERS + 16, MAX_CHOICES = 8 };
 
 static bool listed(const char *const *keys, size_t n, const char *key) {
@@ -204,7 +212,11 @@ static spoor_status read_sections(recipe *r, spoor_error *err) {
     for (size_t i = 0; i < N_SETTINGS; i++) {
         if (strcmp(SETTINGS[i].section, last) != 0) {
             last = SETTINGS[i].section;
-            if (*last) {
+            if (strcmp(last, "finetune") == 0) { /* without the section it is not done */
+                const json_t *section = json_object_get(r->resolved, last);
+                r->finetune.on = section && !json_is_null(section);
+            }
+            if (*last && (strcmp(last, "finetune") != 0 || r->finetune.on)) {
                 TRY(read_section(last, r, err));
             }
         }
@@ -216,6 +228,7 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     TRY(read_sections(r, err));
     TRY(recipe_read_data(ctx, r, err));
     TRY(recipe_read_dev(ctx, r, err));
+    TRY(recipe_read_finetune(ctx, r, err));
     r->frontend = json_object_get(r->resolved, "frontend");
     r->network = json_object_get(r->resolved, "network");
     r->augment = json_object_get(r->resolved, "augment");
@@ -235,6 +248,14 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     if (r->pairs * 2 > r->batch) {
         return error_set(err, SPOOR_ERR_USAGE, "sampler: %lld pairs do not fit into a batch of %lld", (long long)r->pairs,
                          (long long)r->batch);
+    }
+    if (r->finetune.on && *r->cache_path) {
+        return error_set(err, SPOOR_ERR_USAGE, "cache.path: features of a front end that is trained change and cannot come from a "
+                         "cache; leave out cache or finetune");
+    }
+    if (r->finetune.on && r->finetune.accumulate > r->batch) {
+        return error_set(err, SPOOR_ERR_USAGE, "finetune.accumulate: a batch of %lld clips cannot be cut into %lld pieces",
+                         (long long)r->batch, (long long)r->finetune.accumulate);
     }
     if (r->npair_weight > 0 && r->pairs < 2) {
         return error_set(err, SPOOR_ERR_USAGE, "npair.weight needs sampler.pairs of at least 2");

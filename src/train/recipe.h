@@ -54,6 +54,25 @@ typedef enum recipe_mixup_kind { RECIPE_MIXUP_NONE, RECIPE_MIXUP, RECIPE_REGMIXU
 typedef enum recipe_average_kind { RECIPE_AVERAGE_NONE, RECIPE_AVERAGE_EMA, RECIPE_AVERAGE_SWA } recipe_average_kind;
 typedef enum recipe_schedule_kind { RECIPE_CONSTANT, RECIPE_COSINE, RECIPE_STEP } recipe_schedule_kind;
 
+typedef struct recipe_factor {
+    const char *name; /* of parameters, as params_under has it, without "frontend." */
+    double factor;
+} recipe_factor;
+
+typedef struct recipe_finetune {
+    bool on;                   /* the front end's encoders are trained with the network */
+    double lr_factor;          /* their learning rate, as a share of the network's */
+    recipe_factor *lr_factors; /* times that, for some of them */
+    size_t n_lr_factors;
+    const char *const *freeze; /* names, as params_under has them, without "frontend." */
+    size_t n_freeze;
+    int64_t freeze_layers;     /* what lies below that transformer layer is frozen */
+    int64_t warm_epochs;       /* all of them are, at first */
+    int64_t accumulate;        /* pieces in which a batch goes through the encoders */
+    double layer_drop, dropout;
+    bool checkpoint;           /* activation checkpointing */
+} recipe_finetune;
+
 typedef struct recipe {
     json_t *resolved; /* the whole recipe with every default filled in; owns all strings here */
     char *folder;     /* of the recipe file, "" or ending in '/' */
@@ -94,6 +113,8 @@ typedef struct recipe {
     int64_t step_epochs;
     int average;
     double average_decay, average_start;
+
+    recipe_finetune finetune;
 
     int64_t dev_every, patience, checkpoint_steps, log_steps;
     recipe_metric *metric;

@@ -24,6 +24,8 @@ void recipe_free_parts(spoor_context *ctx, recipe *r) {
     }
     ctx_free(ctx, r->task);
     ctx_free(ctx, r->metric);
+    ctx_free(ctx, r->finetune.lr_factors);
+    ctx_free(ctx, (void *)(uintptr_t)r->finetune.freeze);
 }
 
 /* A string or a list of strings (null: none) as an array of pointers into the JSON; freed with ctx_free. */
@@ -275,4 +277,33 @@ spoor_status recipe_read_dev(spoor_context *ctx, recipe *r, spoor_error *err) {
         status = error_set(err, SPOOR_ERR_USAGE, "dev.select must name at least one metric");
     }
     return status;
+}
+
+/* ---- fine-tuning ---- */
+
+spoor_status recipe_read_finetune(spoor_context *ctx, recipe *r, spoor_error *err) {
+    recipe_finetune *f = &r->finetune;
+    if (!f->on) {
+        return SPOOR_OK;
+    }
+    json_t *section = json_object_get(r->resolved, "finetune"), *factors = json_object_get(section, "lr_factors");
+    TRY(strings(ctx, json_object_get(section, "freeze"), "finetune.freeze", &f->freeze, &f->n_freeze, err));
+    if (!factors || json_is_null(factors)) {
+        return SPOOR_OK;
+    }
+    if (!json_is_object(factors)) {
+        return error_set(err, SPOOR_ERR_USAGE, "finetune.lr_factors must map names of parameters to factors");
+    }
+    f->lr_factors = ctx_calloc(ctx, json_object_size(factors), sizeof *f->lr_factors);
+    if (!f->lr_factors) {
+        return error_memory(err, "reading a recipe");
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach(factors, name, value) {
+        recipe_factor *to = &f->lr_factors[f->n_lr_factors++];
+        to->name = name;
+        TRY(config_number(factors, "finetune.lr_factors", name, 1, 0, 1000, &to->factor, err));
+    }
+    return SPOOR_OK;
 }

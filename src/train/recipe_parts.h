@@ -7,5 +7,7 @@
 spoor_status recipe_read_data(spoor_context *ctx, recipe *r, spoor_error *err);
 /* dev.metrics, dev.select */
 spoor_status recipe_read_dev(spoor_context *ctx, recipe *r, spoor_error *err);
+/* finetune.freeze, finetune.lr_factors, where there is such a section */
+spoor_status recipe_read_finetune(spoor_context *ctx, recipe *r, spoor_error *err);
 void recipe_free_parts(spoor_context *ctx, recipe *r);
 #endif

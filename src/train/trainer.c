@@ -38,7 +38,7 @@ static spoor_status make_network(trainer *t, spoor_error *err) {
     for (size_t i = 0; i < t->d->n_tasks; i++) {
         tasks[i] = (net_task){(char *)(uintptr_t)t->d->task[i].from.name, (int64_t)t->d->task[i].n_classes};
     }
-    frontend_options from = {.folder = t->r->folder};
+    frontend_options from = {.folder = t->r->folder, .trainable = t->r->finetune.on};
     TRY(frontend_new_with(t->ctx, t->r->frontend, &from, &t->fe, err));
     TRY(augment_new(t->ctx, t->r->augment, &t->augment, err));
     rng seed = rng_make((uint64_t)t->r->seed, STREAM_NET);
@@ -49,6 +49,11 @@ static spoor_status make_network(trainer *t, spoor_error *err) {
     t->r->frontend = json_object_get(t->r->resolved, "frontend");
     t->r->augment = json_object_get(t->r->resolved, "augment");
     t->r->network = json_object_get(t->r->resolved, "network");
+    t->params = net_params(t->net);
+    if (t->r->finetune.on) {
+        TRY(finetune_new(t->ctx, t->r, t->fe, net_params(t->net), &t->finetune, err));
+        t->params = finetune_params(t->finetune);
+    }
     return SPOOR_OK;
 }
 
@@ -56,10 +61,13 @@ static spoor_status make_optimiser(trainer *t, spoor_error *err) {
     const recipe *r = t->r;
     optimiser_options o = {.decoupled = r->adamw, .beta1 = r->beta1, .beta2 = r->beta2, .eps = r->eps,
                            .weight_decay = r->weight_decay, .clip = r->clip};
-    TRY(optimiser_new(t->ctx, net_params(t->net), &o, &t->optimiser, err));
-    TRY(average_new(t->ctx, net_params(t->net), &t->best, err));
+    if (t->finetune) {
+        o.group = finetune_groups(t->finetune, loader_steps(t->loader), &o.n_groups);
+    }
+    TRY(optimiser_new(t->ctx, t->params, &o, &t->optimiser, err));
+    TRY(average_new(t->ctx, t->params, &t->best, err));
     if (r->average != RECIPE_AVERAGE_NONE) {
-        TRY(average_new(t->ctx, net_params(t->net), &t->average, err));
+        TRY(average_new(t->ctx, t->params, &t->average, err));
     }
     double steps = (double)loader_steps(t->loader);
     t->schedule = (schedule){.kind = r->schedule == RECIPE_COSINE ? SCHEDULE_COSINE
@@ -249,6 +257,7 @@ static void unmake(trainer *t) {
     loader_free(t->loader);
     stored_free(t->stored);
     ctx_free(t->ctx, t->extract);
+    finetune_free(t->finetune);
     net_free(t->net);
     augment_free(t->augment);
     frontend_free(t->fe);
@@ -296,7 +305,7 @@ static spoor_status open_log(trainer *t, spoor_error *err) {
 }
 
 static checkpoint state_of(trainer *t) {
-    return (checkpoint){net_params(t->net), t->optimiser, t->average, t->best, &t->place, t->r->resolved};
+    return (checkpoint){t->params, t->optimiser, t->average, t->best, &t->place, t->r->resolved};
 }
 
 static spoor_status save(trainer *t, spoor_error *err) {
@@ -346,7 +355,8 @@ static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
         o.mixed_weight = (real)b->mixed / (real)b->rows;
     }
     net_output out;
-    tensor *x = tape_view(t->tape, 3, (int64_t[]){b->rows, b->frames, b->dim}, b->features);
+    tensor *x = t->finetune ? finetune_features(t->finetune, t->tape, b, t->optimiser)
+                            : tape_view(t->tape, 3, (int64_t[]){b->rows, b->frames, b->dim}, b->features);
     net_forward(t->net, t->tape, x, &out);
     return losses_build(t->tape, t->net, &out, &o, parts);
 }
@@ -359,7 +369,7 @@ static spoor_status run_batch(trainer *t, double *rate, double *norm, losses_par
     tape_begin(t->tape, true, true, rng_u64(&seed));
     tensor *loss = batch_loss(t, b, parts);
     TRY(tape_status(t->tape, err));
-    params_zero_grad(net_params(t->net));
+    params_zero_grad(t->params);
     TRY(tape_backward(t->tape, loss, err));
     *rate = schedule_rate(&t->schedule, update);
     TRY(optimiser_step(t->optimiser, t->compute, *rate, norm, err));
@@ -549,7 +559,7 @@ static spoor_status run(trainer *t, spoor_error *err) {
     pool_free(p);
     TRY(status);
     ctx_log(t->ctx, SPOOR_LOG_INFO, "%zu training clips, %zu dev clips, %lld weights, %zu batches an epoch", t->d->n_train,
-            t->d->n_dev, (long long)params_numel(net_params(t->net)), loader_steps(t->loader));
+            t->d->n_dev, (long long)params_numel(t->params), loader_steps(t->loader));
     t->started = now();
     while (t->place.epoch < (uint64_t)t->r->epochs && !t->place.stopped) {
         double began = now();

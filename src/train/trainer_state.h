@@ -4,6 +4,7 @@
 #include "train/batch.h"
 #include "train/checkpoint.h"
 #include "train/dev.h"
+#include "train/finetune.h"
 #include "train/trainer.h"
 
 typedef struct trainer {
@@ -20,6 +21,8 @@ typedef struct trainer {
     stored *stored;       /* NULL: training features are computed */
     char *extract;        /* the command that makes what it lacks */
     net *net;
+    finetune *finetune;   /* NULL: the front end stays as it is */
+    params *params;       /* all that are trained or saved with the training */
     optimiser *optimiser;
     average *average, *best;
     loader *loader;

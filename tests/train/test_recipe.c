@@ -112,6 +112,43 @@ static void defaults(void **state) {
     spoor_context_free(ctx);
 }
 
+/* Fine-tuning is on where its section stands, in the resolved recipe too. */
+static void finetune(void **state) {
+    (void)state;
+    spoor_context *ctx = support_context();
+    spoor_error err;
+    recipe *r, *twice;
+    support_ok(parse(ctx, MINIMAL, NULL, 0, &r, &err), &err);
+    assert_false(r->finetune.on);
+    support_ok(recipe_from_json(ctx, r->resolved, "", &twice, &err), &err);
+    assert_false(twice->finetune.on);
+    recipe_free(ctx, twice);
+    recipe_free(ctx, r);
+    support_ok(parse(ctx, MINIMAL "finetune:\n", NULL, 0, &r, &err), &err);
+    assert_false(r->finetune.on);
+    recipe_free(ctx, r);
+    support_ok(parse(ctx, MINIMAL "finetune: {}\n", NULL, 0, &r, &err), &err);
+    assert_true(r->finetune.on && !r->finetune.checkpoint);
+    support_close(r->finetune.lr_factor, 0.1, 0, "factor");
+    assert_int_equal(r->finetune.accumulate, 1);
+    recipe_free(ctx, r);
+    const char *text = MINIMAL "finetune: {freeze: [a, b.c], lr_factors: {d: 0.5, e.f: 2}, freeze_layers: 3, warm_epochs: 2,\n"
+                               "  layer_drop: 0.1, dropout: 0.2, checkpoint: true, accumulate: 4, lr_factor: 1}\n";
+    support_ok(parse(ctx, text, NULL, 0, &r, &err), &err);
+    support_ok(recipe_from_json(ctx, r->resolved, "", &twice, &err), &err);
+    assert_true(json_equal(r->resolved, twice->resolved));
+    const recipe_finetune *f = &twice->finetune;
+    assert_true(f->on && f->checkpoint && f->n_freeze == 2 && f->n_lr_factors == 2);
+    assert_string_equal(f->freeze[1], "b.c");
+    assert_string_equal(f->lr_factors[1].name, "e.f");
+    support_close(f->lr_factors[1].factor, 2, 0, "factor");
+    support_close(f->layer_drop + f->dropout, 0.3, 1e-12, "probabilities");
+    assert_int_equal(f->freeze_layers * 100 + f->warm_epochs * 10 + f->accumulate, 324);
+    recipe_free(ctx, twice);
+    recipe_free(ctx, r);
+    spoor_context_free(ctx);
+}
+
 static void lists(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
@@ -278,7 +315,7 @@ static void failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(scalars), cmocka_unit_test(bad_yaml), cmocka_unit_test(defaults),
-                                       cmocka_unit_test(lists), cmocka_unit_test(mistakes),
+                                       cmocka_unit_test(finetune), cmocka_unit_test(lists), cmocka_unit_test(mistakes),
                                        cmocka_unit_test(wrong_lists),
                                        cmocka_unit_test(failing_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,20 +1,9 @@
 /* A tiny training from a manifest to a model file: it learns, its model traces, and neither threads nor interruptions
  * change a bit. */
-#include "train/synthetic.h"
+#include "train/runs.h"
 #include "data/labels.h"
-#include "eval/scores.h"
-#include "trace/trace.h"
-#include "train/score.h"
-#include "train/trainer.h"
-#include <stdlib.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-static char *folder; /* of the synthetic data */
-static spoor_context *shared; /* of open_row */
 
 static int setup(void **state) {
     (void)state;
@@ -28,59 +17,6 @@ static int teardown(void **state) {
     support_remove(folder);
     free(folder);
     return 0;
-}
-
-typedef struct watch { /* cancel after some batches; the last epoch's line */
-    int batches, cancel_at, epochs;
-    double loss, accuracy;
-} watch;
-
-static void news(void *user, const trainer_news *n) {
-    watch *w = user;
-    w->batches += n->line == NULL;
-    if (n->line != NULL) {
-        w->epochs++;
-        w->loss = n->loss;
-        w->accuracy = json_number_value(json_object_get(json_object_get(n->line, "dev"), "acc"));
-    }
-}
-
-static int cancel(void *user) {
-    const watch *w = user;
-    return w->cancel_at > 0 && w->batches >= w->cancel_at;
-}
-
-static spoor_status train(const char *out, unsigned threads, bool resume, watch *w, const char *const *set, size_t n_set,
-                          spoor_error *err) {
-    char recipe[512];
-    snprintf(recipe, sizeof recipe, "%s/r.yaml", folder);
-    spoor_context_options c;
-    spoor_context_options_init(&c);
-    c.cancel = cancel;
-    c.user = w;
-    spoor_context *ctx;
-    support_ok(spoor_context_new(&c, &ctx, err), err);
-    trainer_options o = {.recipe = recipe, .set = set, .n_set = n_set, .out = out, .resume = resume, .threads = threads,
-                         .news = news, .user = w};
-    spoor_status status = trainer_run(ctx, &o, err);
-    spoor_context_free(ctx);
-    return status;
-}
-
-/* Bytes of FOLDER/OUT/NAME, hashed. */
-static void hash(const char *out, const char *name, char hex[65]) {
-    char path[512];
-    spoor_error err;
-    snprintf(path, sizeof path, "%s/%s", out, name);
-    support_ok(io_sha256_file(path, hex, &err), &err);
-}
-
-static char *run_folder(const char *name) {
-    static char path[8][512];
-    static int next;
-    char *p = path[next++ % 8];
-    snprintf(p, sizeof path[0], "%s/run-%s", folder, name);
-    return p;
 }
 
 static void it_learns(void **state) {
@@ -142,68 +78,28 @@ static void threads_change_nothing(void **state) {
     assert_string_not_equal(one, other);
 }
 
-static spoor_status open_row(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
-    const manifest *m = user; /* dev alone */
-    *owned = NULL;
-    return spoor_audio_open(shared, manifest_path(m, clip), NULL, audio, err);
-}
-
-/* The model file, opened again, says of the dev files what the training wrote down, on any number of threads. */
 static void dev_scores_come_again(void **state) {
     (void)state;
     spoor_error err;
     watch w = {0};
-    char *out = run_folder("dev"), path[600], want[65], got[65];
+    char *out = run_folder("dev"), path[600];
     support_ok(train(out, 2, false, &w, NULL, 0, &err), &err);
-    hash(out, "dev-scores.tsv", want);
-    spoor_context *ctx = shared = support_context();
-    spoor_model *m;
-    manifest *list;
-    snprintf(path, sizeof path, "%s/model.safetensors", out);
-    support_ok(spoor_model_open(ctx, path, &m, &err), &err);
-    support_ok(manifest_new(ctx, &list, &err), &err);
-    snprintf(path, sizeof path, "%s/m.csv", folder);
-    const char *dev = "dev";
-    const manifest_where where = {"split", &dev, 1};
-    support_ok(manifest_add(list, path, NULL, &where, 1, &err), &err);
-    size_t n = manifest_rows(list), rows[SYNTHETIC_CLIPS], width = trace_logits_size(m);
-    assert_true(n > 4 && n < SYNTHETIC_CLIPS);
-    for (size_t i = 0; i < n; i++) {
-        rows[i] = i;
-    }
-    score_labels *labels;
-    const json_t *spec = json_object_get(json_object_get(m->meta, "provenance"), "labels");
-    support_ok(score_labels_new(ctx, m, list, rows, n, spec, &labels, &err), &err);
-    float *logits = calloc(n * width, sizeof *logits);
-    spoor_error *errors = calloc(n, sizeof *errors);
-    for (unsigned threads = 1; threads <= 4; threads += 3) {
-        score_set *set;
-        support_ok(score_all(ctx, m, threads, n, open_row, list, 0, logits, NULL, errors, &err), &err);
-        support_ok(score_set_new(ctx, m, labels, logits, errors, 5, &set, &err), &err);
-        snprintf(path, sizeof path, "%s/again.tsv", out);
-        support_ok(score_file_write(ctx, path, &set->set, &err), &err);
-        hash(out, "again.tsv", got);
-        assert_string_equal(want, got);
-        score_set_free(set);
-    }
+    same_dev_scores(out);
     /* a file that went away: its row is not evaluated, the others are */
-    snprintf(path, sizeof path, "%s/gone.wav", folder);
-    assert_int_equal(rename(manifest_path(list, 2), path), 0);
-    support_ok(score_all(ctx, m, 2, n, open_row, list, 0, logits, NULL, errors, &err), &err);
-    assert_int_equal(rename(path, manifest_path(list, 2)), 0);
-    assert_int_not_equal(errors[2].status, SPOOR_OK);
-    assert_int_equal(errors[1].status, SPOOR_OK);
+    dev_model d;
+    open_dev(&d, out);
     score_set *set;
-    support_ok(score_set_new(ctx, m, labels, logits, errors, 0, &set, &err), &err);
+    snprintf(path, sizeof path, "%s/gone.wav", folder);
+    assert_int_equal(rename(manifest_path(d.list, 2), path), 0);
+    support_ok(score_all(d.ctx, d.model, 2, d.n, open_row, d.list, 0, d.logits, NULL, d.errors, &err), &err);
+    assert_int_equal(rename(path, manifest_path(d.list, 2)), 0);
+    assert_int_not_equal(d.errors[2].status, SPOOR_OK);
+    assert_int_equal(d.errors[1].status, SPOOR_OK);
+    support_ok(score_set_new(d.ctx, d.model, d.labels, d.logits, d.errors, 0, &set, &err), &err);
     assert_null(set->set.clips[2].scores);
     assert_non_null(set->set.clips[1].scores);
     score_set_free(set);
-    free(logits);
-    free(errors);
-    score_labels_free(labels);
-    manifest_free(list);
-    spoor_model_free(m);
-    spoor_context_free(ctx);
+    close_dev(&d);
 }
 
 /* ---- figures on dev ---- */
@@ -407,46 +303,10 @@ static void cancelled_and_resumed(void **state) {
     }
 }
 
-/* SIGKILL at random moments, also while a checkpoint is written: a child trains, is killed, another goes on. */
 static void killed_fifty_times(void **state) {
     (void)state;
-    spoor_error err;
-    watch w = {0};
     const char *const set[] = {"checkpoint.steps=1", "schedule.epochs=30", "dev.every=30"};
-    char *whole = run_folder("k-whole"), *killed = run_folder("k-killed"), a[65], b[65];
-    support_ok(train(whole, 1, false, &w, set, 3, &err), &err);
-    rng r = rng_make((uint64_t)time(NULL), (uint64_t)getpid());
-    int kills = 0, rounds = 0;
-    for (bool done = false; !done; rounds++) {
-        assert_true(rounds < 2000);
-        pid_t child = fork();
-        assert_true(child >= 0);
-        if (child == 0) {
-            watch own = {0};
-            _exit(train(killed, 1 + (unsigned)rounds % 2, true, &own, set, 3, &err) == SPOOR_OK ? 0 : 1);
-        }
-        if (kills < 50) {
-            double wait = 0.002 + 0.06 * rng_uniform(&r);
-            struct timespec t = {0, (long)(1e9 * wait)};
-            nanosleep(&t, NULL);
-            kill(child, SIGKILL);
-        }
-        int status;
-        assert_int_equal(waitpid(child, &status, 0), child);
-        if (WIFSIGNALED(status)) {
-            kills++;
-        } else {
-            assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-            done = kills >= 50;
-            if (!done) { /* finished before all kills: once more from the beginning, the kills count on */
-                support_remove(killed);
-            }
-        }
-    }
-    assert_int_equal(kills, 50);
-    hash(whole, "model.safetensors", a);
-    hash(killed, "model.safetensors", b);
-    assert_string_equal(a, b);
+    killed_gives_the_same("k", set, 3, 50, 0.06);
 }
 
 static void damaged_checkpoints(void **state) {
