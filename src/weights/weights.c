@@ -11,9 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The PyTorch reader is not part of this tree yet. */
-#define WEIGHTS_TORCH 0
-
 #define HASH_PIECE ((size_t)1 << 30)
 
 typedef struct part { /* one of the three */
@@ -63,21 +60,11 @@ static spoor_status refuse_others(const char *path, const unsigned char *head, s
 }
 
 static spoor_status open_torch(weights *w, const char *path, part *p, spoor_error *err) {
-#if WEIGHTS_TORCH
     return torch_open(w->ctx, path, &p->torch, err);
-#else
-    (void)w;
-    (void)p;
-    return error_set(err, SPOOR_ERR_MODEL, "%s is a PyTorch file, which is not read yet; take the safetensors file", path);
-#endif
 }
 
 static bool is_torch(const void *head, size_t n) {
-#if WEIGHTS_TORCH
     return torch_begins(head, n);
-#else
-    return n >= 4 && memcmp(head, "PK\3\4", 4) == 0;
-#endif
 }
 
 /* Another part. *format gets the name of its kind. */
@@ -107,9 +94,7 @@ static spoor_status open_part(weights *w, const char *path, const char **format,
 
 static size_t part_count(const part *p) {
     size_t n = p->st != NULL ? safetensors_count(p->st) : p->ggml != NULL ? ggml_file_count(p->ggml) : 0;
-#if WEIGHTS_TORCH
     n = p->torch != NULL ? torch_count(p->torch) : n;
-#endif
     return n;
 }
 
@@ -120,11 +105,9 @@ static const safetensors_tensor *stored_at(const part *p, size_t i) {
 
 static weights_tensor part_at(const part *p, size_t i) {
     const safetensors_tensor *s = stored_at(p, i);
-#if WEIGHTS_TORCH
     if (s == NULL) {
         return *torch_at(p->torch, i);
     }
-#endif
     weights_tensor t = {.name = s->name, .dtype = s->dtype, .rank = s->rank, .count = s->count};
     memcpy(t.shape, s->shape, sizeof t.shape);
     return t;
@@ -320,9 +303,7 @@ void weights_free(weights *w) {
     for (size_t i = 0; i < w->n_parts; i++) {
         safetensors_free(w->parts[i].st);
         ggml_file_free(w->parts[i].ggml);
-#if WEIGHTS_TORCH
         torch_free(w->parts[i].torch);
-#endif
     }
     ctx_free(w->ctx, w->parts);
     ctx_free(w->ctx, w->tensors);
@@ -363,12 +344,7 @@ static const part *part_of(const weights *w, const weights_tensor *t, size_t *in
 const char *weights_refused(const weights *w, const weights_tensor *t) {
     size_t i;
     const part *p = part_of(w, t, &i);
-#if WEIGHTS_TORCH
     return p->torch != NULL ? torch_refused(p->torch, i) : NULL;
-#else
-    (void)p;
-    return NULL;
-#endif
 }
 
 /* ---- elements ---- */
@@ -381,11 +357,7 @@ spoor_status weights_read(const weights *w, const weights_tensor *t, float *out,
         safetensors_to_f32(s, out);
         return SPOOR_OK;
     }
-#if WEIGHTS_TORCH
     return torch_read(p->torch, i, out, err);
-#else
-    return error_set(err, SPOOR_ERR_MODEL, "%s cannot be read", t->name);
-#endif
 }
 
 spoor_status weights_read_raw(const weights *w, const weights_tensor *t, void *out, spoor_error *err) {
@@ -396,11 +368,7 @@ spoor_status weights_read_raw(const weights *w, const weights_tensor *t, void *o
         memcpy(out, s->data, s->bytes);
         return SPOOR_OK;
     }
-#if WEIGHTS_TORCH
     return torch_read_raw(p->torch, i, out, err);
-#else
-    return error_set(err, SPOOR_ERR_MODEL, "%s cannot be read", t->name);
-#endif
 }
 
 const float *weights_mapped(const weights *w, const weights_tensor *t) {
