@@ -11,9 +11,8 @@
 
 enum {
     ROW_STEP = 8,           /* a block is filled up to a multiple of this, so that few shapes meet the primitives */
-    BLOCK_LEAST = 64,       /* rows of a block: with fewer, reading the weights again costs more than the cache saves */
-    BLOCK_MOST = 256,
-    BLOCK_BYTES = 768 << 10, /* of a block's rows, in and out, about: they should stay in the second cache */
+    BLOCK_MOST = 256,       /* rows of a block: many, because each block reads all weights from memory */
+    PANEL = 512,            /* outputs of one product: its result waits in the second cache for scales and bias */
     INT8_MOST = 65536        /* columns: 255 x 127 times as many fit a sum of 32 bits */
 };
 
@@ -22,7 +21,8 @@ struct compute_weight {
     compute_precision precision;
     product_kind kind; /* PRODUCT_F32 too where a precision has no instructions here */
     int64_t n, k;
-    product_weight *product; /* NULL: n or k is 0 */
+    product_weight **panels; /* PANEL outputs each, the last may have fewer; none if n or k is 0 */
+    int64_t n_panels;
     float *scale;            /* int8: [n] */
     int32_t *sums;           /* int8: [n] of the quantised weights */
 };
@@ -54,48 +54,15 @@ static float quantise_weights(int64_t k, const float *w, int8_t *q) {
     return step;
 }
 
-/* Fills q[n,k] with int8 and p with scales and sums. */
-static void quantise_all(compute_weight *p, const float *w, int8_t *q) {
-    for (int64_t i = 0; i < p->n; i++) {
-        p->scale[i] = quantise_weights(p->k, w + i * p->k, q + i * p->k);
-        p->sums[i] = 0;
+/* Rows of weights to int8, with their scales and sums. */
+static void quantise_rows(const compute_weight *p, int64_t first, int64_t rows, const float *w, int8_t *q) {
+    for (int64_t i = 0; i < rows; i++) {
+        p->scale[first + i] = quantise_weights(p->k, w + i * p->k, q + i * p->k);
+        p->sums[first + i] = 0;
         for (int64_t j = 0; j < p->k; j++) {
-            p->sums[i] += q[i * p->k + j];
+            p->sums[first + i] += q[i * p->k + j];
         }
     }
-}
-
-/* The weights as numbers of the product, in a new block: NULL when out of memory. */
-static void *numbers(compute_weight *p, const float *w, const kernels *k) {
-    size_t count = (size_t)(p->n * p->k);
-    if (p->precision == COMPUTE_BF16) {
-        uint16_t *half = ctx_alloc(p->ctx, count, sizeof *half);
-        float *wide = half == NULL || p->kind == PRODUCT_BF16 ? NULL : ctx_alloc(p->ctx, count, sizeof *wide);
-        if (half != NULL) {
-            k->to_bf16((int64_t)count, w, half);
-        }
-        if (p->kind == PRODUCT_BF16) {
-            return half;
-        }
-        for (size_t i = 0; wide != NULL && i < count; i++) {
-            wide[i] = from_bf16(half[i]);
-        }
-        ctx_free(p->ctx, half);
-        return wide;
-    }
-    int8_t *q = ctx_alloc(p->ctx, count, sizeof *q);
-    float *wide = q == NULL || p->kind == PRODUCT_INT8 ? NULL : ctx_alloc(p->ctx, count, sizeof *wide);
-    if (q != NULL) {
-        quantise_all(p, w, q);
-    }
-    if (p->kind == PRODUCT_INT8) {
-        return q;
-    }
-    for (size_t i = 0; wide != NULL && i < count; i++) {
-        wide[i] = (float)q[i];
-    }
-    ctx_free(p->ctx, q);
-    return wide;
 }
 
 static product_kind kind_of(compute_precision precision, const kernels *k) {
@@ -105,23 +72,52 @@ static product_kind kind_of(compute_precision precision, const kernels *k) {
     return held_back || !product_native(kind) ? PRODUCT_F32 : kind;
 }
 
+static int64_t panel_size(const compute_weight *p, int64_t i) {
+    return p->n - i * PANEL < PANEL ? p->n - i * PANEL : PANEL;
+}
+
+/* spare: room for a panel as floats and as numbers of 2 bytes; unused with float32. */
+static spoor_status fill_panel(compute_weight *p, int64_t i, const float *w, const kernels *k, unsigned char *spare,
+                               spoor_error *err) {
+    int64_t rows = panel_size(p, i), count = rows * p->k;
+    float *wide = (float *)(void *)spare;
+    uint16_t *half = p->precision == COMPUTE_F32 ? NULL : (uint16_t *)(void *)(spare + (size_t)count * sizeof *wide);
+    int8_t *q = (int8_t *)half;
+    const void *from = p->precision == COMPUTE_F32 ? (const void *)w : half;
+    if (p->precision == COMPUTE_BF16) {
+        k->to_bf16(count, w, half);
+    } else if (p->precision == COMPUTE_INT8) {
+        quantise_rows(p, i * PANEL, rows, w, q);
+    }
+    if (p->precision != COMPUTE_F32 && p->kind == PRODUCT_F32) {
+        for (int64_t j = 0; j < count; j++) {
+            wide[j] = p->precision == COMPUTE_BF16 ? from_bf16(half[j]) : (float)q[j];
+        }
+        from = wide;
+    }
+    return product_pack(p->ctx, p->kind, rows, p->k, from, &p->panels[i], err);
+}
+
 static spoor_status fill(compute_weight *p, const float *w, const kernels *k, spoor_error *err) {
+    int64_t most = (p->n < PANEL ? p->n : PANEL) * p->k;
+    unsigned char *spare = NULL;
+    p->panels = ctx_calloc(p->ctx, (size_t)((p->n + PANEL - 1) / PANEL), sizeof(product_weight *));
+    bool enough = p->panels != NULL;
     if (p->precision == COMPUTE_INT8) {
         p->scale = ctx_alloc(p->ctx, (size_t)p->n, sizeof *p->scale);
         p->sums = ctx_alloc(p->ctx, (size_t)p->n, sizeof *p->sums);
-        if (p->scale == NULL || p->sums == NULL) {
-            return error_memory(err, "laying out weights");
-        }
+        enough = enough && p->scale != NULL && p->sums != NULL;
     }
-    if (p->precision == COMPUTE_F32) {
-        return product_pack(p->ctx, PRODUCT_F32, p->n, p->k, w, &p->product, err);
+    if (p->precision != COMPUTE_F32) {
+        spare = ctx_alloc(p->ctx, (size_t)most, sizeof(float) + sizeof(uint16_t));
+        enough = enough && spare != NULL;
     }
-    void *rounded = numbers(p, w, k);
-    if (rounded == NULL) {
-        return error_memory(err, "laying out weights");
+    spoor_status status = enough ? SPOOR_OK : error_memory(err, "laying out weights");
+    for (int64_t i = 0; status == SPOOR_OK && i * PANEL < p->n; i++) {
+        status = fill_panel(p, i, w + i * PANEL * p->k, k, spare, err);
+        p->n_panels += status == SPOOR_OK;
     }
-    spoor_status status = product_pack(p->ctx, p->kind, p->n, p->k, rounded, &p->product, err);
-    ctx_free(p->ctx, rounded);
+    ctx_free(p->ctx, spare);
     return status;
 }
 
@@ -146,7 +142,10 @@ spoor_status compute_weight_new(spoor_context *ctx, const real *w, int64_t n, in
 
 void compute_weight_free(compute_weight *w) {
     if (w != NULL) {
-        product_weight_free(w->product);
+        for (int64_t i = 0; i < w->n_panels; i++) {
+            product_weight_free(w->panels[i]);
+        }
+        ctx_free(w->ctx, w->panels);
         ctx_free(w->ctx, w->scale);
         ctx_free(w->ctx, w->sums);
         ctx_free(w->ctx, w);
@@ -154,8 +153,11 @@ void compute_weight_free(compute_weight *w) {
 }
 
 size_t compute_weight_bytes(const compute_weight *w) {
-    size_t scales = w->scale == NULL ? 0 : (size_t)w->n * (sizeof *w->scale + sizeof *w->sums);
-    return scales + (w->product == NULL ? 0 : product_weight_bytes(w->product));
+    size_t bytes = w->scale == NULL ? 0 : (size_t)w->n * (sizeof *w->scale + sizeof *w->sums);
+    for (int64_t i = 0; i < w->n_panels; i++) {
+        bytes += product_weight_bytes(w->panels[i]);
+    }
+    return bytes;
 }
 
 /* ---- what a worker keeps ---- */
@@ -203,14 +205,6 @@ typedef struct call {
 
 static size_t number_bytes(product_kind kind) { return kind == PRODUCT_F32 ? 4 : kind == PRODUCT_BF16 ? 2 : 1; }
 
-static int64_t block_rows(const compute_weight *w) {
-    int64_t rows = BLOCK_BYTES / (w->n * 4 + w->k * (int64_t)number_bytes(w->kind)) / ROW_STEP * ROW_STEP;
-    if (product_fixed_rows() != 0) {
-        return product_fixed_rows();
-    }
-    return rows < BLOCK_LEAST ? BLOCK_LEAST : rows > BLOCK_MOST ? BLOCK_MOST : rows;
-}
-
 static void round_row(const call *c, const float *x, float *row, uint16_t *half) {
     int64_t k = c->w->k;
     c->k->to_bf16(k, x, half);
@@ -239,26 +233,29 @@ static void bring_row(const call *c, int64_t i, const float *x, unsigned char *s
     }
 }
 
-static void finish_row(const call *c, int64_t i, const unsigned char *from, float *y) {
+/* Row i of a block, outputs [first, first + n): from the product to y. */
+static void finish_row(const call *c, int64_t i, int64_t first, int64_t n, const unsigned char *from, float *y) {
     const compute_weight *w = c->w;
-    const float *bias = c->bias;
-    if (w->precision == COMPUTE_INT8 && w->kind == PRODUCT_INT8) {
-        c->k->dequantise(w->n, (const int32_t *)(const void *)from, c->row_zero[i], w->sums, c->row_scale[i], w->scale, bias,
-                         y);
+    const float *bias = c->bias == NULL ? NULL : c->bias + first;
+    if (w->kind == PRODUCT_INT8) {
+        c->k->dequantise(n, (const int32_t *)(const void *)from, c->row_zero[i], w->sums + first, c->row_scale[i],
+                         w->scale + first, bias, y);
+        bias = NULL;
+    } else if (w->precision == COMPUTE_INT8) {
+        for (int64_t j = 0; j < n; j++) {
+            y[j] = ((const float *)(const void *)from)[j] * (c->row_scale[i] * w->scale[first + j]);
+        }
+    } else if ((const void *)from != (const void *)y && bias != NULL) {
+        c->k->add_scaled(n, (const float *)(const void *)from, 1, bias, y);
         bias = NULL;
     } else if ((const void *)from != (const void *)y) {
-        memcpy(y, from, (size_t)w->n * sizeof *y);
-    }
-    if (w->precision == COMPUTE_INT8 && w->kind != PRODUCT_INT8) {
-        for (int64_t j = 0; j < w->n; j++) {
-            y[j] *= c->row_scale[i] * w->scale[j];
-        }
+        memcpy(y, from, (size_t)n * sizeof *y);
     }
     if (bias != NULL) {
-        c->k->add_row(1, w->n, bias, y);
+        c->k->add_row(1, n, bias, y);
     }
     if (c->act != OP_ACT_NONE) {
-        c->k->activate(c->act, w->n, y, y);
+        c->k->activate(c->act, n, y, y);
     }
 }
 
@@ -266,20 +263,23 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
     const compute_weight *w = c->w;
     int64_t padded = (rows + c->step - 1) / c->step * c->step;
     const float *x = c->x + begin * c->ldx;
-    float *y = c->y + begin * c->ldy;
     bool in_place = w->precision == COMPUTE_F32 && c->ldx == w->k && padded == rows;
-    bool out_place = w->kind != PRODUCT_INT8 && c->ldy == w->n && padded == rows;
+    bool out_place = w->kind != PRODUCT_INT8 && w->n_panels == 1 && c->ldy == w->n && padded == rows;
     size_t row_bytes = (size_t)w->k * number_bytes(w->kind);
     if (!in_place) {
         for (int64_t i = 0; i < rows; i++) {
-            bring_row(c, i, x + i * c->ldx, c->in + (size_t)(c->w->k * BLOCK_MOST) * number_bytes(w->kind));
+            bring_row(c, i, x + i * c->ldx, c->in + (size_t)BLOCK_MOST * row_bytes);
         }
         memset(c->in + (size_t)rows * row_bytes, 0, (size_t)(padded - rows) * row_bytes);
     }
-    unsigned char *to = out_place ? (unsigned char *)(void *)y : c->out;
-    TRY(product_run(worker->products, w->product, padded, in_place ? (const void *)x : c->in, to, false, err));
-    for (int64_t i = 0; i < rows; i++) {
-        finish_row(c, i, to + (size_t)(i * w->n) * 4, y + i * c->ldy);
+    for (int64_t p = 0; p < w->n_panels; p++) {
+        int64_t n = panel_size(w, p);
+        float *y = c->y + begin * c->ldy + p * PANEL;
+        unsigned char *to = out_place ? (unsigned char *)(void *)y : c->out;
+        TRY(product_run(worker->products, w->panels[p], padded, in_place ? (const void *)x : c->in, to, false, err));
+        for (int64_t i = 0; i < rows; i++) {
+            finish_row(c, i, p * PANEL, n, to + (size_t)(i * n) * 4, y + i * c->ldy);
+        }
     }
     return SPOOR_OK;
 }
@@ -289,7 +289,7 @@ static spoor_status take_room(spoor_context *ctx, compute_worker *worker, call *
     size_t in = (size_t)w->k * BLOCK_MOST * number_bytes(w->kind) + (size_t)w->k * 4; /* and a row to spare */
     size_t scales = BLOCK_MOST * (sizeof *c->row_scale + sizeof *c->row_zero);
     c->in = compute_buffer_need(ctx, &worker->in, in);
-    unsigned char *out = compute_buffer_need(ctx, &worker->out, scales + (size_t)w->n * BLOCK_MOST * 4);
+    unsigned char *out = compute_buffer_need(ctx, &worker->out, scales + (size_t)BLOCK_MOST * PANEL * 4);
     if (c->in == NULL || out == NULL) {
         return error_memory(err, "a product with frozen weights");
     }
@@ -315,7 +315,7 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
     }
     TRY(take_room(c->ctx, &c->workers[worker], &job, err));
     job.step = product_fixed_rows() != 0 ? product_fixed_rows() : ROW_STEP;
-    int64_t most = block_rows(w), steps = (m + job.step - 1) / job.step, blocks = (m + most - 1) / most;
+    int64_t most = product_fixed_rows() != 0 ? product_fixed_rows() : BLOCK_MOST, steps = (m + job.step - 1) / job.step, blocks = (m + most - 1) / most;
     for (int64_t i = 0; i < blocks; i++) { /* blocks of nearly the same size */
         int64_t begin = compute_split(steps, blocks, i) * job.step, end = compute_split(steps, blocks, i + 1) * job.step;
         end = end < m ? end : m;
