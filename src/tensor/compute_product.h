@@ -16,10 +16,12 @@ typedef enum product_kind {
  * (bfloat16) or would saturate sums of two products at 16 bits (int8). */
 bool product_native(product_kind kind);
 
-typedef struct product_weight product_weight; /* immutable: threads share it */
-/* w: [n,k] row-major of float, bfloat16 (uint16_t) or int8_t; n, k >= 1; needed during the call only. */
-spoor_status product_pack(spoor_context *ctx, product_kind kind, int64_t n, int64_t k, const void *w,
-                          product_weight **out, spoor_error *err);
+typedef struct product_weight product_weight; /* immutable once filled: threads share it */
+/* The layout of a matrix [n,k], n, k >= 1; product_weight_fill then copies w (row-major: float, bfloat16 as uint16_t, or
+ * int8_t) into `room`, which has product_weight_bytes at a multiple of 64 and belongs to the caller. */
+spoor_status product_weight_new(spoor_context *ctx, product_kind kind, int64_t n, int64_t k, product_weight **out,
+                                spoor_error *err);
+spoor_status product_weight_fill(product_weight *p, const void *w, void *room, spoor_error *err);
 void product_weight_free(product_weight *w);
 size_t product_weight_bytes(const product_weight *w);
 

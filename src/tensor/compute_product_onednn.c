@@ -1,16 +1,13 @@
 /* compute_product_onednn.c: see compute_product.h. Weights lie in the layout that oneDNN asks for at PACK_ROWS rows, which
  * it then takes for any number of rows (brgemm); a primitive is made for a shape when it first comes by. */
-#define _DEFAULT_SOURCE /* madvise */
 #include "tensor/compute_product.h"
 #ifndef SPOOR_DOUBLE
 #include <oneapi/dnnl/dnnl.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum {
     PACK_ROWS = 256,
     CACHE_SIZE = 96,          /* primitives kept by a worker; the one not used for longest makes room */
-    HUGE_PAGE = 2 << 20,      /* weights go where the system may use large pages: streaming them misses fewer translations */
     ALIGNMENT = 64
 };
 
@@ -76,8 +73,7 @@ struct product_weight {
     int64_t n, k;
     dnnl_engine_t engine;
     dnnl_memory_desc_t layout;
-    dnnl_memory_t memory;
-    void *block;
+    dnnl_memory_t memory; /* NULL until it is filled */
     size_t bytes;
 };
 
@@ -129,26 +125,8 @@ done:
     return status;
 }
 
-static spoor_status take_room(product_weight *p, spoor_error *err) {
-    spoor_status status = SPOOR_OK;
-    size_t align = p->bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
-    p->block = ctx_alloc(p->ctx, p->bytes + align, 1);
-    if (p->block == NULL) {
-        return error_memory(err, "laying out weights");
-    }
-    unsigned char *start = (unsigned char *)p->block + (align - (uintptr_t)p->block % align);
-#ifdef MADV_HUGEPAGE
-    if (align == HUGE_PAGE) {
-        (void)madvise(start, p->bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-    }
-#endif
-    DNNL_TRY(dnnl_memory_create(&p->memory, &p->layout, p->engine, start), "laying out weights");
-done:
-    return status;
-}
-
-spoor_status product_pack(spoor_context *ctx, product_kind kind, int64_t n, int64_t k, const void *w,
-                          product_weight **out, spoor_error *err) {
+spoor_status product_weight_new(spoor_context *ctx, product_kind kind, int64_t n, int64_t k, product_weight **out,
+                                spoor_error *err) {
     static const char *const what = "laying out weights";
     *out = NULL;
     product_weight *p = ctx_calloc(ctx, 1, sizeof *p);
@@ -165,10 +143,6 @@ spoor_status product_pack(spoor_context *ctx, product_kind kind, int64_t n, int6
     DNNL_TRY(describe(p->engine, kind, PACK_ROWS, n, k, &any, false, &desc), what);
     p->layout = *dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
     p->bytes = dnnl_memory_desc_get_size(&p->layout);
-    status = take_room(p, err);
-    if (status == SPOOR_OK) {
-        status = lay_out(p, w, err);
-    }
 done:
     (void)dnnl_primitive_desc_destroy(desc);
     threads_back(before);
@@ -180,11 +154,20 @@ done:
     return SPOOR_OK;
 }
 
+spoor_status product_weight_fill(product_weight *p, const void *w, void *room, spoor_error *err) {
+    spoor_status status = SPOOR_OK;
+    int before = one_thread();
+    DNNL_TRY(dnnl_memory_create(&p->memory, &p->layout, p->engine, room), "laying out weights");
+    status = lay_out(p, w, err);
+done:
+    threads_back(before);
+    return status;
+}
+
 void product_weight_free(product_weight *w) {
     if (w != NULL) {
         (void)dnnl_memory_destroy(w->memory);
         (void)dnnl_engine_destroy(w->engine);
-        ctx_free(w->ctx, w->block);
         ctx_free(w->ctx, w);
     }
 }

@@ -2,14 +2,19 @@
  * into the numbers of the product (rounded, quantised, or only put side by side), multiplied, and gets its scales, bias and
  * activation while it is in the cache. Where the processor lacks the instructions for a precision, the same rounded numbers
  * are multiplied as floats. The double build has its own file. */
+#define _DEFAULT_SOURCE /* madvise */
+#include "tensor/compute.h"
 #ifndef SPOOR_DOUBLE
 #include "base/checked.h"
 #include "tensor/compute_state.h"
 #include "tensor/ops.h"
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
+    ALIGN = 64,
+    HUGE_PAGE = 2 << 20,    /* weights go where the system may use large pages: reading them misses fewer translations */
     ROW_STEP = 8,           /* a block is filled up to a multiple of this, so that few shapes meet the primitives */
     BLOCK_MOST = 256,       /* rows of a block: many, because each block reads all weights from memory */
     PANEL = 512,            /* outputs of one product: its result waits in the second cache for scales and bias */
@@ -23,6 +28,7 @@ struct compute_weight {
     int64_t n, k;
     product_weight **panels; /* PANEL outputs each, the last may have fewer; none if n or k is 0 */
     int64_t n_panels;
+    void *room;              /* for all panels */
     float *scale;            /* int8: [n] */
     int32_t *sums;           /* int8: [n] of the quantised weights */
 };
@@ -77,8 +83,8 @@ static int64_t panel_size(const compute_weight *p, int64_t i) {
 }
 
 /* spare: room for a panel as floats and as numbers of 2 bytes; unused with float32. */
-static spoor_status fill_panel(compute_weight *p, int64_t i, const float *w, const kernels *k, unsigned char *spare,
-                               spoor_error *err) {
+static spoor_status fill_panel(const compute_weight *p, int64_t i, const float *w, const kernels *k,
+                               unsigned char *spare, unsigned char *room, spoor_error *err) {
     int64_t rows = panel_size(p, i), count = rows * p->k;
     float *wide = (float *)(void *)spare;
     uint16_t *half = p->precision == COMPUTE_F32 ? NULL : (uint16_t *)(void *)(spare + (size_t)count * sizeof *wide);
@@ -95,27 +101,57 @@ static spoor_status fill_panel(compute_weight *p, int64_t i, const float *w, con
         }
         from = wide;
     }
-    return product_pack(p->ctx, p->kind, rows, p->k, from, &p->panels[i], err);
+    return product_weight_fill(p->panels[i], from, room, err);
+}
+
+static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
+
+/* Panels without contents, and one block with room for all of them; *start is where the first goes. */
+static spoor_status make_panels(compute_weight *p, unsigned char **start, spoor_error *err) {
+    size_t bytes = 0, align = ALIGN;
+    p->panels = ctx_calloc(p->ctx, (size_t)((p->n + PANEL - 1) / PANEL), sizeof(product_weight *));
+    if (p->panels == NULL) {
+        return error_memory(err, "laying out weights");
+    }
+    for (int64_t i = 0; i * PANEL < p->n; i++) {
+        TRY(product_weight_new(p->ctx, p->kind, panel_size(p, i), p->k, &p->panels[i], err));
+        p->n_panels++;
+        bytes += aligned(product_weight_bytes(p->panels[i]));
+    }
+    align = bytes >= HUGE_PAGE ? HUGE_PAGE : align;
+    p->room = ctx_alloc(p->ctx, bytes + align, 1);
+    if (p->room == NULL) {
+        return error_memory(err, "laying out weights");
+    }
+    *start = (unsigned char *)p->room + (align - (uintptr_t)p->room % align);
+#ifdef MADV_HUGEPAGE
+    if (align == HUGE_PAGE) {
+        (void)madvise(*start, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    }
+#endif
+    return SPOOR_OK;
 }
 
 static spoor_status fill(compute_weight *p, const float *w, const kernels *k, spoor_error *err) {
-    int64_t most = (p->n < PANEL ? p->n : PANEL) * p->k;
-    unsigned char *spare = NULL;
-    p->panels = ctx_calloc(p->ctx, (size_t)((p->n + PANEL - 1) / PANEL), sizeof(product_weight *));
-    bool enough = p->panels != NULL;
+    unsigned char *spare = NULL, *room = NULL;
+    TRY(make_panels(p, &room, err));
     if (p->precision == COMPUTE_INT8) {
         p->scale = ctx_alloc(p->ctx, (size_t)p->n, sizeof *p->scale);
         p->sums = ctx_alloc(p->ctx, (size_t)p->n, sizeof *p->sums);
-        enough = enough && p->scale != NULL && p->sums != NULL;
+        if (p->scale == NULL || p->sums == NULL) {
+            return error_memory(err, "laying out weights");
+        }
     }
     if (p->precision != COMPUTE_F32) {
-        spare = ctx_alloc(p->ctx, (size_t)most, sizeof(float) + sizeof(uint16_t));
-        enough = enough && spare != NULL;
+        spare = ctx_alloc(p->ctx, (size_t)(panel_size(p, 0) * p->k), sizeof(float) + sizeof(uint16_t));
+        if (spare == NULL) {
+            return error_memory(err, "laying out weights");
+        }
     }
-    spoor_status status = enough ? SPOOR_OK : error_memory(err, "laying out weights");
-    for (int64_t i = 0; status == SPOOR_OK && i * PANEL < p->n; i++) {
-        status = fill_panel(p, i, w + i * PANEL * p->k, k, spare, err);
-        p->n_panels += status == SPOOR_OK;
+    spoor_status status = SPOOR_OK;
+    for (int64_t i = 0; status == SPOOR_OK && i < p->n_panels; i++) {
+        status = fill_panel(p, i, w + i * PANEL * p->k, k, spare, room, err);
+        room += aligned(product_weight_bytes(p->panels[i]));
     }
     ctx_free(p->ctx, spare);
     return status;
@@ -146,6 +182,7 @@ void compute_weight_free(compute_weight *w) {
             product_weight_free(w->panels[i]);
         }
         ctx_free(w->ctx, w->panels);
+        ctx_free(w->ctx, w->room);
         ctx_free(w->ctx, w->scale);
         ctx_free(w->ctx, w->sums);
         ctx_free(w->ctx, w);
@@ -162,19 +199,17 @@ size_t compute_weight_bytes(const compute_weight *w) {
 
 /* ---- what a worker keeps ---- */
 
-enum { BUFFER_ALIGN = 64 };
-
 void *compute_buffer_need(spoor_context *ctx, struct compute_buffer *b, size_t size) {
     if (b->size < size || b->block == NULL) {
         ctx_free(ctx, b->block);
         b->size = 0;
         size_t bytes;
-        b->block = checked_add(size, BUFFER_ALIGN, &bytes) ? ctx_alloc(ctx, bytes, 1) : NULL;
+        b->block = checked_add(size, ALIGN, &bytes) ? ctx_alloc(ctx, bytes, 1) : NULL;
         if (b->block == NULL) {
             return NULL;
         }
         b->size = size;
-        b->start = (unsigned char *)b->block + (BUFFER_ALIGN - (uintptr_t)b->block % BUFFER_ALIGN);
+        b->start = (unsigned char *)b->block + (ALIGN - (uintptr_t)b->block % ALIGN);
     }
     return b->start;
 }
@@ -323,6 +358,4 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
     }
     return SPOOR_OK;
 }
-#else
-#include "tensor/compute.h"
 #endif
