@@ -117,6 +117,9 @@ static spoor_status add_all(wav2vec2 *m, maker *k, spoor_error *err) {
     TRY(params_add(k->p, named(k, "encoder.pos_conv_embed.conv.weight", -1, ""), 3,
                    (int64_t[]){s->width, s->pos_kernel, n}, PARAM_UNIFORM_FAN_IN, n * s->pos_kernel, true, true, &m->pos_w,
                    err));
+    param *positions = params_find(k->p, k->name);
+    positions->product = true;
+    positions->groups = s->pos_groups;
     TRY(params_add(k->p, named(k, "encoder.pos_conv_embed.conv.bias", -1, ""), 1, &s->width, PARAM_UNIFORM_FAN_IN,
                    n * s->pos_kernel, true, false, &m->pos_b, err));
     if (!s->pre_norm || (m->last == s->layers && m->last > 0)) {

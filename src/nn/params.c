@@ -143,7 +143,12 @@ spoor_status params_give(params *p, param *item, const real *data, spoor_error *
 spoor_status params_pack(params *p, param *item, const real *data, compute_precision precision, spoor_error *err) {
     compute_weight *w;
     int64_t n = item->value.dim[0], k = n == 0 ? 0 : tensor_count(&item->value) / n;
-    TRY(compute_weight_new(p->ctx, data, n, k, precision, &w, err));
+    if (item->groups > 0) {
+        TRY(compute_weight_new_grouped(p->ctx, data, n, item->value.dim[1], item->value.dim[2], item->groups, precision, &w,
+                                       err));
+    } else {
+        TRY(compute_weight_new(p->ctx, data, n, k, precision, &w, err));
+    }
     compute_weight_free((compute_weight *)(uintptr_t)item->value.packed);
     item->value.packed = w;
     p->bytes += compute_weight_bytes(w);

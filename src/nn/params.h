@@ -12,7 +12,8 @@ typedef struct param {
     const struct params *owner;
     bool trainable; /* false: a buffer (running statistics), saved with the weights but not optimised */
     bool fixed;     /* stays what it was read as: no gradient, no copy in averages and checkpoints */
-    bool product;   /* a matrix [n,k] or kernel [n,taps,channels] that op_linear or op_conv1d (without groups) multiplies with */
+    bool product;   /* a matrix [n,k] or kernel [n,taps,channels] that op_linear or op_conv1d multiplies with */
+    int64_t groups; /* of that kernel; 0: none */
     bool decay;     /* weight decay applies: true for matrices and kernels, false for biases, norms and tokens */
 } param;
 

@@ -62,6 +62,17 @@ size_t compute_weight_bytes(const compute_weight *w);
 spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_weight *w, int64_t m, const real *x,
                                   int64_t ldx, const real *bias, int act, real *y, int64_t ldy, spoor_error *err);
 
+/* The same for a convolution in groups, w[n,taps,channels] with channels those of one group: for compute_weight_convolve alone.
+ * int8 is computed as bfloat16: a scale for each output row does not fit rows that overlap. */
+spoor_status compute_weight_new_grouped(spoor_context *ctx, const real *w, int64_t n, int64_t taps, int64_t channels,
+                                        int64_t groups, compute_precision precision, compute_weight **out,
+                                        spoor_error *err);
+int64_t compute_weight_groups(const compute_weight *w); /* 0: not of a convolution in groups */
+compute_precision compute_weight_precision(const compute_weight *w);
+/* y[places,n] of x[frames, groups * channels] with zeros outside, stride 1: place p sees frames from p - pad on. */
+spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames, const real *x,
+                                     int64_t pad, int64_t places, const real *bias, real *y, spoor_error *err);
+
 /* Into how many items a reduction over `rows` rows is cut: depends on rows alone (1 .. 16). Item i covers rows
  * [compute_split(rows, items, i), compute_split(rows, items, i + 1)). */
 int64_t compute_items(int64_t rows);

@@ -13,34 +13,12 @@
 #include <sys/mman.h>
 
 enum {
-    ALIGN = 64,
-    HUGE_PAGE = 2 << 20,    /* weights go where the system may use large pages: reading them misses fewer translations */
-    ROW_STEP = 8,           /* a block is filled up to a multiple of this, so that few shapes meet the primitives */
     BLOCK_MOST = 256,       /* rows of a block: many, because each block reads all weights from memory */
-    PANEL = 512,            /* outputs of one product: its result waits in the second cache for scales and bias */
-    INT8_MOST = 65536        /* columns: 255 x 127 times as many fit a sum of 32 bits */
-};
-
-struct compute_weight {
-    spoor_context *ctx;
-    compute_precision precision;
-    product_kind kind; /* PRODUCT_F32 too where a precision has no instructions here */
-    int64_t n, k;
-    product_weight **panels; /* PANEL outputs each, the last may have fewer; none if n or k is 0 */
-    int64_t n_panels;
-    void *room;              /* for all panels */
-    float *scale;            /* int8: [n] */
-    int32_t *sums;           /* int8: [n] of the quantised weights */
+    HUGE_PAGE = 2 << 20,    /* weights go where the system may use large pages: reading them misses fewer translations */
+    INT8_MOST = 65536       /* columns: 255 x 127 times as many fit a sum of 32 bits */
 };
 
 /* ---- the weights ---- */
-
-static float from_bf16(uint16_t half) {
-    uint32_t bits = (uint32_t)half << 16;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
 
 /* One row of weights to int8, symmetric; returns the scale. */
 static float quantise_weights(int64_t k, const float *w, int8_t *q) {
@@ -71,15 +49,15 @@ static void quantise_rows(const compute_weight *p, int64_t first, int64_t rows, 
     }
 }
 
-static product_kind kind_of(compute_precision precision, const kernels *k) {
+product_kind compute_kind(compute_precision precision) {
     product_kind kind = precision == COMPUTE_BF16 ? PRODUCT_BF16 : precision == COMPUTE_INT8 ? PRODUCT_INT8 : PRODUCT_F32;
     /* Less than the processor has was asked for (SPOOR_ISA): so the floats stand in, as on a processor without. */
-    bool held_back = strcmp(k->name, "avx512") != 0;
+    bool held_back = strcmp(kernels_choose()->name, "avx512") != 0;
     return held_back || !product_native(kind) ? PRODUCT_F32 : kind;
 }
 
 static int64_t panel_size(const compute_weight *p, int64_t i) {
-    return p->n - i * PANEL < PANEL ? p->n - i * PANEL : PANEL;
+    return p->n - i * COMPUTE_PANEL < COMPUTE_PANEL ? p->n - i * COMPUTE_PANEL : COMPUTE_PANEL;
 }
 
 /* spare: room for a panel as floats and as numbers of 2 bytes; unused with float32. */
@@ -93,32 +71,23 @@ static spoor_status fill_panel(const compute_weight *p, int64_t i, const float *
     if (p->precision == COMPUTE_BF16) {
         k->to_bf16(count, w, half);
     } else if (p->precision == COMPUTE_INT8) {
-        quantise_rows(p, i * PANEL, rows, w, q);
+        quantise_rows(p, i * COMPUTE_PANEL, rows, w, q);
     }
     if (p->precision != COMPUTE_F32 && p->kind == PRODUCT_F32) {
         for (int64_t j = 0; j < count; j++) {
-            wide[j] = p->precision == COMPUTE_BF16 ? from_bf16(half[j]) : (float)q[j];
+            wide[j] = p->precision == COMPUTE_BF16 ? compute_from_bf16(half[j]) : (float)q[j];
         }
         from = wide;
     }
     return product_weight_fill(p->panels[i], from, room, err);
 }
 
-static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
-
-/* Panels without contents, and one block with room for all of them; *start is where the first goes. */
-static spoor_status make_panels(compute_weight *p, unsigned char **start, spoor_error *err) {
-    size_t bytes = 0, align = ALIGN;
-    p->panels = ctx_calloc(p->ctx, (size_t)((p->n + PANEL - 1) / PANEL), sizeof(product_weight *));
-    if (p->panels == NULL) {
-        return error_memory(err, "laying out weights");
+spoor_status compute_weight_room(compute_weight *p, unsigned char **start, spoor_error *err) {
+    size_t bytes = 0;
+    for (int64_t i = 0; i < p->n_panels; i++) {
+        bytes += compute_aligned(product_weight_bytes(p->panels[i]));
     }
-    for (int64_t i = 0; i * PANEL < p->n; i++) {
-        TRY(product_weight_new(p->ctx, p->kind, panel_size(p, i), p->k, &p->panels[i], err));
-        p->n_panels++;
-        bytes += aligned(product_weight_bytes(p->panels[i]));
-    }
-    align = bytes >= HUGE_PAGE ? HUGE_PAGE : align;
+    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : COMPUTE_ALIGN;
     p->room = ctx_alloc(p->ctx, bytes + align, 1);
     if (p->room == NULL) {
         return error_memory(err, "laying out weights");
@@ -130,6 +99,18 @@ static spoor_status make_panels(compute_weight *p, unsigned char **start, spoor_
     }
 #endif
     return SPOOR_OK;
+}
+
+static spoor_status make_panels(compute_weight *p, unsigned char **start, spoor_error *err) {
+    p->panels = ctx_calloc(p->ctx, (size_t)((p->n + COMPUTE_PANEL - 1) / COMPUTE_PANEL), sizeof(product_weight *));
+    if (p->panels == NULL) {
+        return error_memory(err, "laying out weights");
+    }
+    for (int64_t i = 0; i * COMPUTE_PANEL < p->n; i++) {
+        TRY(product_weight_new(p->ctx, p->kind, panel_size(p, i), p->k, &p->panels[i], err));
+        p->n_panels++;
+    }
+    return compute_weight_room(p, start, err);
 }
 
 static spoor_status fill(compute_weight *p, const float *w, const kernels *k, spoor_error *err) {
@@ -150,8 +131,8 @@ static spoor_status fill(compute_weight *p, const float *w, const kernels *k, sp
     }
     spoor_status status = SPOOR_OK;
     for (int64_t i = 0; status == SPOOR_OK && i < p->n_panels; i++) {
-        status = fill_panel(p, i, w + i * PANEL * p->k, k, spare, room, err);
-        room += aligned(product_weight_bytes(p->panels[i]));
+        status = fill_panel(p, i, w + i * COMPUTE_PANEL * p->k, k, spare, room, err);
+        room += compute_aligned(product_weight_bytes(p->panels[i]));
     }
     ctx_free(p->ctx, spare);
     return status;
@@ -166,7 +147,7 @@ spoor_status compute_weight_new(spoor_context *ctx, const real *w, int64_t n, in
     }
     const kernels *table = kernels_choose();
     precision = precision == COMPUTE_INT8 && k > INT8_MOST ? COMPUTE_BF16 : precision;
-    *p = (compute_weight){.ctx = ctx, .precision = precision, .kind = kind_of(precision, table), .n = n, .k = k};
+    *p = (compute_weight){.ctx = ctx, .precision = precision, .kind = compute_kind(precision), .n = n, .k = k};
     spoor_status status = n > 0 && k > 0 ? fill(p, w, table, err) : SPOOR_OK;
     if (status != SPOOR_OK) {
         compute_weight_free(p);
@@ -189,6 +170,9 @@ void compute_weight_free(compute_weight *w) {
     }
 }
 
+int64_t compute_weight_groups(const compute_weight *w) { return w->groups; }
+compute_precision compute_weight_precision(const compute_weight *w) { return w->precision; }
+
 size_t compute_weight_bytes(const compute_weight *w) {
     size_t bytes = w->scale == NULL ? 0 : (size_t)w->n * (sizeof *w->scale + sizeof *w->sums);
     for (int64_t i = 0; i < w->n_panels; i++) {
@@ -204,12 +188,12 @@ void *compute_buffer_need(spoor_context *ctx, struct compute_buffer *b, size_t s
         ctx_free(ctx, b->block);
         b->size = 0;
         size_t bytes;
-        b->block = checked_add(size, ALIGN, &bytes) ? ctx_alloc(ctx, bytes, 1) : NULL;
+        b->block = checked_add(size, COMPUTE_ALIGN, &bytes) ? ctx_alloc(ctx, bytes, 1) : NULL;
         if (b->block == NULL) {
             return NULL;
         }
         b->size = size;
-        b->start = (unsigned char *)b->block + (ALIGN - (uintptr_t)b->block % ALIGN);
+        b->start = (unsigned char *)b->block + (COMPUTE_ALIGN - (uintptr_t)b->block % COMPUTE_ALIGN);
     }
     return b->start;
 }
@@ -219,8 +203,13 @@ void compute_workers_free(spoor_context *ctx, compute_worker *workers, unsigned 
         product_cache_free(workers[i].products);
         ctx_free(ctx, workers[i].in.block);
         ctx_free(ctx, workers[i].out.block);
+        ctx_free(ctx, workers[i].extra.block);
     }
     ctx_free(ctx, workers);
+}
+
+spoor_status compute_products(spoor_context *ctx, compute_worker *worker, spoor_error *err) {
+    return worker->products != NULL ? SPOOR_OK : product_cache_new(ctx, &worker->products, err);
 }
 
 /* ---- the product ---- */
@@ -238,20 +227,18 @@ typedef struct call {
     int32_t *row_zero;
 } call;
 
-static size_t number_bytes(product_kind kind) { return kind == PRODUCT_F32 ? 4 : kind == PRODUCT_BF16 ? 2 : 1; }
-
 static void round_row(const call *c, const float *x, float *row, uint16_t *half) {
     int64_t k = c->w->k;
     c->k->to_bf16(k, x, half);
     for (int64_t i = 0; i < k; i++) {
-        row[i] = from_bf16(half[i]);
+        row[i] = compute_from_bf16(half[i]);
     }
 }
 
 /* Row i of a block in the numbers of the product, at row i of c->in. The last parameter is room for a row. */
 static void bring_row(const call *c, int64_t i, const float *x, unsigned char *spare) {
     const compute_weight *w = c->w;
-    unsigned char *row = c->in + (size_t)(i * w->k) * number_bytes(w->kind);
+    unsigned char *row = c->in + (size_t)(i * w->k) * compute_number_bytes(w->kind);
     if (w->precision == COMPUTE_F32) {
         memcpy(row, x, (size_t)w->k * sizeof *x);
     } else if (w->kind == PRODUCT_BF16) {
@@ -300,7 +287,7 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
     const float *x = c->x + begin * c->ldx;
     bool in_place = w->precision == COMPUTE_F32 && c->ldx == w->k && padded == rows;
     bool out_place = w->kind != PRODUCT_INT8 && w->n_panels == 1 && c->ldy == w->n && padded == rows;
-    size_t row_bytes = (size_t)w->k * number_bytes(w->kind);
+    size_t row_bytes = (size_t)w->k * compute_number_bytes(w->kind);
     if (!in_place) {
         for (int64_t i = 0; i < rows; i++) {
             bring_row(c, i, x + i * c->ldx, c->in + (size_t)BLOCK_MOST * row_bytes);
@@ -309,11 +296,11 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
     }
     for (int64_t p = 0; p < w->n_panels; p++) {
         int64_t n = panel_size(w, p);
-        float *y = c->y + begin * c->ldy + p * PANEL;
+        float *y = c->y + begin * c->ldy + p * COMPUTE_PANEL;
         unsigned char *to = out_place ? (unsigned char *)(void *)y : c->out;
         TRY(product_run(worker->products, w->panels[p], padded, in_place ? (const void *)x : c->in, to, false, err));
         for (int64_t i = 0; i < rows; i++) {
-            finish_row(c, i, p * PANEL, n, to + (size_t)(i * n) * 4, y + i * c->ldy);
+            finish_row(c, i, p * COMPUTE_PANEL, n, to + (size_t)(i * n) * 4, y + i * c->ldy);
         }
     }
     return SPOOR_OK;
@@ -321,17 +308,17 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
 
 static spoor_status take_room(spoor_context *ctx, compute_worker *worker, call *c, spoor_error *err) {
     const compute_weight *w = c->w;
-    size_t in = (size_t)w->k * BLOCK_MOST * number_bytes(w->kind) + (size_t)w->k * 4; /* and a row to spare */
+    size_t in = (size_t)w->k * BLOCK_MOST * compute_number_bytes(w->kind) + (size_t)w->k * 4; /* and a row to spare */
     size_t scales = BLOCK_MOST * (sizeof *c->row_scale + sizeof *c->row_zero);
     c->in = compute_buffer_need(ctx, &worker->in, in);
-    unsigned char *out = compute_buffer_need(ctx, &worker->out, scales + (size_t)BLOCK_MOST * PANEL * 4);
+    unsigned char *out = compute_buffer_need(ctx, &worker->out, scales + (size_t)BLOCK_MOST * COMPUTE_PANEL * 4);
     if (c->in == NULL || out == NULL) {
         return error_memory(err, "a product with frozen weights");
     }
     c->row_scale = (float *)(void *)out;
     c->row_zero = (int32_t *)(void *)(out + BLOCK_MOST * sizeof *c->row_scale);
     c->out = out + scales;
-    return worker->products != NULL ? SPOOR_OK : product_cache_new(ctx, &worker->products, err);
+    return compute_products(ctx, worker, err);
 }
 
 spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_weight *w, int64_t m, const real *x,
@@ -349,7 +336,7 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
         return SPOOR_OK;
     }
     TRY(take_room(c->ctx, &c->workers[worker], &job, err));
-    job.step = product_fixed_rows() != 0 ? product_fixed_rows() : ROW_STEP;
+    job.step = product_fixed_rows() != 0 ? product_fixed_rows() : COMPUTE_ROW_STEP;
     int64_t most = product_fixed_rows() != 0 ? product_fixed_rows() : BLOCK_MOST, steps = (m + job.step - 1) / job.step, blocks = (m + most - 1) / most;
     for (int64_t i = 0; i < blocks; i++) { /* blocks of nearly the same size */
         int64_t begin = compute_split(steps, blocks, i) * job.step, end = compute_split(steps, blocks, i + 1) * job.step;

@@ -7,12 +7,13 @@
 struct compute_weight {
     spoor_context *ctx;
     int64_t n, k;
+    int64_t groups, channels;
+    compute_precision precision; /* only what was asked for */
     real *values; /* [n,k] */
 };
 
 spoor_status compute_weight_new(spoor_context *ctx, const real *w, int64_t n, int64_t k, compute_precision precision,
                                 compute_weight **out, spoor_error *err) {
-    (void)precision;
     *out = NULL;
     compute_weight *p = ctx_calloc(ctx, 1, sizeof *p);
     real *values = p == NULL ? NULL : ctx_alloc(ctx, (size_t)(n * k), sizeof *values);
@@ -21,10 +22,25 @@ spoor_status compute_weight_new(spoor_context *ctx, const real *w, int64_t n, in
         return error_memory(err, "laying out weights");
     }
     memcpy(values, w, (size_t)(n * k) * sizeof *values);
-    *p = (compute_weight){ctx, n, k, values};
+    *p = (compute_weight){.ctx = ctx, .n = n, .k = k, .precision = precision, .values = values};
     *out = p;
     return SPOOR_OK;
 }
+
+spoor_status compute_weight_new_grouped(spoor_context *ctx, const real *w, int64_t n, int64_t taps, int64_t channels,
+                                        int64_t groups, compute_precision precision, compute_weight **out,
+                                        spoor_error *err) {
+    if (groups < 1 || n % groups != 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "%lld outputs cannot have %lld groups", (long long)n, (long long)groups);
+    }
+    TRY(compute_weight_new(ctx, w, n, taps * channels, precision, out, err));
+    (*out)->groups = groups;
+    (*out)->channels = channels;
+    return SPOOR_OK;
+}
+
+int64_t compute_weight_groups(const compute_weight *w) { return w->groups; }
+compute_precision compute_weight_precision(const compute_weight *w) { return w->precision; }
 
 void compute_weight_free(compute_weight *w) {
     if (w != NULL) {
@@ -51,6 +67,24 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
         }
         if (act != OP_ACT_NONE) {
             k->activate(act, w->n, y + i * ldy, y + i * ldy);
+        }
+    }
+    return SPOOR_OK;
+}
+
+spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames, const real *x,
+                                     int64_t pad, int64_t places, const real *bias, real *y, spoor_error *err) {
+    (void)c;
+    (void)worker;
+    (void)err;
+    int64_t outs = w->n / w->groups, width = w->groups * w->channels, taps = w->channels == 0 ? 0 : w->k / w->channels;
+    for (int64_t i = 0; i < places * w->n; i++) {
+        int64_t o = i % w->n, first = i / w->n - pad;
+        y[i] = bias == NULL ? 0 : bias[o];
+        for (int64_t j = 0; j < taps; j++) {
+            for (int64_t k = 0; first + j >= 0 && first + j < frames && k < w->channels; k++) {
+                y[i] += x[(first + j) * width + o / outs * w->channels + k] * w->values[o * w->k + j * w->channels + k];
+            }
         }
     }
     return SPOOR_OK;

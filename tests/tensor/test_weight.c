@@ -383,6 +383,119 @@ static void test_ops(void **state) {
     spoor_context_free(ctx);
 }
 
+/* ---- convolution in groups ---- */
+
+typedef struct grouped {
+    int64_t clips, frames, groups, channels, outs, taps, pad_left, pad_right; /* channels and outs of a group */
+} grouped;
+
+static double *grouped_reference(const grouped *c, int64_t places, const float *x, const float *w, const float *bias,
+                                 compute_precision p) {
+    int64_t width = c->groups * c->channels, n = c->groups * c->outs;
+    double *y = calloc((size_t)(c->clips * places * n), sizeof *y);
+    assert_non_null(y);
+    for (int64_t i = 0; i < c->clips * places * n; i++) {
+        int64_t o = i % n, clip = i / n / places, first = i / n % places - c->pad_left;
+        y[i] = (double)bias[o];
+        for (int64_t j = 0; j < c->taps * c->channels; j++) {
+            int64_t at = first + j / c->channels;
+            if (at >= 0 && at < c->frames) {
+                double a = (double)x[(clip * c->frames + at) * width + o / c->outs * c->channels + j % c->channels];
+                double b = (double)w[o * c->taps * c->channels + j];
+                y[i] += p == COMPUTE_F32 ? a * b : to_bf16(a) * to_bf16(b);
+            }
+        }
+    }
+    return y;
+}
+
+static void check_grouped(spoor_context *ctx, const grouped *c, compute_precision precision, unsigned threads) {
+    spoor_error err;
+    compute *engine;
+    tape *t;
+    compute_weight *packed;
+    int64_t width = c->groups * c->channels, n = c->groups * c->outs, places = c->frames + c->pad_left + c->pad_right - c->taps + 1;
+    float *x = random_values((size_t)(c->clips * c->frames * width), 1, 0.1);
+    float *w = random_values((size_t)(n * c->taps * c->channels), 2, 0), *bias = random_values((size_t)n, 3, 0);
+    double *want = grouped_reference(c, places, x, w, bias, precision);
+    support_ok(compute_new(ctx, threads, &engine, &err), &err);
+    support_ok(tape_new(ctx, engine, &t, &err), &err);
+    support_ok(compute_weight_new_grouped(ctx, w, n, c->taps, c->channels, c->groups, precision, &packed, &err), &err);
+    tape_begin(t, false, false, 0);
+    tensor weight = {.ndim = 3, .dim = {n, c->taps, c->channels}, .packed = packed};
+    tensor *y = op_conv1d(t, tape_view(t, 3, (int64_t[]){c->clips, c->frames, width}, x), &weight, tape_view(t, 1, &n, bias), 1,
+                          1, c->pad_left, c->pad_right, c->groups);
+    support_ok(tape_status(t, &err), &err);
+    assert_int_equal(tensor_count(y), c->clips * places * n);
+    double error = support_relative_error(y->data, want, (size_t)tensor_count(y));
+    if (error > 2e-6 * sqrt((double)(c->taps * c->channels))) {
+        fail_msg("%s: %lld groups of %lld channels, %lld taps: error %g", PRECISIONS[precision], (long long)c->groups,
+                 (long long)c->channels, (long long)c->taps, error);
+    }
+    assert_null(op_conv1d(t, tape_view(t, 3, (int64_t[]){c->clips, c->frames, width}, x), &weight, NULL, 2, 1, c->pad_left,
+                          c->pad_right, c->groups)); /* no stride */
+    compute_weight_free(packed);
+    tape_free(t);
+    compute_free(engine);
+    free(x);
+    free(w);
+    free(bias);
+    free(want);
+}
+
+static void test_grouped(void **state) {
+    (void)state;
+    static const grouped cases[] = {
+        {1, 30, 2, 3, 5, 8, 4, 3}, {2, 33, 4, 8, 8, 13, 6, 6}, {1, 1, 3, 5, 2, 128, 64, 63}, {1, 700, 1, 4, 3, 9, 0, 0},
+        {3, 57, 2, 16, 16, 128, 64, 63}, {1, 5, 2, 1, 1, 1, 0, 0},
+    };
+    spoor_context *ctx = support_context();
+    for (size_t t = 0; t < sizeof TABLES / sizeof *TABLES; t++) {
+        if (kernels_find(TABLES[t]) == NULL) {
+            continue;
+        }
+        use_table(TABLES[t]);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            for (int p = COMPUTE_F32; p <= COMPUTE_INT8; p++) {
+                check_grouped(ctx, &cases[i], (compute_precision)p, (unsigned)(1 + i));
+            }
+        }
+    }
+    use_table(NULL);
+    spoor_error err;
+    compute_weight *none;
+    float w[12] = {0};
+    assert_int_equal(compute_weight_new_grouped(ctx, w, 4, 1, 3, 3, COMPUTE_F32, &none, &err), SPOOR_ERR_USAGE);
+    assert_null(none);
+    spoor_context_free(ctx);
+}
+
+/* What is before and after a clip, and how long it is, does not change its frames. */
+static void test_grouped_alike(void **state) {
+    (void)state;
+    enum { TAPS = 20, CHANNELS = 6, FRAMES = 600, N = 8 };
+    spoor_context *ctx = support_context();
+    spoor_error err;
+    compute *engine;
+    compute_weight *packed;
+    float *x = random_values(FRAMES * 2 * CHANNELS, 1, 0), *w = random_values(N * TAPS * CHANNELS, 2, 0);
+    float *all = random_values(FRAMES * N, 3, 0), *some = random_values(FRAMES * N, 3, 0);
+    support_ok(compute_new(ctx, 1, &engine, &err), &err);
+    support_ok(compute_weight_new_grouped(ctx, w, N, TAPS, CHANNELS, 2, COMPUTE_BF16, &packed, &err), &err);
+    support_ok(compute_weight_convolve(engine, 0, packed, FRAMES, x, 0, FRAMES - TAPS + 1, NULL, all, &err), &err);
+    for (int64_t n = TAPS; n <= FRAMES; n += 37) {
+        support_ok(compute_weight_convolve(engine, 0, packed, n, x, 0, n - TAPS + 1, NULL, some, &err), &err);
+        assert_memory_equal(all, some, (size_t)((n - TAPS + 1) * N) * sizeof *all);
+    }
+    compute_weight_free(packed);
+    compute_free(engine);
+    spoor_context_free(ctx);
+    free(x);
+    free(w);
+    free(all);
+    free(some);
+}
+
 static void test_no_gradient(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
@@ -421,6 +534,14 @@ static spoor_status make_and_apply(spoor_context *ctx, compute_precision precisi
     spoor_status status = compute_weight_new(ctx, w, 30, 50, precision, &weight, err);
     for (int64_t m = 5; m <= 13 && status == SPOOR_OK; m += 8) {
         status = compute_weight_apply(engine, 0, weight, m, x, 50, NULL, OP_ACT_NONE, y, 30, err);
+    }
+    compute_weight_free(weight);
+    weight = NULL;
+    if (status == SPOOR_OK) {
+        status = compute_weight_new_grouped(ctx, w, 10, 5, 3, 2, precision, &weight, err);
+    }
+    if (status == SPOOR_OK) {
+        status = compute_weight_convolve(engine, 0, weight, 20, x, 2, 20, NULL, y, err);
     }
     compute_weight_free(weight);
     compute_free(engine);
@@ -482,6 +603,7 @@ int main(void) {
         cmocka_unit_test(test_product),    cmocka_unit_test(test_product_error), cmocka_unit_test(test_rows_alike),
         cmocka_unit_test(test_not_finite), cmocka_unit_test(test_ops),           cmocka_unit_test(test_no_gradient),
         cmocka_unit_test(test_memory),     cmocka_unit_test(test_many_shapes),
+        cmocka_unit_test(test_grouped),    cmocka_unit_test(test_grouped_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,13 +192,32 @@ static void packed_item(void *arg, int64_t item, unsigned worker) {
     }
 }
 
+static void packed_clip(void *arg, int64_t clip, unsigned worker) {
+    conv *c = arg;
+    const conv_shape *s = &c->s;
+    spoor_error *err = &c->errors[worker];
+    if (err->status == SPOOR_OK) {
+        (void)compute_weight_convolve(c->compute, worker, c->w->packed, s->width, c->x->data + clip * s->width * s->channels,
+                                      s->pad_left, c->places, c->b != NULL ? c->b->data : NULL,
+                                      c->y->data + clip * c->places * s->out, err);
+    }
+}
+
 static tensor *run_packed(tape *t, conv *c) {
+    const conv_shape *s = &c->s;
+    int64_t groups = compute_weight_groups(c->w->packed);
+    bool fits = groups == 0 ? s->groups == 1 : groups == s->groups && s->stride_w == 1 && s->dilation == 1 && s->height == 1;
+    if (!fits || (tape_recording(t) && c->x->needs_grad)) {
+        tape_fail(t, SPOOR_ERR_USAGE, "convolution: a frozen weight lets no gradient flow, and serves its own number of "
+                  "groups, with stride and dilation 1 where there are any");
+        return NULL;
+    }
     c->compute = tape_compute(t);
     c->errors = op_errors_new(t);
     if (c->errors == NULL) {
         return NULL;
     }
-    compute_for(c->compute, c->s.clips * c->blocks, packed_item, c);
+    compute_for(c->compute, groups == 0 ? s->clips * c->blocks : s->clips, groups == 0 ? packed_item : packed_clip, c);
     return op_errors_none(t, c->errors) ? c->y : NULL;
 }
 
@@ -338,10 +357,6 @@ tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor 
         return NULL;
     }
     if (w->packed != NULL) {
-        if (shape->groups != 1 || (tape_recording(t) && x->needs_grad)) {
-            tape_fail(t, SPOOR_ERR_USAGE, "convolution: a frozen weight serves neither groups nor gradients");
-            return NULL;
-        }
         return run_packed(t, c);
     }
     compute_for(tape_compute(t), shape->clips * c->blocks, forward_item, c);
