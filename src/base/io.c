@@ -108,6 +108,14 @@ void io_unmap(const unsigned char *data, size_t size) {
     }
 }
 
+void io_map_forget(const unsigned char *data, size_t size) {
+    long page = sysconf(_SC_PAGESIZE);
+    if (page > 0 && size > 0 && data != NOTHING) {
+        uintptr_t before = (uintptr_t)data % (uintptr_t)page;
+        (void)madvise((void *)((uintptr_t)data - before), size + before, MADV_DONTNEED);
+    }
+}
+
 spoor_status io_read_head(const char *path, void *head, size_t size, size_t *got, spoor_error *err) {
     *got = 0;
     int fd;

@@ -13,6 +13,9 @@ spoor_status io_read_file(spoor_context *ctx, const char *path, size_t limit, un
  * this is for files that a person keeps, never for what others may change. */
 spoor_status io_map_file(const char *path, size_t limit, const unsigned char **data, size_t *size, spoor_error *err);
 void io_unmap(const unsigned char *data, size_t size); /* NULL allowed */
+/* A stretch of a mapped file is not needed for now: its pages no longer count as this process's memory. It can be read
+ * again at any time. Never for memory that is not from io_map_file. */
+void io_map_forget(const unsigned char *data, size_t size);
 /* The first bytes of a regular file, up to size; *got is how many. */
 spoor_status io_read_head(const char *path, void *head, size_t size, size_t *got, spoor_error *err);
 

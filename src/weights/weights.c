@@ -355,6 +355,7 @@ spoor_status weights_read(const weights *w, const weights_tensor *t, float *out,
     const safetensors_tensor *s = stored_at(p, i);
     if (s != NULL) {
         safetensors_to_f32(s, out);
+        io_map_forget(s->data, s->bytes); /* or a checkpoint would be in memory once more beside what is made of it */
         return SPOOR_OK;
     }
     return torch_read(p->torch, i, out, err);
@@ -366,6 +367,7 @@ spoor_status weights_read_raw(const weights *w, const weights_tensor *t, void *o
     const safetensors_tensor *s = stored_at(p, i);
     if (s != NULL) {
         memcpy(out, s->data, s->bytes);
+        io_map_forget(s->data, s->bytes);
         return SPOOR_OK;
     }
     return torch_read_raw(p->torch, i, out, err);
@@ -418,6 +420,7 @@ static spoor_status hash_tensor(const weights *w, const weights_tensor *t, crypt
     const safetensors_tensor *s = stored_at(p, i);
     if (s != NULL) {
         hash_bytes(h, s->data, s->bytes);
+        io_map_forget(s->data, s->bytes);
         return SPOOR_OK;
     }
     void *elements = ctx_alloc(w->ctx, bytes, 1);
