@@ -1,9 +1,11 @@
 /* test_weights.c: checkpoints of every kind through weights.h: what a file holds, Hugging Face folders with their shards,
  * and one sentence for each thing that can be wrong. PyTorch files themselves: test_torch.c. */
+#define _GNU_SOURCE
 #include "weights/weights.h"
 #include "support/scratch.h"
 #include "weights/files.h"
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const float A[3] = {1, 2, 3}, B[2] = {-4, 5.5f}, C[1] = {6};
 
@@ -75,6 +77,29 @@ static void a_safetensors_file_is_mapped(void **state) {
     assert_memory_equal(raw, A, sizeof A);
     weights_free(w);
     weights_free(NULL);
+}
+
+/* More than is ever read whole; the file is a hole but for its header. */
+static void a_large_file_is_mapped(void **state) {
+    (void)state;
+    const char *text = "{\"x\":{\"dtype\":\"U8\",\"shape\":[5000000000],\"data_offsets\":[0,5000000000]}}";
+    unsigned char length[8] = {(unsigned char)strlen(text)};
+    FILE *f = fopen(in("large"), "wb");
+    assert_non_null(f);
+    fwrite(length, 1, 8, f);
+    fwrite(text, 1, strlen(text), f);
+    assert_int_equal(fclose(f), 0);
+    if (truncate(in("large"), 5000000000 + 8 + (off_t)strlen(text)) != 0) {
+        print_message("SKIP: no file of 5 GB can be made here\n");
+        skip();
+    }
+    weights *w = opened("large");
+    assert_int_equal(weights_find(w, "x")->count, 5000000000);
+    weights_free(w);
+    safetensors *whole;
+    refused(safetensors_open(ctx, in("large"), &whole, &err), SPOOR_ERR_LIMIT, "over the limit");
+    assert_int_equal(truncate(in("large"), (off_t)SAFETENSORS_MAX_MAPPED + 1), 0);
+    refuses("large", SPOOR_ERR_LIMIT, "over the limit");
 }
 
 static void metadata_is_the_configuration(void **state) {
@@ -374,6 +399,7 @@ static void memory_may_run_out_anywhere(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_safetensors_file_is_mapped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_large_file_is_mapped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metadata_is_the_configuration, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_ggml_file_is_opened, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_checkpoint_is_refused, set_up, tear_down),
