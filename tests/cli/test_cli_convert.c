@@ -281,6 +281,43 @@ static void a_ggml_file_is_converted_and_shown(void **state) {
     outcome_free(&o);
 }
 
+static void a_pytorch_file_is_converted_and_shown(void **state) {
+    (void)state;
+    outcome o = spoor("convert", support_path("tests/weights/torch/strides.pt"), "-o", "out.safetensors");
+    exits(&o, 0);
+    outcome_free(&o);
+    weights *v, *w = opened("out.safetensors");
+    support_ok(weights_open(ctx, support_path("tests/weights/torch/strides.pt"), &v, &err), &err);
+    char before[65], after[65];
+    support_ok(weights_sha256(v, before, &err), &err);
+    support_ok(weights_sha256(w, after, &err), &err);
+    assert_string_equal(before, after);
+    weights_free(v);
+    weights_free(w);
+
+    o = spoor("inspect", "--json", "--tensors", support_path("tests/weights/torch/dtypes.pt"));
+    json_t *j = said(&o), *t;
+    outcome_free(&o);
+    assert_string_equal(text_of(j, "format"), "PyTorch");
+    assert_true(json_is_null(json_object_get(j, "dialect")) && json_is_null(json_object_get(j, "encoder")));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(j, "dtypes"), "BF16")), 1);
+    size_t i, n = 0;
+    json_array_foreach(json_object_get(j, "tensor_list"), i, t) {
+        bool good = json_is_string(json_object_get(t, "dtype"));
+        assert_true(good == (json_object_get(t, "refused") == NULL));
+        n += !good;
+    }
+    assert_int_equal(n, 3); /* complex, quantised, sparse */
+    json_decref(j);
+    o = spoor("inspect", "--tensors", support_path("tests/weights/torch/dtypes.pt"));
+    exits(&o, 0);
+    assert_non_null(strstr(o.out, "refused    3 tensors cannot be read"));
+    assert_non_null(strstr(o.out, "?    quantised: "));
+    outcome_free(&o);
+    fails(3, "cannot be read", support_path("tests/weights/torch/dtypes.pt"), "new.safetensors", NULL);
+    assert_false(exists("new.safetensors"));
+}
+
 /* ---- what cannot be ---- */
 
 static void nothing_is_spoilt(void **state) {
@@ -328,6 +365,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_metadata_says_where_it_comes_from, set_up_ctx, tear_down_ctx),
         cmocka_unit_test_setup_teardown(other_checkpoints_keep_their_names, set_up_ctx, tear_down_ctx),
         cmocka_unit_test_setup_teardown(a_ggml_file_is_converted_and_shown, set_up_ctx, tear_down_ctx),
+        cmocka_unit_test_setup_teardown(a_pytorch_file_is_converted_and_shown, set_up_ctx, tear_down_ctx),
         cmocka_unit_test_setup_teardown(nothing_is_spoilt, set_up_ctx, tear_down_ctx),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

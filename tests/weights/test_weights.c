@@ -255,6 +255,58 @@ static void shards_are_put_together(void **state) {
     weights_free(w);
 }
 
+/* A committed PyTorch file (test_torch.c says what is in it) as `name` of the folder. */
+static void torch_file_as(const char *file, const char *name) {
+    char from[100];
+    snprintf(from, sizeof from, "tests/weights/torch/%s", file);
+    unsigned char *data;
+    size_t size;
+    support_ok(io_read_file(ctx, support_path(from), 1 << 20, &data, &size, &err), &err);
+    support_ok(io_write_file(ctx, in(name), data, size, &err), &err);
+    ctx_free(ctx, data);
+}
+
+static void pytorch_files_are_opened(void **state) {
+    (void)state;
+    torch_file_as("dtypes.pt", "pytorch_model.bin");
+    char one[65], other[65];
+    for (int i = 0; i < 2; i++) { /* the file itself, the folder with it */
+        weights *w = opened(i == 0 ? "pytorch_model.bin" : "");
+        assert_string_equal(weights_format(w), i == 0 ? "PyTorch" : "Hugging Face folder");
+        const weights_tensor *t = weights_find(w, "float64"), *bad = weights_find(w, "quantised");
+        assert_int_equal(t->dtype, SAFETENSORS_F64);
+        assert_null(weights_refused(w, t));
+        assert_null(weights_mapped(w, weights_find(w, "float32")));
+        float f[6];
+        double d[6];
+        support_ok(weights_read(w, t, f, &err), &err);
+        support_ok(weights_read_raw(w, t, d, &err), &err);
+        for (int k = 0; k < 6; k++) {
+            assert_true(f[k] == (float)d[k]);
+        }
+        assert_non_null(weights_refused(w, bad));
+        refused(weights_read(w, bad, f, &err), SPOOR_ERR_MODEL, "quantised");
+        refused(weights_read_raw(w, bad, f, &err), SPOOR_ERR_MODEL, "quantised");
+        support_ok(weights_sha256(w, i == 0 ? one : other, &err), &err);
+        weights_free(w);
+    }
+    assert_string_equal(one, other);
+    torch_file_as("old.pt", "old.pt");
+    refuses("old.pt", SPOOR_ERR_MODEL, "old.pt");
+
+    /* Shards: the index of safetensors files is not asked for .bin files, and the other way round. */
+    assert_int_equal(remove(in("pytorch_model.bin")), 0);
+    torch_file_as("dtypes.pt", "p-1.bin");
+    torch_file_as("strides.pt", "p-2.bin");
+    text_file("pytorch_model.bin.index.json", "{\"weight_map\":{\"float32\":\"p-1.bin\",\"base\":\"p-2.bin\"}}");
+    weights *w = opened("");
+    assert_int_equal(weights_count(w), 2);
+    assert_int_equal(weights_find(w, "base")->count, 60);
+    weights_free(w);
+    text_file("pytorch_model.bin.index.json", "{\"weight_map\":{\"a\":\"p.safetensors\"}}");
+    refuses("", SPOOR_ERR_MODEL, "which is no name of a .bin file");
+}
+
 static void shards_that_are_wrong_are_refused(void **state) {
     (void)state;
     text_file("model.safetensors.index.json", INDEX);
@@ -407,6 +459,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(configurations_that_are_wrong_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_without_weights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shards_are_put_together, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pytorch_files_are_opened, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shards_that_are_wrong_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(indexes_that_are_wrong_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_hash_is_of_what_is_held, set_up, tear_down),
