@@ -73,6 +73,15 @@ compute_precision compute_weight_precision(const compute_weight *w);
 spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames, const real *x,
                                      int64_t pad, int64_t places, const real *bias, real *y, spoor_error *err);
 
+/* Whether this processor has compute_attention. */
+bool compute_has_attention(void);
+/* y[frames, heads * size] = softmax(scale * q k^T) v of each head, of one clip; heads lie side by side. With
+ * reduced precision, and where the processor has the instructions, the products are made in bfloat16; softmax and sums are
+ * float. */
+spoor_status compute_attention(compute *c, unsigned worker, compute_precision precision, int64_t frames, int64_t heads,
+                               int64_t size, real scale, const real *q, const real *k, const real *v, real *y,
+                               spoor_error *err);
+
 /* Into how many items a reduction over `rows` rows is cut: depends on rows alone (1 .. 16). Item i covers rows
  * [compute_split(rows, items, i), compute_split(rows, items, i + 1)). */
 int64_t compute_items(int64_t rows);

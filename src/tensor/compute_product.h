@@ -35,4 +35,13 @@ int64_t product_fixed_rows(void);
 /* y[m,n] = x[m,k] W^T, rows without gaps, m >= 1; with add, y += (float results only). On the calling thread alone. */
 spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
                          spoor_error *err);
+
+/* The two products of attention over heads side by side, for some rows of a clip: q[rows, heads * size], k and v
+ * [frames, heads * size], s[heads, rows, frames]. scores: s = q k^T as floats; values: y[rows, heads * size] = s v, s here
+ * in `kind`, y as floats. kind is float or bfloat16. Only where product_fixed_rows() is 0: elsewhere oneDNN has no good
+ * routine for it. */
+spoor_status product_scores(product_cache *c, product_kind kind, int64_t heads, int64_t rows, int64_t frames,
+                            int64_t size, const void *q, const void *k, float *s, spoor_error *err);
+spoor_status product_values(product_cache *c, product_kind kind, int64_t heads, int64_t rows, int64_t frames,
+                            int64_t size, const void *s, const void *v, float *y, spoor_error *err);
 #endif

@@ -176,13 +176,17 @@ size_t product_weight_bytes(const product_weight *w) { return w->bytes; }
 
 /* ---- primitives ---- */
 
-typedef struct cached {
+typedef struct shape {
+    enum { PLAIN, PLAIN_ADD, SCORES, VALUES } form;
     product_kind kind;
-    bool add;
-    int64_t m, n, k; /* m = 0: empty */
-    uint64_t used;   /* when, counted in products */
+    int64_t m, n, k, heads; /* m = 0: none */
+} shape;
+
+typedef struct cached {
+    shape shape;
+    uint64_t used; /* when, counted in products */
     dnnl_primitive_t primitive;
-    dnnl_memory_t x, y, scratch;
+    dnnl_memory_t x, w, y, scratch; /* w is not used where weights were laid out */
     void *scratch_block;
 } cached;
 
@@ -215,6 +219,7 @@ done:
 static void forget(product_cache *c, cached *item) {
     (void)dnnl_memory_destroy(item->scratch);
     (void)dnnl_memory_destroy(item->y);
+    (void)dnnl_memory_destroy(item->w);
     (void)dnnl_memory_destroy(item->x);
     (void)dnnl_primitive_destroy(item->primitive);
     ctx_free(c->ctx, item->scratch_block);
@@ -250,11 +255,43 @@ done:
     return status;
 }
 
-static spoor_status make(product_cache *c, const product_weight *w, cached *item, spoor_error *err) {
+/* x[m,k] w[k,n] -> y[m,n] of each head. Heads lie side by side in q, k, v and y, one after the other in the scores. */
+static dnnl_status_t describe_heads(dnnl_engine_t engine, const shape *p, dnnl_primitive_desc_t *out) {
+    int64_t h = p->heads, m = p->m, n = p->n, k = p->k, wide = h * (p->form == SCORES ? k : n);
+    dnnl_memory_desc_t x, w, y;
+    dnnl_matmul_desc_t matmul;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_dims_t beside_x = {m * wide, k, wide, 1}, apart_x = {h * m * k, m * k, k, 1};
+    dnnl_dims_t turned_w = {n * wide, k, 1, wide}, beside_w = {k * wide, n, wide, 1};
+    dnnl_dims_t beside_y = {m * wide, n, wide, 1}, apart_y = {h * m * n, m * n, n, 1};
+    bool scores = p->form == SCORES;
+    dnnl_status_t s = dnnl_memory_desc_init_by_strides(&x, 4, (dnnl_dims_t){1, h, m, k}, TYPES[p->kind].in,
+                                                       scores ? beside_x : apart_x);
+    s = s != dnnl_success ? s : dnnl_memory_desc_init_by_strides(&w, 4, (dnnl_dims_t){1, h, k, n}, TYPES[p->kind].weight,
+                                                                 scores ? turned_w : beside_w);
+    s = s != dnnl_success ? s : dnnl_memory_desc_init_by_strides(&y, 4, (dnnl_dims_t){1, h, m, n}, dnnl_f32,
+                                                                 scores ? apart_y : beside_y);
+    s = s != dnnl_success ? s : dnnl_matmul_desc_init(&matmul, &x, &w, NULL, &y);
+    s = s != dnnl_success ? s : dnnl_primitive_attr_create(&attr);
+    s = s != dnnl_success ? s : dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    s = s != dnnl_success ? s : dnnl_primitive_desc_create(out, &matmul, attr, engine, NULL);
+    (void)dnnl_primitive_attr_destroy(attr);
+    return s;
+}
+
+/* layout: of weights that were laid out, for the plain forms. */
+static spoor_status make(product_cache *c, const dnnl_memory_desc_t *layout, cached *item, spoor_error *err) {
     static const char *const what = "preparing a matrix product";
     spoor_status status = SPOOR_OK;
+    const shape *p = &item->shape;
     dnnl_primitive_desc_t desc = NULL;
-    DNNL_TRY(describe(c->engine, w->kind, item->m, w->n, w->k, &w->layout, item->add, &desc), what);
+    if (layout != NULL) {
+        DNNL_TRY(describe(c->engine, p->kind, p->m, p->n, p->k, layout, p->form == PLAIN_ADD, &desc), what);
+    } else {
+        DNNL_TRY(describe_heads(c->engine, p, &desc), what);
+        DNNL_TRY(dnnl_memory_create(&item->w, dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0), c->engine, NULL),
+                 what);
+    }
     DNNL_TRY(dnnl_primitive_create(&item->primitive, desc), what);
     DNNL_TRY(dnnl_memory_create(&item->x, dnnl_primitive_desc_query_md(desc, dnnl_query_src_md, 0), c->engine, NULL), what);
     DNNL_TRY(dnnl_memory_create(&item->y, dnnl_primitive_desc_query_md(desc, dnnl_query_dst_md, 0), c->engine, NULL), what);
@@ -264,19 +301,24 @@ done:
     return status;
 }
 
-static spoor_status find(product_cache *c, const product_weight *w, int64_t m, bool add, cached **out, spoor_error *err) {
+static bool same(const shape *a, const shape *b) {
+    return a->m == b->m && a->n == b->n && a->k == b->k && a->kind == b->kind && a->form == b->form && a->heads == b->heads;
+}
+
+static spoor_status find(product_cache *c, const shape *wanted, const dnnl_memory_desc_t *layout, cached **out,
+                         spoor_error *err) {
     cached *oldest = &c->items[0];
     for (int i = 0; i < CACHE_SIZE; i++) {
         cached *p = &c->items[i];
-        if (p->m == m && p->n == w->n && p->k == w->k && p->kind == w->kind && p->add == add) {
+        if (same(&p->shape, wanted)) {
             *out = p;
             return SPOOR_OK;
         }
         oldest = p->used < oldest->used ? p : oldest;
     }
     forget(c, oldest);
-    *oldest = (cached){.kind = w->kind, .add = add, .m = m, .n = w->n, .k = w->k};
-    spoor_status status = make(c, w, oldest, err);
+    oldest->shape = *wanted;
+    spoor_status status = make(c, layout, oldest, err);
     if (status != SPOOR_OK) {
         forget(c, oldest);
         return status;
@@ -285,23 +327,45 @@ static spoor_status find(product_cache *c, const product_weight *w, int64_t m, b
     return SPOOR_OK;
 }
 
-spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
-                         spoor_error *err) {
+/* w: laid out (NULL: plain numbers at `plain`). */
+static spoor_status run(product_cache *c, const shape *wanted, const product_weight *w, const void *x, const void *plain,
+                        void *y, spoor_error *err) {
     static const char *const what = "a matrix product";
     cached *p;
     int before = one_thread();
-    spoor_status status = find(c, w, m, add, &p, err);
+    spoor_status status = find(c, wanted, w == NULL ? NULL : &w->layout, &p, err);
     if (status == SPOOR_OK) {
         p->used = ++c->products;
         DNNL_TRY(dnnl_memory_set_data_handle(p->x, (void *)(uintptr_t)x), what);
         DNNL_TRY(dnnl_memory_set_data_handle(p->y, y), what);
-        dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, p->x}, {DNNL_ARG_WEIGHTS, w->memory}, {DNNL_ARG_DST, p->y},
-                                  {DNNL_ARG_SCRATCHPAD, p->scratch}};
+        if (w == NULL) {
+            DNNL_TRY(dnnl_memory_set_data_handle(p->w, (void *)(uintptr_t)plain), what);
+        }
+        dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, p->x}, {DNNL_ARG_WEIGHTS, w == NULL ? p->w : w->memory},
+                                  {DNNL_ARG_DST, p->y}, {DNNL_ARG_SCRATCHPAD, p->scratch}};
         DNNL_TRY(dnnl_primitive_execute(p->primitive, c->stream, 4, args), what);
         DNNL_TRY(dnnl_stream_wait(c->stream), what);
     }
 done:
     threads_back(before);
     return status;
+}
+
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
+                         spoor_error *err) {
+    shape wanted = {add ? PLAIN_ADD : PLAIN, w->kind, m, w->n, w->k, 0};
+    return run(c, &wanted, w, x, NULL, y, err);
+}
+
+spoor_status product_scores(product_cache *c, product_kind kind, int64_t heads, int64_t rows, int64_t frames,
+                            int64_t size, const void *q, const void *k, float *s, spoor_error *err) {
+    shape wanted = {SCORES, kind, rows, frames, size, heads};
+    return run(c, &wanted, NULL, q, k, s, err);
+}
+
+spoor_status product_values(product_cache *c, product_kind kind, int64_t heads, int64_t rows, int64_t frames,
+                            int64_t size, const void *s, const void *v, float *y, spoor_error *err) {
+    shape wanted = {VALUES, kind, rows, size, frames, heads};
+    return run(c, &wanted, NULL, s, v, y, err);
 }
 #endif

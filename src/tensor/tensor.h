@@ -21,6 +21,7 @@ typedef struct tensor {
     real *grad;               /* dLoss/dData, same layout; NULL until something flows back */
     bool needs_grad;          /* false: backward skips it */
     bool parameter;           /* true: grad is owned by the parameter set and outlives the tape's step */
+    int products;             /* of what made it: 1 + the compute_precision of a frozen weight; 0: ordinary ones */
     const struct compute_weight *packed; /* a frozen weight laid out for products (compute.h); data is then NULL */
 } tensor;
 

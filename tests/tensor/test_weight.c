@@ -496,6 +496,96 @@ static void test_grouped_alike(void **state) {
     free(some);
 }
 
+/* ---- attention between frozen layers ---- */
+
+static double *attention_reference(const int64_t dim[3], int64_t heads, double scale, const float *q, const float *k,
+                                   const float *v) {
+    int64_t frames = dim[1], width = dim[2], size = width / heads;
+    double *y = calloc((size_t)(dim[0] * frames * width) + 1, sizeof *y), *p = calloc((size_t)frames + 1, sizeof *p);
+    assert_true(y != NULL && p != NULL);
+    for (int64_t i = 0; i < dim[0] * frames * heads; i++) {
+        int64_t clip = i / heads / frames * frames * width, row = i / heads * width + i % heads * size;
+        for (int64_t j = 0; j < frames; j++) {
+            p[j] = 0;
+            for (int64_t c = 0; c < size; c++) {
+                p[j] += scale * (double)q[row + c] * (double)k[clip + j * width + i % heads * size + c];
+            }
+        }
+        naive_softmax(frames, p, p);
+        for (int64_t j = 0; j < frames; j++) {
+            for (int64_t c = 0; c < size; c++) {
+                y[row + c] += p[j] * (double)v[clip + j * width + i % heads * size + c];
+            }
+        }
+    }
+    free(p);
+    return y;
+}
+
+static void check_attention(spoor_context *ctx, const int64_t dim[3], int64_t heads, int products, unsigned threads) {
+    spoor_error err;
+    compute *engine;
+    tape *t;
+    size_t n = (size_t)(dim[0] * dim[1] * dim[2]);
+    float *x[3];
+    for (int i = 0; i < 3; i++) {
+        x[i] = random_values(n, 10 + (uint64_t)i, 0);
+    }
+    double *want = attention_reference(dim, heads, 0.3, x[0], x[1], x[2]);
+    support_ok(compute_new(ctx, threads, &engine, &err), &err);
+    support_ok(tape_new(ctx, engine, &t, &err), &err);
+    tape_begin(t, false, false, 0);
+    tensor *in[3];
+    for (int i = 0; i < 3; i++) {
+        in[i] = tape_view(t, 3, dim, x[i]);
+        in[i]->products = i == 1 ? products : 1 + COMPUTE_INT8; /* the least rounded of the three decides */
+    }
+    tensor *y = op_attention(t, in[0], in[1], in[2], NULL, heads, (real)0.3, 0.5);
+    support_ok(tape_status(t, &err), &err);
+    double error = support_relative_error(y->data, want, n);
+    if (error > (products > 1 + COMPUTE_F32 ? 2e-2 : 1e-5)) {
+        fail_msg("attention [%lld,%lld,%lld] of %lld heads, products %d: error %g", (long long)dim[0], (long long)dim[1],
+                 (long long)dim[2], (long long)heads, products, error);
+    }
+    for (int64_t clip = 0; clip < dim[0]; clip++) { /* a clip alone has the same bits */
+        size_t at = (size_t)(clip * dim[1] * dim[2]);
+        tensor *one[3];
+        for (int i = 0; i < 3; i++) {
+            one[i] = tape_view(t, 3, (int64_t[]){1, dim[1], dim[2]}, x[i] + at);
+            one[i]->products = in[i]->products;
+        }
+        tensor *alone = op_attention(t, one[0], one[1], one[2], NULL, heads, (real)0.3, 0);
+        support_ok(tape_status(t, &err), &err);
+        assert_memory_equal(alone->data, y->data + at, (size_t)(dim[1] * dim[2]) * sizeof(real));
+    }
+    tape_free(t);
+    compute_free(engine);
+    free(want);
+    for (int i = 0; i < 3; i++) {
+        free(x[i]);
+    }
+}
+
+static void test_attention(void **state) {
+    (void)state;
+    static const int64_t cases[][4] = {{1, 1, 4, 2}, {3, 7, 15, 3}, {2, 199, 128, 2}, {1, 530, 48, 4}, {5, 33, 16, 1},
+                                       {1, 300, 512, 8}};
+    spoor_context *ctx = support_context();
+    for (size_t t = 0; t < sizeof TABLES / sizeof *TABLES; t++) {
+        if (kernels_find(TABLES[t]) == NULL) {
+            continue;
+        }
+        use_table(TABLES[t]);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases - (t > 0); i++) {
+            for (int products = 1; products <= 3; products++) {
+                check_attention(ctx, cases[i], cases[i][3], products, (unsigned)(1 + i));
+            }
+        }
+    }
+    use_table(NULL);
+    spoor_context_free(ctx);
+}
+
 static void test_no_gradient(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
@@ -542,6 +632,9 @@ static spoor_status make_and_apply(spoor_context *ctx, compute_precision precisi
     }
     if (status == SPOOR_OK) {
         status = compute_weight_convolve(engine, 0, weight, 20, x, 2, 20, NULL, y, err);
+    }
+    if (status == SPOOR_OK && compute_has_attention()) {
+        status = compute_attention(engine, 0, precision, 10, 3, 4, 1, x, x, x, y, err);
     }
     compute_weight_free(weight);
     compute_free(engine);
@@ -603,7 +696,7 @@ int main(void) {
         cmocka_unit_test(test_product),    cmocka_unit_test(test_product_error), cmocka_unit_test(test_rows_alike),
         cmocka_unit_test(test_not_finite), cmocka_unit_test(test_ops),           cmocka_unit_test(test_no_gradient),
         cmocka_unit_test(test_memory),     cmocka_unit_test(test_many_shapes),
-        cmocka_unit_test(test_grouped),    cmocka_unit_test(test_grouped_alike),
+        cmocka_unit_test(test_grouped),    cmocka_unit_test(test_grouped_alike),       cmocka_unit_test(test_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

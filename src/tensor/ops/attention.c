@@ -106,6 +106,42 @@ static void forward(void *arg, int64_t item, unsigned worker) {
     }
 }
 
+/* ---- forward over what frozen weights made ---- */
+
+typedef struct frozen {
+    const attention *s;
+    compute *c;
+    compute_precision precision;
+    spoor_error *errors; /* one for each worker */
+} frozen;
+
+static void frozen_clip(void *arg, int64_t clip, unsigned worker) {
+    const frozen *f = arg;
+    const attention *s = f->s;
+    int64_t at = clip * s->frames * s->width;
+    if (f->errors[worker].status == SPOOR_OK) {
+        (void)compute_attention(f->c, worker, f->precision, s->frames, s->heads, s->size, s->scale, s->q->data + at,
+                                s->k->data + at, s->v->data + at, s->out->data + at, &f->errors[worker]);
+    }
+}
+
+/* Attention between frozen layers, where nothing is kept and nothing added, may round as these do. */
+static bool may_round(const attention *s, bool record) {
+    return s->q->products > 0 && s->k->products > 0 && s->v->products > 0 && s->e == NULL && !s->drop && !record &&
+           compute_has_attention();
+}
+
+static tensor *forward_frozen(tape *t, const attention *s) {
+    int least = s->q->products < s->k->products ? s->q->products : s->k->products;
+    least = s->v->products < least ? s->v->products : least;
+    frozen f = {s, tape_compute(t), (compute_precision)(least - 1), op_errors_new(t)};
+    if (f.errors == NULL) {
+        return NULL;
+    }
+    compute_for(f.c, s->clips, frozen_clip, &f);
+    return op_errors_none(t, f.errors) ? s->out : NULL;
+}
+
 /* ---- backward ---- */
 
 /* x[T,size] (+)= op(a)[T,T] * y[T,size], the latter two columns of wide matrices */
@@ -333,6 +369,9 @@ tensor *op_attention(tape *t, tensor *q, tensor *k, tensor *v, tensor *e, int64_
     }
     bool wanted = q->needs_grad || k->needs_grad || v->needs_grad || (e != NULL && e->needs_grad);
     bool record = tape_recording(t) && wanted;
+    if (may_round(s, record)) {
+        return forward_frozen(t, s);
+    }
     if (!prepare(t, s, record)) {
         return NULL;
     }

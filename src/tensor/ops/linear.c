@@ -148,6 +148,7 @@ static tensor *forward_packed(tape *t, const linear *s) {
         return NULL;
     }
     compute_for(p.c, (s->rows + LINEAR_ROWS - 1) / LINEAR_ROWS, packed_item, &p);
+    s->out->products = 1 + (int)compute_weight_precision(s->w->packed);
     return op_errors_none(t, p.errors) ? s->out : NULL;
 }
 
