@@ -1,7 +1,7 @@
 /* bench_store.c: speed of stored features. Usage: bench_store FOLDER MEGABYTES
- * Writes a store of so many megabytes into FOLDER (removed again), then measures on one thread: hashes, writing, checking all
- * entries (what training does before it starts) and reading random stretches as training does; first with the files out of
- * the page cache, then from it. Rates are of bytes on disk. */
+ * Writes a store of so many megabytes into FOLDER (removed again), then measures on one thread: hashes, writing,
+ * checking all entries (what training does before it starts) and reading random stretches as training does; first with
+ * the files out of the page cache, then from it. Rates are of bytes on disk. */
 #define _GNU_SOURCE
 #include "base/io.h"
 #include "base/rng.h"

@@ -1,7 +1,7 @@
-/* fuzz_store.c: any bytes as the files of a store: opened for reading and for writing, every entry read, one added, opened
- * again: what was whole stays whole, and what was added is there.
- * Input: flags, 2 bytes: length of index.json (0: the right one), 2 bytes: length of 0000.idx, then index.json, 0000.idx and
- * 0000.bin. Flags: 1 float16, 2 hashes of records are put right, 4 hashes of rows too, 8 the shard is number 1. */
+/* fuzz_store.c: any bytes as the files of a store: opened for reading and for writing, every entry read, one added,
+ * opened again: what was whole stays whole, and what was added is there. Input: flags, 2 bytes: length of index.json
+ * (0: the right one), 2 bytes: length of 0000.idx, then index.json, 0000.idx and 0000.bin. Flags: 1 float16, 2 hashes
+ * of records are put right, 4 hashes of rows too, 8 the shard is number 1. */
 #define _GNU_SOURCE
 #include "frontend/store_format.h"
 #include "target.h"
@@ -30,7 +30,8 @@ static void drop(const char *name) {
 }
 
 static void drop_all(void) {
-    static const char *const NAMES[] = {"index.json", "lock", "0000.bin", "0000.idx", "0001.bin", "0001.idx", "0002.bin", "0002.idx"};
+    static const char *const NAMES[] = {"index.json", "lock",     "0000.bin", "0000.idx",
+                                        "0001.bin",   "0001.idx", "0002.bin", "0002.idx"};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         drop(NAMES[i]);
     }
@@ -101,7 +102,8 @@ static size_t read_all(store *s, const unsigned char *idx, size_t n_idx) {
 static store *open_it(unsigned flags, bool writable) {
     store *s = NULL;
     spoor_error err = {0};
-    spoor_status status = store_open(ctx, folder, fe, &(store_options){.writable = writable, .half = (flags & HALF) != 0}, &s, &err);
+    spoor_status status =
+        store_open(ctx, folder, fe, &(store_options){.writable = writable, .half = (flags & HALF) != 0}, &s, &err);
     target_refused(status, &err);
     CHECK((status == SPOOR_OK) == (s != NULL));
     return s;
@@ -114,7 +116,9 @@ static void use(unsigned flags, const unsigned char *idx, size_t n_idx) {
     store *s = open_it(flags, false);
     size_t before = s ? read_all(s, idx, n_idx) : 0;
     bool opened = s != NULL;
-    flags = !opened ? flags : store_is_half(s) ? flags | HALF : flags & ~(unsigned)HALF; /* index.json may say otherwise */
+    flags = !opened            ? flags
+            : store_is_half(s) ? flags | HALF
+                               : flags & ~(unsigned)HALF; /* index.json may say otherwise */
     store_free(s);
     s = open_it(flags, true);
     CHECK((s != NULL) == opened);

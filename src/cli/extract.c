@@ -16,8 +16,25 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KEY_FRONTEND = 'f', KEY_OUT = 'o', KEY_THREADS = 'j', KEY_HALF = 256, KEY_RECIPE, KEY_SET, KEY_AUGMENT, KEY_COPIES, KEY_SEED,
-       KEY_ROOT, KEY_SPLIT, KEY_WHERE, KEY_REPLACE, KEY_DRY, KEY_JSON, MAX_SET = 256, MAX_THREADS = 1024 };
+enum {
+    KEY_FRONTEND = 'f',
+    KEY_OUT = 'o',
+    KEY_THREADS = 'j',
+    KEY_HALF = 256,
+    KEY_RECIPE,
+    KEY_SET,
+    KEY_AUGMENT,
+    KEY_COPIES,
+    KEY_SEED,
+    KEY_ROOT,
+    KEY_SPLIT,
+    KEY_WHERE,
+    KEY_REPLACE,
+    KEY_DRY,
+    KEY_JSON,
+    MAX_SET = 256,
+    MAX_THREADS = 1024
+};
 
 typedef struct options {
     cli_corpus_options corpus;
@@ -30,12 +47,16 @@ typedef struct options {
 } options;
 
 static const struct argp_option OPTIONS[] = {
-    {"frontend", KEY_FRONTEND, "WHAT", 0, "the front end: settings such as '{kind: log-mel, n_mels: 80}', a recipe (its section "
-     "frontend), or a model file", 0},
+    {"frontend", KEY_FRONTEND, "WHAT", 0,
+     "the front end: settings such as '{kind: log-mel, n_mels: 80}', a recipe (its section "
+     "frontend), or a model file",
+     0},
     {"out", KEY_OUT, "DIR", 0, "the folder of the features; what it has already is not computed again", 0},
     {"half", KEY_HALF, NULL, 0, "store float16: half the size", 0},
-    {"recipe", KEY_RECIPE, "RECIPE", 0, "what spoor train needs for this recipe: its training clips, front end, chain, copies and "
-     "folder", 0},
+    {"recipe", KEY_RECIPE, "RECIPE", 0,
+     "what spoor train needs for this recipe: its training clips, front end, chain, copies and "
+     "folder",
+     0},
     {"set", KEY_SET, "KEY=VALUE", 0, "change a setting of --recipe, as for spoor train; may be repeated", 0},
     {"augment", KEY_AUGMENT, "RECIPE", 0, "also store copies through the chain of this recipe (its list augment)", 0},
     {"copies", KEY_COPIES, "N", 0, "how many (default 1)", 0},
@@ -70,12 +91,13 @@ static void add_text(const char **list, size_t *n, size_t most, const char *text
 static void check(const options *o, struct argp_state *state) {
     bool wanted = o->corpus.n_manifests > 0;
     if (o->recipe) {
-        if (wanted || o->frontend || o->augment || o->copies >= 0 || o->seed >= 0 || o->corpus.root || o->corpus.split ||
-            o->corpus.n_where > 0) {
+        if (wanted || o->frontend || o->augment || o->copies >= 0 || o->seed >= 0 || o->corpus.root ||
+            o->corpus.split || o->corpus.n_where > 0) {
             argp_error(state, "--recipe says all but --out, --half and --threads: leave the other options out");
         }
     } else if (!wanted || !o->frontend || !o->out || o->n_set > 0) {
-        argp_error(state, o->n_set > 0 ? "--set changes a --recipe" : "give a manifest, --frontend and --out; or --recipe");
+        argp_error(state,
+                   o->n_set > 0 ? "--set changes a --recipe" : "give a manifest, --frontend and --out; or --recipe");
     } else if (!o->augment && (o->copies >= 0 || o->seed >= 0)) {
         argp_error(state, "--copies and --seed belong to --augment");
     }
@@ -106,9 +128,15 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp ARGP = {
-    OPTIONS, parse, "MANIFEST.csv... --frontend WHAT --out DIR\n--recipe RECIPE.yaml",
-    "Compute the features of recordings once and keep them for training (recipe: cache: {path: DIR}). Interrupted at any moment, "
-    "the same command goes on; entries that are torn, and recordings that changed, are done again.", NULL, NULL, NULL};
+    OPTIONS,
+    parse,
+    "MANIFEST.csv... --frontend WHAT --out DIR\n--recipe RECIPE.yaml",
+    "Compute the features of recordings once and keep them for training (recipe: cache: {path: DIR}). Interrupted at "
+    "any moment, "
+    "the same command goes on; entries that are torn, and recordings that changed, are done again.",
+    NULL,
+    NULL,
+    NULL};
 
 /* ---- where things come from ---- */
 
@@ -141,7 +169,8 @@ static spoor_status read_yaml(spoor_context *ctx, const char *path, json_t **out
 }
 
 /* folder: where paths of weights begin; NULL: the working folder. */
-static spoor_status frontend_of_json(sources *s, const char *name, const json_t *json, const char *folder, spoor_error *err) {
+static spoor_status frontend_of_json(sources *s, const char *name, const json_t *json, const char *folder,
+                                     spoor_error *err) {
     const json_t *section = json_object_get(json, "frontend");
     section = section ? section : json;
     if (!json_is_object(section)) {
@@ -183,7 +212,8 @@ static spoor_status make_frontend(sources *s, const char *what, spoor_error *err
 static spoor_status use_chain(sources *s, const json_t *steps, spoor_error *err) {
     TRY(augment_new(s->ctx, steps, &s->chain, err));
     if (augment_needs_sources(s->chain)) {
-        return error_set(err, SPOOR_ERR_USAGE, "a stored copy depends on its recording alone, so its chain cannot have a babble step");
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "a stored copy depends on its recording alone, so its chain cannot have a babble step");
     }
     s->x.chain = s->chain;
     return SPOOR_OK;
@@ -195,8 +225,9 @@ static spoor_status from_options(sources *s, const options *o, spoor_error *err)
         json_t *json;
         TRY(read_yaml(s->ctx, o->augment, &json, err));
         const json_t *steps = json_is_array(json) ? json : json_object_get(json, "augment");
-        spoor_status status = json_array_size(steps) > 0 ? use_chain(s, steps, err)
-                                                         : error_set(err, SPOOR_ERR_USAGE, "%s has no list augment", o->augment);
+        spoor_status status = json_array_size(steps) > 0
+                                  ? use_chain(s, steps, err)
+                                  : error_set(err, SPOOR_ERR_USAGE, "%s has no list augment", o->augment);
         json_decref(json);
         TRY(status);
         s->x.copies = o->copies < 0 ? 1 : (uint64_t)o->copies;
@@ -261,7 +292,8 @@ static const char *size_text(char text[32], double bytes) {
 static spoor_status say_plan(const sources *s, const char *folder, spoor_error *err) {
     const extraction *x = &s->x;
     char size[32], room[32], length[UI_TIME];
-    const char *copies = x->copies > 0 ? ", with augmented copies" : "", *bad = x->n_failures > 0 ? " (some cannot be read)" : "";
+    const char *copies = x->copies > 0 ? ", with augmented copies" : "",
+               *bad = x->n_failures > 0 ? " (some cannot be read)" : "";
     if (x->n_jobs == 0) {
         fprintf(stderr, "%zu recordings%s%s: %llu entries are there, nothing to make\n", x->n, copies, bad,
                 (unsigned long long)x->there);
@@ -272,16 +304,18 @@ static spoor_status say_plan(const sources *s, const char *folder, spoor_error *
     if (statvfs(folder, &disk) == 0) {
         free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
     }
-    fprintf(stderr, "%zu recordings%s%s: %llu entries are there, %zu to make from %s of sound: %s on disk as %s", x->n, copies,
-            bad, (unsigned long long)x->there, x->n_jobs, ui_time(length, x->length), size_text(size, bytes),
+    fprintf(stderr, "%zu recordings%s%s: %llu entries are there, %zu to make from %s of sound: %s on disk as %s", x->n,
+            copies, bad, (unsigned long long)x->there, x->n_jobs, ui_time(length, x->length), size_text(size, bytes),
             s->half ? "float16" : "float32");
     if (isfinite(free_bytes)) {
         fprintf(stderr, ", %s free", size_text(room, free_bytes));
     }
     fprintf(stderr, "\n");
     if (bytes > free_bytes) {
-        return error_set(err, SPOOR_ERR_IO, "the disk of %s has %s free, and the features need about %s; free some space, choose "
-                         "another folder%s", folder, room, size, s->half ? "" : ", or add --half");
+        return error_set(err, SPOOR_ERR_IO,
+                         "the disk of %s has %s free, and the features need about %s; free some space, choose "
+                         "another folder%s",
+                         folder, room, size, s->half ? "" : ", or add --half");
     }
     return SPOOR_OK;
 }
@@ -298,7 +332,8 @@ static spoor_status say_time(sources *s, options *o, spoor_error *err) {
     return SPOOR_OK;
 }
 
-static spoor_status print_json(const sources *s, const char *folder, double seconds, const store_totals *t, spoor_error *err) {
+static spoor_status print_json(const sources *s, const char *folder, double seconds, const store_totals *t,
+                               spoor_error *err) {
     const extraction *x = &s->x;
     json_t *failed = json_array();
     for (size_t i = 0; i < x->n_failures; i++) {
@@ -306,9 +341,9 @@ static spoor_status print_json(const sources *s, const char *folder, double seco
     }
     json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "folder", folder, "type",
                           s->half ? "float16" : "float32", "dim", (json_int_t)frontend_dim(x->fe), "entries",
-                          (json_int_t)t->recordings, "frames", (json_int_t)t->frames, "bytes", (json_int_t)t->bytes, "there",
-                          (json_int_t)x->there, "to_make", (json_int_t)x->n_jobs, "made", (json_int_t)x->made, "seconds",
-                          seconds, "failed", failed);
+                          (json_int_t)t->recordings, "frames", (json_int_t)t->frames, "bytes", (json_int_t)t->bytes,
+                          "there", (json_int_t)x->there, "to_make", (json_int_t)x->n_jobs, "made", (json_int_t)x->made,
+                          "seconds", seconds, "failed", failed);
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
     json_decref(j);
     if (!text) {
@@ -332,9 +367,9 @@ static spoor_status say_end(const sources *s, const options *o, const char *fold
         TRY(print_json(s, folder, seconds, &t, err));
     } else if (!o->dry) {
         char size[32];
-        printf("%s: %llu entries (%llu new), %llu frames of %zu values, %s as %s\n", folder, (unsigned long long)t.recordings,
-               (unsigned long long)x->made, (unsigned long long)t.frames, frontend_dim(x->fe), size_text(size, (double)t.bytes),
-               s->half ? "float16" : "float32");
+        printf("%s: %llu entries (%llu new), %llu frames of %zu values, %s as %s\n", folder,
+               (unsigned long long)t.recordings, (unsigned long long)x->made, (unsigned long long)t.frames,
+               frontend_dim(x->fe), size_text(size, (double)t.bytes), s->half ? "float16" : "float32");
         TRY(ui_flush(err));
     }
     if (x->n_failures > 0) {

@@ -32,7 +32,8 @@ void extract_clear(extraction *x) {
 static spoor_status add_failure(extraction *x, const char *path, const spoor_error *why, spoor_error *err) {
     bool named = strstr(why->message, path) != NULL;
     char *text = named ? ctx_strdup(x->ctx, why->message) : ctx_printf(x->ctx, "%s: %s", path, why->message);
-    if (!text || !ctx_grow(x->ctx, (void **)&x->failures, &x->failures_capacity, x->n_failures + 1, sizeof *x->failures)) {
+    if (!text ||
+        !ctx_grow(x->ctx, (void **)&x->failures, &x->failures_capacity, x->n_failures + 1, sizeof *x->failures)) {
         ctx_free(x->ctx, text);
         return error_memory(err, "listing failures");
     }
@@ -206,8 +207,8 @@ static void free_workers(const extraction *x, worker *w) {
 }
 
 /* The random numbers of a copy depend on the seed, the recording's bytes and the copy's number, on nothing else. */
-static spoor_status augment_copy(const extraction *x, const worker *w, size_t clip, uint64_t copy, float *samples, size_t n,
-                                 spoor_error *err) {
+static spoor_status augment_copy(const extraction *x, const worker *w, size_t clip, uint64_t copy, float *samples,
+                                 size_t n, spoor_error *err) {
     uint64_t audio = 0;
     for (int i = 0; i < 16; i++) { /* 64 bits of its hash */
         char digit = x->audio[clip][i];
@@ -261,7 +262,8 @@ static void measure_one(void *arg, int64_t item, unsigned index) {
     ctx_free(m->x->ctx, r.rows);
 }
 
-/* A round to warm up (its time counts where it is long already), and one to measure, on recordings spread over the list. */
+/* A round to warm up (its time counts where it is long already), and one to measure, on recordings spread over the
+ * list. */
 spoor_status extract_measure(extraction *x, double *seconds, spoor_error *err) {
     size_t threads = pool_threads(x->pool), round = 2 * threads;
     *seconds = 0;
@@ -289,8 +291,8 @@ spoor_status extract_measure(extraction *x, double *seconds, spoor_error *err) {
 
 /* ---- all of them ---- */
 
-/* Results are stored in the order of the list: one that is early waits in the ring. The worker that has the first one not
- * stored yet never waits, so there is always one that goes on. */
+/* Results are stored in the order of the list: one that is early waits in the ring. The worker that has the first one
+ * not stored yet never waits, so there is always one that goes on. */
 typedef struct running {
     extraction *x;
     worker *workers;
@@ -412,7 +414,8 @@ spoor_status extract_run(extraction *x, spoor_error *err) {
         (void)pthread_cond_destroy(&r.moved);
         (void)pthread_mutex_destroy(&r.mutex);
         spoor_error late;
-        spoor_status flushed = store_flush(x->store, &late); /* also after Ctrl-C, and on a full disk, where it had room */
+        spoor_status flushed =
+            store_flush(x->store, &late); /* also after Ctrl-C, and on a full disk, where it had room */
         if (r.fatal.status != SPOOR_OK) {
             status = error_set(err, r.fatal.status, "%s", r.fatal.message);
         } else if (flushed != SPOOR_OK) {

@@ -1,5 +1,5 @@
-/* store.c: opening a store, keys, looking up and reading; see store.h. The files are read in store_open.c and written in
- * store_write.c. */
+/* store.c: opening a store, keys, looking up and reading; see store.h. The files are read in store_open.c and written
+ * in store_write.c. */
 #define _GNU_SOURCE
 #include "frontend/store.h"
 #include "base/io.h"
@@ -61,7 +61,8 @@ spoor_status store_insert(store *s, const store_record *r, uint32_t shard, store
         return SPOOR_OK;
     }
     if (s->n_entries >= UINT32_MAX - 1) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%s holds as many recordings as a folder can; use another one", s->folder);
+        return error_set(err, SPOOR_ERR_LIMIT, "%s holds as many recordings as a folder can; use another one",
+                         s->folder);
     }
     if ((s->n_slots < 2 * (s->n_entries + 1) && !grow_slots(s)) ||
         !ctx_grow(s->ctx, (void **)&s->entries, &s->capacity, s->n_entries + 1, sizeof *s->entries)) {
@@ -86,10 +87,11 @@ static spoor_status take_lock(store *s, spoor_error *err) {
     if (s->lock < 0) {
         status = error_set(err, SPOOR_ERR_IO, "cannot write %s: %s", path, strerror(errno));
     } else if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
-        status = errno == EWOULDBLOCK
-                     ? error_set(err, SPOOR_ERR_USAGE, "another process is writing features to %s; wait for it, or choose "
-                                 "another folder", s->folder)
-                     : error_set(err, SPOOR_ERR_IO, "cannot lock %s: %s", path, strerror(errno));
+        status = errno == EWOULDBLOCK ? error_set(err, SPOOR_ERR_USAGE,
+                                                  "another process is writing features to %s; wait for it, or choose "
+                                                  "another folder",
+                                                  s->folder)
+                                      : error_set(err, SPOOR_ERR_IO, "cannot lock %s: %s", path, strerror(errno));
     }
     ctx_free(s->ctx, path);
     return status;
@@ -106,9 +108,10 @@ static spoor_status other_frontend(const store *s, const json_t *there, spoor_er
     }
     char *a = named ? json_dumps(json_object_get(there, named), JSON_ENCODE_ANY) : NULL;
     char *b = named ? json_dumps(json_object_get(s->settings, named), JSON_ENCODE_ANY) : NULL;
-    spoor_status status = error_set(err, SPOOR_ERR_USAGE, "%s holds features of another front end (%.60s: %.80s, not %.80s); "
-                                    "choose another folder, or extract anew with --replace", s->folder,
-                                    named ? named : "its settings", a ? a : "others", b ? b : "these");
+    spoor_status status = error_set(err, SPOOR_ERR_USAGE,
+                                    "%s holds features of another front end (%.60s: %.80s, not %.80s); "
+                                    "choose another folder, or extract anew with --replace",
+                                    s->folder, named ? named : "its settings", a ? a : "others", b ? b : "these");
     free(a);
     free(b);
     return status;
@@ -128,9 +131,10 @@ static spoor_status check_index(store *s, const char *path, spoor_error *err) {
     json_decref(settings);
     TRY(status);
     if (s->writable && there.half != s->index.half) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s holds %s features, not %s; %s --half, choose another folder, or extract anew "
-                         "with --replace", s->folder, type_name(there.half), type_name(s->index.half),
-                         there.half ? "add" : "leave out");
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "%s holds %s features, not %s; %s --half, choose another folder, or extract anew "
+                         "with --replace",
+                         s->folder, type_name(there.half), type_name(s->index.half), there.half ? "add" : "leave out");
     }
     s->index.half = there.half;
     return SPOOR_OK;
@@ -146,8 +150,9 @@ static spoor_status read_or_make_index(store *s, spoor_error *err) {
     if (stat(path, &st) == 0) {
         status = check_index(s, path, err);
     } else if (!s->writable) {
-        status = error_set(err, SPOOR_ERR_USAGE, "%s holds no extracted features (it has no index.json); spoor extract makes them",
-                           s->folder);
+        status =
+            error_set(err, SPOOR_ERR_USAGE,
+                      "%s holds no extracted features (it has no index.json); spoor extract makes them", s->folder);
     } else {
         char *text = store_index_write(&s->index, s->settings);
         status = text ? io_write_file(s->ctx, path, text, strlen(text), err) : error_memory(err, "writing an index");
@@ -173,14 +178,15 @@ static spoor_status fill(store *s, const char *folder, const frontend *fe, const
     return store_read_shards(s, err);
 }
 
-spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, const store_options *options, store **out,
-                        spoor_error *err) {
+spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, const store_options *options,
+                        store **out, spoor_error *err) {
     *out = NULL;
     store *s = ctx_calloc(ctx, 1, sizeof *s);
     if (!s) {
         return error_memory(err, "opening a folder of features");
     }
-    *s = (store){.ctx = ctx, .writable = options->writable, .lock = -1, .bin = -1, .idx = -1, .shard_bytes = STORE_SHARD_BYTES};
+    *s = (store){
+        .ctx = ctx, .writable = options->writable, .lock = -1, .bin = -1, .idx = -1, .shard_bytes = STORE_SHARD_BYTES};
     (void)getrandom(s->salt, sizeof s->salt, GRND_NONBLOCK);
     (void)pthread_mutex_init(&s->mutex, NULL);
     spoor_status status = fill(s, folder, fe, options, err);
@@ -265,7 +271,8 @@ static store_state check_rows(store *s, const store_entry *e, const unsigned cha
     if (rows) {
         will_need(rows, n);
     }
-    bool whole = rows && store_hash(rows, n) == e->record.rows && store_finite(rows, n / (s->index.half ? 2 : 4), s->index.half);
+    bool whole =
+        rows && store_hash(rows, n) == e->record.rows && store_finite(rows, n / (s->index.half ? 2 : 4), s->index.half);
     store_state state = whole ? STORE_WHOLE : STORE_DAMAGED;
     (void)pthread_mutex_lock(&s->mutex);
     store_entry *there = store_find(s, &e->record.key);
@@ -302,15 +309,17 @@ spoor_status store_read(store *s, const store_key *key, size_t first, size_t n, 
     const unsigned char *rows = NULL;
     bool there = look_up(s, key, &e, &rows) && check_rows(s, &e, rows) == STORE_WHOLE;
     if (!there || n > e.record.frames || first > e.record.frames - n) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s has no whole entry for a recording; run spoor extract again", s->folder);
+        return error_set(err, SPOOR_ERR_INPUT, "%s has no whole entry for a recording; run spoor extract again",
+                         s->folder);
     }
     size_t offset = first * s->row, size = n * s->row;
     unsigned char *own = NULL;
     if (!rows) {
         own = ctx_alloc(s->ctx, size, 1);
         if (!own || !read_new(s, &e, offset, size, own)) {
-            spoor_status status = own ? error_set(err, SPOOR_ERR_IO, "cannot read what was just written to %s", s->folder)
-                                      : error_memory(err, "reading features");
+            spoor_status status =
+                own ? error_set(err, SPOOR_ERR_IO, "cannot read what was just written to %s", s->folder)
+                    : error_memory(err, "reading features");
             ctx_free(s->ctx, own);
             return status;
         }

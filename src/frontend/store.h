@@ -3,15 +3,17 @@
  *   NNNN.bin       shards: rows of recordings one after the other, 64-byte aligned
  *   NNNN.idx       one fixed record for each recording: key, place, frames, hash of the rows, hash of the record
  *   lock           held by the one process that writes
- * A folder holds features of one front end. An entry's key is a hash of the recording's file, of the front end (settings and
- * hash of its weights, not their path) and, for an augmented copy, of the chain. So a changed recording, other weights or
- * other settings are never taken for the ones that are there. The hash is of the file and not of its samples, because then
- * neither the second run of an extraction nor the start of a training has to decode what is there already.
+ * A folder holds features of one front end. An entry's key is a hash of the recording's file, of the front end
+ * (settings and hash of its weights, not their path) and, for an augmented copy, of the chain. So a changed recording,
+ * other weights or other settings are never taken for the ones that are there. The hash is of the file and not of its
+ * samples, because then neither the second run of an extraction nor the start of a training has to decode what is there
+ * already.
  *
- * Rows are on disk before their record is written, and nothing that has a record is ever changed: after a kill at any moment
- * the folder holds what was flushed, and the next writer cuts off the rest. An entry whose record or rows are not what they
- * were (hashes tell) counts as not there. Readers may come and go while one writes; they see what was there when they
- * opened. A shard that something else than Spoor makes shorter while it is mapped kills the reader (SIGBUS). */
+ * Rows are on disk before their record is written, and nothing that has a record is ever changed: after a kill at any
+ * moment the folder holds what was flushed, and the next writer cuts off the rest. An entry whose record or rows are
+ * not what they were (hashes tell) counts as not there. Readers may come and go while one writes; they see what was
+ * there when they opened. A shard that something else than Spoor makes shorter while it is mapped kills the reader
+ * (SIGBUS). */
 #ifndef FRONTEND_STORE_H
 #define FRONTEND_STORE_H
 #include "frontend/frontend.h"
@@ -31,18 +33,18 @@ typedef struct store_copy { /* which augmented copy of a recording */
 } store_copy;
 
 typedef struct store_options {
-    bool writable;       /* the folder is made if need be; only one process at a time may write */
-    bool half;           /* writable: float16 instead of float32 (must be the folder's own where there is one). A reader takes
-                          * what is there */
-    const char *weights; /* where fe came from a model file, which may hold trained weights: SHA-256 of that file, which then
-                          * counts instead of the hash of the checkpoint that they were once; else NULL */
+    bool writable; /* the folder is made if need be; only one process at a time may write */
+    bool half;     /* writable: float16 instead of float32 (must be the folder's own where there is one). A reader takes
+                    * what is there */
+    const char *weights; /* where fe came from a model file, which may hold trained weights: SHA-256 of that file, which
+                          * then counts instead of the hash of the checkpoint that they were once; else NULL */
 } store_options;
 
-/* Open a folder for features of fe. SPOOR_ERR_USAGE: the folder holds features of another front end or type (the sentence
- * says which), is being written by another process, or (not writable) is no such folder; SPOOR_ERR_INPUT: index.json is
- * damaged. */
-spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, const store_options *options, store **out,
-                        spoor_error *err);
+/* Open a folder for features of fe. SPOOR_ERR_USAGE: the folder holds features of another front end or type (the
+ * sentence says which), is being written by another process, or (not writable) is no such folder; SPOOR_ERR_INPUT:
+ * index.json is damaged. */
+spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, const store_options *options,
+                        store **out, spoor_error *err);
 /* What was added and not flushed is lost. */
 void store_free(store *s);
 /* Remove all features of a folder (nothing else in it), so that others can go there. Nothing there: does nothing. */
@@ -59,8 +61,9 @@ void store_key_make(const store *s, const char audio[65], const store_copy *copy
 size_t store_frames(store *s, const store_key *key);
 /* Rows [first, first + n) as float into out[n, dim]. SPOOR_ERR_INPUT: there is no whole entry with these rows. */
 spoor_status store_read(store *s, const store_key *key, size_t first, size_t n, float *out, spoor_error *err);
-/* Add one recording's features [frames, dim], all finite; on disk when store_flush returns. What is there already stays.
- * SPOOR_ERR_INPUT: a value does not fit into float16 (nothing else gives that status). On any error nothing was added. */
+/* Add one recording's features [frames, dim], all finite; on disk when store_flush returns. What is there already
+ * stays. SPOOR_ERR_INPUT: a value does not fit into float16 (nothing else gives that status). On any error nothing was
+ * added. */
 spoor_status store_add(store *s, const store_key *key, const float *rows, size_t frames, spoor_error *err);
 spoor_status store_flush(store *s, spoor_error *err);
 

@@ -136,7 +136,9 @@ static spoor_status hash_json(const json_t *json, char hex[65], spoor_error *err
     return SPOOR_OK;
 }
 
-spoor_status store_chain_hash(const json_t *chain, char hex[65], spoor_error *err) { return hash_json(chain, hex, err); }
+spoor_status store_chain_hash(const json_t *chain, char hex[65], spoor_error *err) {
+    return hash_json(chain, hex, err);
+}
 
 /* Parts of a join, too. */
 static int strip(json_t *config, const char *hash, int depth) {
@@ -171,8 +173,8 @@ spoor_status store_index_of(const json_t *settings, size_t dim, bool half, store
 
 char *store_index_write(const store_index *x, const json_t *settings) {
     json_t *json = json_pack("{s:s, s:i, s:o, s:s, s:I, s:s}", "holds", "features of spoor extract", "format", FORMAT,
-                             "frontend", json_deep_copy(settings), "frontend_sha256", x->frontend, "dim", (json_int_t)x->dim, "type",
-                             x->half ? "float16" : "float32");
+                             "frontend", json_deep_copy(settings), "frontend_sha256", x->frontend, "dim",
+                             (json_int_t)x->dim, "type", x->half ? "float16" : "float32");
     char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
     json_decref(json);
     return text;
@@ -190,15 +192,18 @@ spoor_status store_index_read(const char *name, const void *text, size_t size, s
     json_int_t dim = json_integer_value(json_object_get(json, "dim"));
     json_int_t format = json_integer_value(json_object_get(json, "format"));
     bool half = type && strcmp(type, "float16") == 0;
-    bool right = hash && strlen(hash) == 64 && strspn(hash, "0123456789abcdef") == 64 && dim >= 1 && dim <= FRONTEND_MAX_DIM &&
-                 type && (half || strcmp(type, "float32") == 0);
+    bool right = hash && strlen(hash) == 64 && strspn(hash, "0123456789abcdef") == 64 && dim >= 1 &&
+                 dim <= FRONTEND_MAX_DIM && type && (half || strcmp(type, "float32") == 0);
     spoor_status status = SPOOR_OK;
     if (format > FORMAT) {
-        status = error_set(err, SPOOR_ERR_INPUT, "%s is of format %lld, which a later Spoor wrote; this one reads format %d", name,
-                           (long long)format, FORMAT);
+        status =
+            error_set(err, SPOOR_ERR_INPUT, "%s is of format %lld, which a later Spoor wrote; this one reads format %d",
+                      name, (long long)format, FORMAT);
     } else if (!right || format != FORMAT) {
-        status = error_set(err, SPOOR_ERR_INPUT, "%s is damaged or not the index of extracted features; extract anew with "
-                           "--replace, or into another folder", name);
+        status = error_set(err, SPOOR_ERR_INPUT,
+                           "%s is damaged or not the index of extracted features; extract anew with "
+                           "--replace, or into another folder",
+                           name);
     } else {
         *out = (store_index){.dim = (size_t)dim, .half = half};
         memcpy(out->frontend, hash, sizeof out->frontend);

@@ -1,5 +1,5 @@
-/* store_format.h: the bytes of a store (store.h): records, the hash of rows, float16, index.json. Nothing here touches a
- * file; store.c does. Shared with the fuzz target and the benchmark. */
+/* store_format.h: the bytes of a store (store.h): records, the hash of rows, float16, index.json. Nothing here touches
+ * a file; store.c does. Shared with the fuzz target and the benchmark. */
 #ifndef FRONTEND_STORE_FORMAT_H
 #define FRONTEND_STORE_FORMAT_H
 #include "frontend/store.h"
@@ -19,13 +19,14 @@ store_record_state store_record_read(const unsigned char in[STORE_RECORD], store
 /* The record's rows lie inside a shard of so many bytes; *size gets theirs. row: bytes of one. */
 bool store_record_fits(const store_record *r, size_t row, uint64_t shard, size_t *size);
 
-/* 64 bits against accidents, not against forgery: any change within one aligned 8-byte word changes it for certain, any other
- * with probability 1 - 2^-64. As fast as memory, where SHA-256 would be slower than the disk (bench_store). */
+/* 64 bits against accidents, not against forgery: any change within one aligned 8-byte word changes it for certain, any
+ * other with probability 1 - 2^-64. As fast as memory, where SHA-256 would be slower than the disk (bench_store). */
 uint64_t store_hash(const void *data, size_t n);
 /* All of n values are finite. */
 bool store_finite(const void *data, size_t n, bool half);
 
-/* float16 to float, exact; in may lie at an odd address. (Infinity and NaN, which no store holds, give large numbers.) */
+/* float16 to float, exact; in may lie at an odd address. (Infinity and NaN, which no store holds, give large numbers.)
+ */
 void store_from_half(const void *in, size_t n, float *out);
 /* Rounds to nearest even; false: a value is not finite or beyond 65504. */
 bool store_to_half(const float *in, size_t n, uint16_t *out);
@@ -36,8 +37,9 @@ typedef struct store_index {
     bool half;
 } store_index;
 
-/* The settings that count, a new reference: where the configuration has the hash of the weights, without their path, where
- * to get them, and whether a model file would hold them. hash: one to take instead of the one that the configuration has; NULL. */
+/* The settings that count, a new reference: where the configuration has the hash of the weights, without their path,
+ * where to get them, and whether a model file would hold them. hash: one to take instead of the one that the
+ * configuration has; NULL. */
 spoor_status store_settings(const frontend *fe, const char *hash, json_t **out, spoor_error *err);
 /* What the index of features with these settings says. */
 spoor_status store_index_of(const json_t *settings, size_t dim, bool half, store_index *out, spoor_error *err);

@@ -1,5 +1,5 @@
-/* store_open.c: the shards of a store's folder into memory; see store_internal.h. Everything that the files say is checked:
- * anyone may have written them. */
+/* store_open.c: the shards of a store's folder into memory; see store_internal.h. Everything that the files say is
+ * checked: anyone may have written them. */
 #define _GNU_SOURCE
 #include "base/io.h"
 #include "frontend/store_internal.h"
@@ -94,9 +94,9 @@ static spoor_status read_records(store *s, uint32_t number, unsigned char **data
 
 /* What was read of a shard, for the writer to mend. */
 typedef struct shard_state {
-    uint64_t end;   /* of the rows of good records */
-    size_t good;    /* records up to and with the last good one */
-    size_t *bad;    /* damaged records before that one */
+    uint64_t end; /* of the rows of good records */
+    size_t good;  /* records up to and with the last good one */
+    size_t *bad;  /* damaged records before that one */
     size_t n_bad, bad_capacity;
 } shard_state;
 
@@ -138,13 +138,14 @@ static spoor_status open_file(store *s, uint32_t number, const char *end, int *f
         return error_memory(err, "opening features");
     }
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0666);
-    spoor_status status = *fd < 0 ? error_set(err, SPOOR_ERR_IO, "cannot write %s: %s", path, strerror(errno)) : SPOOR_OK;
+    spoor_status status =
+        *fd < 0 ? error_set(err, SPOOR_ERR_IO, "cannot write %s: %s", path, strerror(errno)) : SPOOR_OK;
     ctx_free(s->ctx, path);
     return status;
 }
 
-/* Make the shard what it would be had nothing gone wrong, except for holes where damaged entries were. The last one stays
- * open. */
+/* Make the shard what it would be had nothing gone wrong, except for holes where damaged entries were. The last one
+ * stays open. */
 static spoor_status mend(store *s, uint32_t number, const shard_state *state, spoor_error *err) {
     bool last = (size_t)number + 1 == s->n_shards;
     if (!last && state->n_bad == 0) {
@@ -191,11 +192,13 @@ static spoor_status read_shard(store *s, uint32_t number, spoor_error *err) {
 }
 
 spoor_status store_read_shards(store *s, spoor_error *err) {
-    TRY(count_shards(s->folder, &s->n_shards, err));
-    s->shards = ctx_calloc(s->ctx, s->n_shards, sizeof *s->shards);
+    size_t n;
+    TRY(count_shards(s->folder, &n, err));
+    s->shards = ctx_calloc(s->ctx, n, sizeof *s->shards);
     if (!s->shards) {
         return error_memory(err, "opening features");
     }
+    s->n_shards = n;
     for (size_t i = 0; i < s->n_shards; i++) {
         TRY(read_shard(s, (uint32_t)i, err));
     }

@@ -1,6 +1,6 @@
-/* store_write.c: adding features to a store; see store_internal.h. Rows are written at once, their records when the rows are
- * on disk. Room for records is reserved before rows are written, so that on a full disk whatever rows are whole can still
- * get their records. */
+/* store_write.c: adding features to a store; see store_internal.h. Rows are written at once, their records when the
+ * rows are on disk. Room for records is reserved before rows are written, so that on a full disk whatever rows are
+ * whole can still get their records. */
 #define _GNU_SOURCE
 #include "base/checked.h"
 #include "frontend/store_internal.h"
@@ -13,8 +13,10 @@ enum { RESERVE = 1 << 16 /* bytes of records at a time */ };
 
 spoor_status store_write_failed(const store *s, int reason, spoor_error *err) {
     if (reason == ENOSPC || reason == EDQUOT) {
-        return error_set(err, SPOOR_ERR_IO, "the disk of %s is full; what was extracted so far is kept: free some space and go on "
-                         "with the same command", s->folder);
+        return error_set(err, SPOOR_ERR_IO,
+                         "the disk of %s is full; what was extracted so far is kept: free some space and go on "
+                         "with the same command",
+                         s->folder);
     }
     return error_set(err, SPOOR_ERR_IO, "cannot write features to %s: %s", s->folder, strerror(reason));
 }
@@ -80,7 +82,8 @@ static spoor_status open_new(store *s, uint32_t number, const char *end, int *fd
         return error_memory(err, "writing features");
     }
     *fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-    spoor_status status = *fd < 0 ? error_set(err, SPOOR_ERR_IO, "cannot write %s: %s", path, strerror(errno)) : SPOOR_OK;
+    spoor_status status =
+        *fd < 0 ? error_set(err, SPOOR_ERR_IO, "cannot write %s: %s", path, strerror(errno)) : SPOOR_OK;
     ctx_free(s->ctx, path);
     return status;
 }
@@ -133,7 +136,8 @@ static bool reserve(store *s) {
 }
 
 /* With the mutex held. */
-static spoor_status append(store *s, const store_key *key, const void *data, size_t size, size_t frames, spoor_error *err) {
+static spoor_status append(store *s, const store_key *key, const void *data, size_t size, size_t frames,
+                           spoor_error *err) {
     const store_entry *there = store_find(s, key);
     if (there && there->state == STORE_WHOLE) {
         return SPOOR_OK; /* another thread was faster */
@@ -160,7 +164,8 @@ static spoor_status append(store *s, const store_key *key, const void *data, siz
 
 spoor_status store_add(store *s, const store_key *key, const float *rows, size_t frames, spoor_error *err) {
     size_t count, size;
-    if (!s->writable || frames == 0 || !checked_mul(frames, s->index.dim, &count) || !checked_mul(frames, s->row, &size)) {
+    if (!s->writable || frames == 0 || !checked_mul(frames, s->index.dim, &count) ||
+        !checked_mul(frames, s->row, &size)) {
         return error_set(err, SPOOR_ERR_USAGE, "no features to add, or %s was opened for reading", s->folder);
     }
     if (store_frames(s, key) > 0) {
@@ -182,7 +187,8 @@ spoor_status store_add(store *s, const store_key *key, const float *rows, size_t
         status = append(s, key, data, size, frames, err);
         (void)pthread_mutex_unlock(&s->mutex);
     } else {
-        status = error_set(err, SPOOR_ERR_INPUT, "a feature is %s; %s", half ? "beyond what float16 holds (65504)" : "not finite",
+        status = error_set(err, SPOOR_ERR_INPUT, "a feature is %s; %s",
+                           half ? "beyond what float16 holds (65504)" : "not finite",
                            half ? "extract without --half" : "the front end is at fault");
     }
     ctx_free(s->ctx, half);

@@ -14,7 +14,7 @@ struct stored {
     store *store;
     size_t dim;
     char chain[65];
-    char (*audio)[65];       /* [n_train] SHA-256 of the recordings' files */
+    char (*audio)[65]; /* [n_train] SHA-256 of the recordings' files */
     /* of the block being checked */
     size_t first;
     size_t missing[BLOCK];
@@ -38,8 +38,9 @@ static spoor_status no_store(const stored *s, const char *path, spoor_error *err
     bool there = stat(index, &st) == 0;
     ctx_free(s->ctx, index);
     return there ? SPOOR_OK
-                 : error_set(err, SPOOR_ERR_INPUT, "there are no features in %s (%zu training clips need them); make them with: %s",
-                             path, s->d->n_train, s->command);
+                 : error_set(err, SPOOR_ERR_INPUT,
+                             "there are no features in %s (%zu training clips need them); make them with: %s", path,
+                             s->d->n_train, s->command);
 }
 
 static spoor_status open_it(stored *s, const frontend *fe, const augment *a, spoor_error *err) {
@@ -56,9 +57,9 @@ static spoor_status open_it(stored *s, const frontend *fe, const augment *a, spo
     }
     if (status == SPOOR_OK && r->cache_type != RECIPE_CACHE_ANY &&
         store_is_half(s->store) != (r->cache_type == RECIPE_CACHE_FLOAT16)) {
-        status = error_set(err, SPOOR_ERR_USAGE, "%s holds %s features, but cache.type is %s", path,
-                           store_is_half(s->store) ? "float16" : "float32",
-                           store_is_half(s->store) ? "float32" : "float16");
+        status =
+            error_set(err, SPOOR_ERR_USAGE, "%s holds %s features, but cache.type is %s", path,
+                      store_is_half(s->store) ? "float16" : "float32", store_is_half(s->store) ? "float32" : "float16");
     }
     ctx_free(s->ctx, path);
     TRY(status);
@@ -121,9 +122,10 @@ spoor_status stored_check(stored *s, pool *p, spoor_error *err) {
         ctx_progress(s->ctx, s->first + n, all);
     }
     if (missing > 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "%zu of %zu features of training clips are missing or damaged in %s (%zu of %zu clips); "
-                         "make them with: %s", missing, all * ((size_t)s->r->cache_copies + 1), s->r->cache_path, clips, all,
-                         s->command);
+        return error_set(err, SPOOR_ERR_INPUT,
+                         "%zu of %zu features of training clips are missing or damaged in %s (%zu of %zu clips); "
+                         "make them with: %s",
+                         missing, all * ((size_t)s->r->cache_copies + 1), s->r->cache_path, clips, all, s->command);
     }
     return SPOOR_OK;
 }

@@ -1,9 +1,10 @@
 /* test_cli_extract.c: `spoor extract` as a user runs it: the features are those that the front end gives; killed at any
- * moment the same command goes on to the same bytes; what changed, failed or was torn is done again; training reads them. */
+ * moment the same command goes on to the same bytes; what changed, failed or was torn is done again; training reads
+ * them. */
 #define _GNU_SOURCE
-#include "cli/cli_case.h"
 #include "audio/audio.h"
 #include "audio/augment/augment.h"
+#include "cli/cli_case.h"
 #include "frontend/store_format.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -146,8 +147,8 @@ static void features(void **state) {
     assert_int_equal(json_integer_value(json_object_get(j, "entries")), 24);
     assert_int_equal(json_integer_value(json_object_get(j, "made")), 18);
     assert_int_equal(json_integer_value(json_object_get(j, "dim")), 20);
-    assert_int_equal(json_integer_value(json_object_get(j, "bytes")), size_of("f/0000.idx") +
-                     json_integer_value(json_object_get(j, "frames")) * 80);
+    assert_int_equal(json_integer_value(json_object_get(j, "bytes")),
+                     size_of("f/0000.idx") + json_integer_value(json_object_get(j, "frames")) * 80);
     json_decref(j);
     outcome_free(&o);
 }
@@ -213,7 +214,10 @@ static void failures(void **state) {
     assert_false(exists("dry"));
     o = EXTRACT("f", "--dry-run");
     says(&o, 0, "", "24 entries are there");
-    const struct { int status; const char *words, *args[8]; } wrong[] = {
+    const struct {
+        int status;
+        const char *words, *args[8];
+    } wrong[] = {
         {1, "give a manifest", {"m.csv", "--out", "x"}},
         {1, "give a manifest", {"m.csv", "--frontend", LOG_MEL}},
         {1, "give a manifest", {"--frontend", LOG_MEL, "--out", "x"}},
@@ -318,8 +322,8 @@ static pid_t start(const char *out, bool small_files) {
             (void)setrlimit(RLIMIT_FSIZE, &(struct rlimit){200000, 200000});
         }
         if (chdir(folder) == 0 && log >= 0 && dup2(log, 1) >= 0 && dup2(log, 2) >= 0) {
-            (void)execl(SPOOR_BINARY_DIR "/spoor", "spoor", "extract", "m.csv", "--frontend", LOG_MEL, "--out", out, "-j2",
-                        (char *)NULL);
+            (void)execl(SPOOR_BINARY_DIR "/spoor", "spoor", "extract", "m.csv", "--frontend", LOG_MEL, "--out", out,
+                        "-j2", (char *)NULL);
         }
         _exit(99);
     }
@@ -418,7 +422,7 @@ static void two_at_once(void **state) {
 
 int main(void) {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, make, unmake)
-    const struct CMUnitTest tests[] = {CASE(features), CASE(changes), CASE(failures),    CASE(sources), CASE(copies),
+    const struct CMUnitTest tests[] = {CASE(features), CASE(changes), CASE(failures),    CASE(sources),    CASE(copies),
                                        CASE(kills),    CASE(no_room), CASE(two_at_once), CASE(interrupted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,6 +125,25 @@ static void embedding(void **state) {
     outcome_free(&o);
 }
 
+static void extracting(void **state) {
+    (void)state;
+    char csv[200 * 10 + 20] = "path\n", name[16];
+    size_t at = strlen(csv);
+    for (size_t i = 0; i < 120; i++) {
+        snprintf(name, sizeof name, "x%zu.wav", i);
+        write_wav(name, 0.5, i);
+        at += (size_t)snprintf(csv + at, sizeof csv - at, "%s\n", name);
+    }
+    write_string("m.csv", csv);
+    const char *const args[] = {"extract", "m.csv", "--frontend", "{kind: log-mel}", "--out", "f", "-j1", NULL};
+    char *text = on_terminal(100, false, args);
+    assert_true(check_lines(text, 100, "extracting", "/120 recordings  ") > 0);
+    assert_non_null(strstr(text, "120 to make"));
+    assert_non_null(strstr(text, "about 0:0"));
+    assert_non_null(strstr(text, "f: 120 entries (120 new)"));
+    free(text);
+}
+
 static void training(void **state) {
     (void)state;
     synthetic_make(folder);
@@ -147,6 +166,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tracing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(embedding, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(extracting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(training, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
