@@ -37,9 +37,9 @@ data:
 frontend: {kind: log-mel, n_mels: 16, hop_length: 512}
 network: {kind: conformer, dim: 8, depth: 1, heads: 1, kernel: 3, ff_mult: 1, max_distance: 4, pooling: stats}
 spec_augment: {time_masks: 1, time_width: 5}
-schedule: {epochs: 80}
+schedule: {epochs: 300}
 optimiser: {lr: 0.01}
-dev: {every: 80}
+dev: {every: 300}
 cache: {path: feats}
 END
 
