@@ -259,6 +259,8 @@ static void odd_but_sound_pickles_are_read(void **state) {
     /* A mapping that holds itself, and one that is also under a wrapper's name. */
     holds(BYTES("\x80\2}q\0" TEXT1("w") PAIR "s" TEXT1("m") "h\0s."), "w", pair, 2);
     holds(BYTES("\x80\2}q\0" TEXT1("w") PAIR "sX\5\0\0\0modelh\0s."), "w", pair, 2);
+    /* Of as many tensors at the top and under a wrapper, those under the wrapper. */
+    holds(BYTES("\x80\2}(" TEXT1("v") PAIR "X\5\0\0\0model}" TEXT1("w") PAIR "su."), "w", pair, 2);
     /* Settings beside the tensors may have any keys. */
     holds(BYTES("\x80\2}(" TEXT1("w") PAIR TEXT1("c") "}X\1\0\0\0\nK\1su."), "w", pair, 2);
     holds(BYTES(STATE(TENSOR(FLOATS, "K\0", "ctorch\nSize\nK\2K\3\x86\x85R", "K\0K\1\x86"))), "w", six, 6);
@@ -400,7 +402,7 @@ static void damaged_files_do_no_harm(void **state) {
     ctx_free(ctx, bytes);
 }
 
-enum { THREADS = 4, ROUNDS = 20 };
+enum { THREADS = 4, ROUNDS = 1000 };
 
 typedef struct reading {
     const torch_file *f;
