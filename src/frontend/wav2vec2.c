@@ -181,7 +181,7 @@ static tensor *conv_stage(const wav2vec2 *m, tape *t, tensor *x, int64_t i) {
     const w2v_conv *c = &m->convs[i];
     x = op_conv1d(t, x, c->w, c->b, c->stride, 1, 0, 0, 1);
     if (m->s.conv_layer_norm) {
-        return op_activation(t, op_layer_norm(t, x, c->norm.g, c->norm.b, W2V_CONV_EPS), OP_ACT_GELU);
+        return op_layer_norm_act(t, x, c->norm.g, c->norm.b, W2V_CONV_EPS, OP_ACT_GELU);
     }
     if (i == 0) { /* each channel over time */
         x = op_group_norm(t, x, c->norm.g, c->norm.b, m->s.conv_dim[0], W2V_CONV_EPS);

@@ -57,6 +57,33 @@ static void test_layer_norm(void **state) {
     gradcheck_memory(&(op_case){"op_layer_norm", build_layer, NULL, NULL, {{2, {3, 8}}, {1, {8}}, {1, {8}}}});
 }
 
+static tensor *build_layer_act(tape *t, tensor *const *in, const void *arg) {
+    return op_layer_norm_act(t, in[0], in[1], in[2], eps, *(const op_act *)arg);
+}
+
+static void naive_layer_act(const op_case *c, const double *const *in, double *out) {
+    op_case plain = *c;
+    plain.arg = NULL;
+    naive_layer(&plain, in, out);
+    for (int64_t i = 0; i < rows_of(c) * cols_of(c); i++) {
+        out[i] = naive_activate(out[i], *(const op_act *)c->arg);
+    }
+}
+
+static void test_layer_norm_act(void **state) {
+    (void)state;
+    static const op_act acts[] = {OP_ACT_NONE, OP_ACT_GELU, OP_ACT_SWISH};
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        gradcheck_op(&(op_case){"op_layer_norm_act", build_layer_act, naive_layer_act, &acts[i],
+                                {{2, {5, 33}}, {1, {33}}, {1, {33}}}});
+        gradcheck_op(&(op_case){"op_layer_norm_act of many rows", build_layer_act, naive_layer_act, &acts[i],
+                                {{3, {2, 300, 16}}, {1, {16}}, {1, {16}}}, .coordinates = 5});
+    }
+    gradcheck_refuses(&(op_case){"op_layer_norm_act", build_layer_act, NULL, &acts[1], {{2, {3, 8}}, {1, {7}}, {1, {8}}}},
+                      "layer_norm: 8 columns");
+    gradcheck_memory(&(op_case){"op_layer_norm_act", build_layer_act, NULL, &acts[1], {{2, {3, 8}}, {1, {8}}, {1, {8}}}});
+}
+
 /* ---- batch norm ---- */
 
 static tensor *build_batch(tape *t, tensor *const *in, const void *arg) {
@@ -201,6 +228,7 @@ static void test_group_norm(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_layer_norm_act),
         cmocka_unit_test(test_batch_norm),
         cmocka_unit_test(test_running_statistics),
         cmocka_unit_test(test_group_norm),

@@ -8,6 +8,7 @@ typedef struct layer_norm {
     const kernels *k;
     tensor *x, *g, *b, *y;
     real eps, *mean, *rstd;
+    op_act act; /* where nothing is recorded */
     int64_t rows, cols, items;
     bool fresh;
     real *dx, *sums; /* sums: [items][2][cols], parts of dg and db */
@@ -21,6 +22,9 @@ static void forward_item(void *arg, int64_t item, unsigned worker) {
     int64_t at = first * s->cols;
     s->k->layer_norm(rows, s->cols, s->eps, s->x->data + at, s->g->data, s->b->data, s->y->data + at, s->mean + first,
                      s->rstd + first);
+    if (s->act != OP_ACT_NONE) {
+        s->k->activate((int)s->act, rows * s->cols, s->y->data + at, s->y->data + at);
+    }
 }
 
 static void backward_item(void *arg, int64_t item, unsigned worker) {
@@ -58,7 +62,7 @@ static void backward(tape *t, void *saved) {
     }
 }
 
-tensor *op_layer_norm(tape *t, tensor *x, tensor *g, tensor *b, real eps) {
+static tensor *run(tape *t, tensor *x, tensor *g, tensor *b, real eps, op_act act) {
     if (x == NULL || g == NULL || b == NULL) {
         return NULL;
     }
@@ -76,10 +80,19 @@ tensor *op_layer_norm(tape *t, tensor *x, tensor *g, tensor *b, real eps) {
         return NULL;
     }
     *s = (layer_norm){.k = tape_kernels(t), .x = x, .g = g, .b = b, .y = y, .eps = eps, .mean = stats,
-                      .rstd = stats + rows, .rows = rows, .cols = cols};
+                      .rstd = stats + rows, .rows = rows, .cols = cols, .act = act};
     compute_for(tape_compute(t), cols == 0 ? 0 : (rows + LAYER_NORM_ROWS - 1) / LAYER_NORM_ROWS, forward_item, s);
     if (tape_recording(t) && (x->needs_grad || g->needs_grad || b->needs_grad)) {
         tape_record(t, y, backward, s);
     }
     return y;
+}
+
+tensor *op_layer_norm(tape *t, tensor *x, tensor *g, tensor *b, real eps) {
+    return run(t, x, g, b, eps, OP_ACT_NONE);
+}
+
+/* Recording, the activation's slope needs what the norm gave: they are two ops then. */
+tensor *op_layer_norm_act(tape *t, tensor *x, tensor *g, tensor *b, real eps, op_act act) {
+    return tape_recording(t) ? op_activation(t, run(t, x, g, b, eps, OP_ACT_NONE), act) : run(t, x, g, b, eps, act);
 }
