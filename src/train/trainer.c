@@ -206,12 +206,6 @@ static spoor_status use_store(trainer *t, spoor_error *err) {
     if (!*t->r->cache_path) {
         return SPOOR_OK;
     }
-    params *p = frontend_params(t->fe);
-    for (size_t i = 0; p && i < params_count(p); i++) {
-        if (params_at(p, i)->trainable) {
-            return error_set(err, SPOOR_ERR_USAGE, "a front end that is trained along changes its features: leave out cache.path");
-        }
-    }
     t->extract = extract_command(t);
     if (!t->extract) {
         return error_memory(err, "starting a training");

@@ -112,4 +112,12 @@ expect 0 "$spoor" train copies.yaml --out h --set cache.p=0 --set schedule.epoch
 cmp -s f/model.safetensors h/model.safetensors && fail "the copies are not used"
 expect 2 "$spoor" train copies.yaml --out i --set cache.seed=2
 says "14 of 21"
-exit 0
+
+# a frozen pretrained front end, where its weights are at hand
+if [ -n "${SPOOR_TEST_WHISPER-}" ]; then
+    sed "s|^frontend:.*|frontend: {kind: whisper, weights: '$SPOOR_TEST_WHISPER', layers: [0, 1]}|" r.yaml >w.yaml
+    expect 0 "$spoor" extract --recipe w.yaml --out whisper --half
+    expect 0 "$spoor" train w.yaml --out w --set cache.path=whisper --set schedule.epochs=2
+    expect 1 "$spoor" train w.yaml --out x --set schedule.epochs=2
+    says "feats holds features of another front end"
+fi
