@@ -24,8 +24,8 @@ typedef struct weights_tensor {
 } weights_tensor;
 
 /* A file or a folder. safetensors and ggml files are mapped into memory and must not be cut short while w is open
- * (io_map_file). SPOOR_ERR_MODEL with the reason where the file is no checkpoint that is known (an old PyTorch file from before the zip
- * format: what to do about it), SPOOR_ERR_IO, SPOOR_ERR_LIMIT. */
+ * (io_map_file). SPOOR_ERR_MODEL with the reason where the file is no checkpoint that is known (an old PyTorch file from
+ * before the zip format: what to do about it), SPOOR_ERR_IO, SPOOR_ERR_LIMIT. */
 spoor_status weights_open(spoor_context *ctx, const char *path, weights **out, spoor_error *err);
 void weights_free(weights *w);
 
@@ -35,9 +35,9 @@ const char *weights_path(const weights *w);
 size_t weights_count(const weights *w);
 const weights_tensor *weights_at(const weights *w, size_t i); /* in the file's order; lives as long as w */
 const weights_tensor *weights_find(const weights *w, const char *name); /* NULL = none */
-/* config.json of a folder (without one, as if its file were named), the hyper-parameters of a ggml file ({"format":"ggml", "n_mels":80, ...}), the metadata of a
- * safetensors file (or, where that has the text of a JSON object under "config", as spoor convert writes it, that object);
- * NULL where there is none. Borrowed. */
+/* config.json of a folder (without one, as if its file were named), the hyper-parameters of a ggml file
+ * ({"format":"ggml", "n_mels":80, ...}), the metadata of a safetensors file (or, where that has the text of a JSON object
+ * under "config", as spoor convert writes it, that object); NULL where there is none. Borrowed. */
 const json_t *weights_config(const weights *w);
 /* The map of strings in a single safetensors file, also in that of a folder; NULL: none, or another kind. Borrowed. */
 const json_t *weights_metadata(const weights *w);
