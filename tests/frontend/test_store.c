@@ -19,7 +19,7 @@
 enum { CLIPS = 12, DIM = 10, MOST = 40 /* frames */ };
 
 static spoor_context *ctx;
-static spoor_error err;
+static _Thread_local spoor_error err; /* threads() reads and adds side by side */
 static char *folder, data[300]; /* data: the store's folder */
 static frontend *fe;
 
