@@ -24,6 +24,7 @@ struct frontend_scratch {
     spectral_scratch *spectral;
     neural_scratch *neural;
     frontend_scratch *part[MAX_PARTS];
+    bool skip[MAX_PARTS];
     float *rows; /* of one part of a join */
     size_t capacity;
 };
@@ -272,11 +273,30 @@ void frontend_scratch_free(frontend_scratch *s) {
     ctx_free(s->ctx, s);
 }
 
+size_t frontend_parts(const frontend *fe) { return fe->n_parts == 0 ? 1 : fe->n_parts; }
+
+void frontend_part_columns(const frontend *fe, size_t part, size_t *first, size_t *columns) {
+    *first = 0;
+    *columns = frontend_dim(fe->n_parts == 0 ? fe : fe->part[part]);
+    for (size_t i = 0; i < part && fe->n_parts > 0; i++) {
+        *first += frontend_dim(fe->part[i]);
+    }
+}
+
+void frontend_scratch_skip(frontend_scratch *s, size_t part) { s->skip[part] = true; }
+
 static spoor_status compute_join(const frontend *fe, frontend_scratch *s, const float *samples, size_t n, float *out,
                                  spoor_error *err) {
     size_t frames = frontend_frames(fe, n), dim = frontend_dim(fe), at = 0;
     for (size_t i = 0; i < fe->n_parts; i++) {
         size_t own = frontend_dim(fe->part[i]), values;
+        if (s->skip[i]) {
+            for (size_t t = 0; t < frames; t++) {
+                memset(out + t * dim + at, 0, own * sizeof *out);
+            }
+            at += own;
+            continue;
+        }
         if (!checked_mul(frontend_frames(fe->part[i], n), own, &values) ||
             !ctx_grow(s->ctx, (void **)&s->rows, &s->capacity, values, sizeof *s->rows)) {
             return error_memory(err, "computing features");

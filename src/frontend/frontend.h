@@ -118,6 +118,12 @@ tensor *frontend_forward(const frontend *fe, frontend_scratch *s, tape *t, tenso
 spoor_status frontend_scratch_new(const frontend *fe, frontend_scratch **out, spoor_error *err);
 void frontend_scratch_free(frontend_scratch *s);
 
+/* Of a join: how many parts, the columns of one, and: this part is not computed, its columns are 0 (training does not need
+ * them). 1, all and nothing of a front end that is no join. */
+size_t frontend_parts(const frontend *fe);
+void frontend_part_columns(const frontend *fe, size_t part, size_t *first, size_t *columns);
+void frontend_scratch_skip(frontend_scratch *s, size_t part);
+
 /* out [frontend_frames(fe, n), frontend_dim(fe)]. Always finite: a sample that is not finite counts as 0, and after the
  * level step samples are held within +-1e6. n = 0 is SPOOR_ERR_USAGE, more than FRONTEND_MAX_SAMPLES or no memory for
  * the scratch SPOOR_ERR_LIMIT. */

@@ -19,6 +19,8 @@ typedef struct member {
         conformer conformer;
         pooled pooled;
     } body;
+    double logistic;     /* > 0: fitted with this L2 penalty, not trained */
+    int64_t copies;      /* augmented copies of each clip that it is fitted on besides */
     bool pool_norm;      /* batch norm on the pooled vector */
     nn_batch_norm norm;
     int64_t embedding;   /* 0: no layer of its own */
@@ -49,9 +51,9 @@ enum { KIND_CONFORMER, KIND_POOLED, KIND_ENSEMBLE };
 
 /* Which keys a network of a kind has, as a member of an ensemble or alone. */
 static spoor_status check_keys(const json_t *config, const char *where, int kind, bool is_member, spoor_error *err) {
-    static const char *const alone[3][24] = {{COMMON_KEYS, CONFORMER_KEYS}, {COMMON_KEYS, "hidden"}, {"kind", "members"}};
+    static const char *const alone[3][24] = {{COMMON_KEYS, CONFORMER_KEYS}, {COMMON_KEYS, "hidden", "logistic", "copies"}, {"kind", "members"}};
     static const char *const member_of[2][24] = {{COMMON_KEYS, MEMBER_KEYS, CONFORMER_KEYS},
-                                                 {COMMON_KEYS, MEMBER_KEYS, "hidden"}};
+                                                 {COMMON_KEYS, MEMBER_KEYS, "hidden", "logistic", "copies"}};
     return config_keys(config, where, is_member ? member_of[kind] : alone[kind], err);
 }
 
@@ -68,6 +70,13 @@ static spoor_status configure_member(member *m, const json_t *config, int kind, 
                          (long long)columns, (long long)m->mix);
     }
     columns = m->mix > 0 ? columns / m->mix : columns;
+    TRY(config_number(config, "network", "logistic", 0, 0, 1e6, &m->logistic, err));
+    TRY(config_int(config, "network", "copies", 0, 0, 16, &m->copies, err));
+    const char *pooling = json_string_value(json_object_get(config, "pooling"));
+    if (m->logistic > 0 && (!m->pool_norm || m->embedding > 0 || m->mix > 0 || (pooling != NULL && strcmp(pooling, "stats") != 0))) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.logistic goes with pooling: stats and pool_norm: true, without embedding "
+                         "and mix");
+    }
     return m->plain ? pooled_configure(&m->body.pooled, config, columns, err)
                     : conformer_configure(&m->body.conformer, config, columns, err);
 }
@@ -143,6 +152,17 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
     return SPOOR_OK;
 }
 
+/* The parameters that were added since entry `from` get no gradient. */
+static void hold(params *p, size_t from) {
+    for (size_t i = from; i < params_count(p); i++) {
+        param *item = params_at(p, i);
+        item->trainable = false;
+        item->fixed = true;
+        item->value.needs_grad = false;
+        item->value.grad = NULL;
+    }
+}
+
 static spoor_status copy_tasks(net *n, const net_task *tasks, size_t n_tasks, spoor_error *err) {
     if (n_tasks > NET_MAX_TASKS) {
         return error_set(err, SPOOR_ERR_LIMIT, "a network can have %d tasks, not %zu", NET_MAX_TASKS, n_tasks);
@@ -177,7 +197,11 @@ static spoor_status build(spoor_context *ctx, params *set, const json_t *config,
         status = copy_tasks(n, tasks, n_tasks, err);
     }
     for (size_t i = 0; i < n->n_members && status == SPOOR_OK; i++) {
+        size_t before = params_count(n->params);
         status = init_member(n, i, err);
+        if (n->members[i].logistic > 0) {
+            hold(n->params, before);
+        }
     }
     if (status != SPOOR_OK) {
         net_free(n);
@@ -237,10 +261,14 @@ static tensor *own_frames(const member *m, tape *t, tensor *x) {
     return op_slice_frames(t, x, (int64_t)rng_below(&r, (uint64_t)(frames - kept) + 1), kept);
 }
 
-static void member_forward(const net *n, const member *m, tape *t, tensor *features, net_output *out) {
+static tensor *member_pool(const member *m, tape *t, tensor *features) {
     tensor *x = own_frames(m, t, own_columns(m, t, features));
     x = m->mix > 0 ? op_mix_layers(t, x, m->mix_weights) : x;
-    x = m->plain ? pooled_forward(&m->body.pooled, t, x) : conformer_forward(&m->body.conformer, t, x);
+    return m->plain ? pooled_forward(&m->body.pooled, t, x) : conformer_forward(&m->body.conformer, t, x);
+}
+
+static void member_forward(const net *n, const member *m, tape *t, tensor *features, net_output *out) {
+    tensor *x = member_pool(m, t, features);
     if (m->pool_norm) {
         x = nn_batch_norm_forward(&m->norm, t, x);
     }
@@ -258,18 +286,28 @@ static void member_forward(const net *n, const member *m, tape *t, tensor *featu
 static void ensemble_forward(const net *n, tape *t, tensor *features, net_output *out) {
     net_output *members = tape_alloc(t, n->n_members, sizeof *members);
     tensor *joined[NET_MAX_MEMBERS];
+    const member *who[NET_MAX_MEMBERS];
+    size_t count = 0;
     for (size_t i = 0; members != NULL && i < n->n_members; i++) {
-        member_forward(n, &n->members[i], t, features, &members[i]);
-        joined[i] = members[i].embedding;
+        if (tape_training(t) && n->members[i].logistic > 0) {
+            continue;
+        }
+        member_forward(n, &n->members[i], t, features, &members[count]);
+        joined[count] = members[count].embedding;
+        who[count++] = &n->members[i];
     }
     if (!tape_ok(t)) {
         return;
     }
-    *out = (net_output){.embedding = op_concat(t, joined, n->n_members, 1), .n_members = n->n_members, .members = members};
+    if (count == 0) {
+        tape_fail(t, SPOOR_ERR_USAGE, "no member of the network learns by gradients; set schedule.epochs to 0");
+        return;
+    }
+    *out = (net_output){.embedding = op_concat(t, joined, count, 1), .n_members = count, .members = members};
     for (size_t k = 0; k < n->n_tasks; k++) {
-        for (size_t i = 0; i < n->n_members; i++) {
+        for (size_t i = 0; i < count; i++) {
             tensor *own = op_log_softmax(t, members[i].logits[k]);
-            real weight = (real)n->members[i].weight;
+            real weight = (real)who[i]->weight;
             out->logits[k] = i == 0 ? op_scale(t, own, weight) : op_add(t, out->logits[k], own, weight);
         }
     }
@@ -293,6 +331,31 @@ void net_forward(net *n, tape *t, tensor *features, net_output *out) {
 /* ---- what it is ---- */
 
 params *net_params(net *n) { return n->params; }
+size_t net_members(const net *n) { return n->n_members; }
+
+bool net_trains_on(const net *n, int64_t first, int64_t columns) {
+    for (size_t i = 0; i < n->n_members; i++) {
+        const member *m = &n->members[i];
+        if (m->logistic <= 0 && m->first < first + columns && first < m->first + m->columns) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool net_fit_at(const net *n, size_t i, net_fit *out) {
+    const member *m = &n->members[i];
+    *out = (net_fit){.l2 = m->logistic, .copies = m->copies, .mean = m->norm.mean, .var = m->norm.var};
+    for (size_t k = 0; k < n->n_tasks; k++) {
+        out->weight[k] = m->heads[k].w;
+        out->bias[k] = m->heads[k].b;
+    }
+    return m->logistic > 0;
+}
+
+tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features) {
+    return member_pool(&n->members[i], t, features);
+}
 
 int64_t net_embedding_size(const net *n) {
     int64_t size = 0;
@@ -309,6 +372,8 @@ static json_t *describe_member(const net *n, const member *m) {
     json_t *out = json_object();
     bool good = out != NULL &&
                 (m->plain ? pooled_describe(&m->body.pooled, out) : conformer_describe(&m->body.conformer, out)) &&
+                (m->logistic <= 0 || json_object_set_new(out, "logistic", json_real(m->logistic)) == 0) &&
+                (m->copies == 0 || json_object_set_new(out, "copies", json_integer(m->copies)) == 0) &&
                 (m->crop >= 1 || json_object_set_new(out, "crop", json_real(m->crop)) == 0) &&
                 json_object_set_new(out, "pool_norm", json_boolean(m->pool_norm)) == 0 &&
                 (m->mix == 0 || json_object_set_new(out, "mix", json_integer(m->mix)) == 0) &&

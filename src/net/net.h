@@ -6,6 +6,7 @@
 #include "tensor/tape.h"
 #include <jansson.h>
 
+#define NET_NORM_EPS 1e-5 /* of nn_batch_norm */
 enum { NET_MAX_TASKS = 32, NET_MAX_CLASSES = 65536, NET_MAX_MEMBERS = 16 };
 
 typedef struct net net;
@@ -34,6 +35,9 @@ typedef struct net_output {
  *    "crop": 1,                 share of the frames that a training step sees, a random stretch: the same as shorter clips
  *    "mix": 0}                  L > 0: rows are L hidden states side by side; a learned weighted sum of them goes in
  *   {"kind": "pooled", "pooling": "stats" | "attentive", "hidden": 128, and from "pool_norm" on as above}: pooling alone
+ *    "logistic": 0,             > 0, with "stats": not trained by gradients but fitted, before the training, as logistic
+ *                               regressions with this L2 penalty on the standardised pool of the training clips,
+ *    "copies": 0}               and of so many augmented copies of each
  *   {"kind": "ensemble",
  *    "members": [{"first": 0,   column of the features where its own begin
  *                 "columns": 0, how many; 0: all from first on
@@ -41,6 +45,7 @@ typedef struct net_output {
  *                 ...}, ...]}   and the settings of a network above
  * The members of an ensemble are trained side by side, each by its own loss. Their embeddings are joined, and the logits
  * are sum_m weight_m * log_softmax(logits_m): a product of experts, large only where they agree.
+ * A training step leaves fitted members out: net_forward then gives the members that learn, and logits of these.
  * Unknown keys and impossible sizes are refused (config may come from a hostile file). tasks is copied. The initial
  * weights depend on `seed` and parameter names alone. */
 spoor_status net_new(spoor_context *ctx, const json_t *config, int64_t input_dim, const net_task *tasks, size_t n_tasks,
@@ -53,6 +58,21 @@ void net_free(net *n);
 /* Run on features [B,T,D]. Errors are sticky in the tape: ask tape_status. On failure every pointer of out is NULL. */
 void net_forward(net *n, tape *t, tensor *features, net_output *out);
 params *net_params(net *n);
+
+/* ---- members (1 of a network that is no ensemble) ---- */
+size_t net_members(const net *n);
+/* Columns [first, first + columns) are read by a member that is trained by gradients. */
+bool net_trains_on(const net *n, int64_t first, int64_t columns);
+/* What a fit of member i fills in; false: it is trained by gradients. */
+typedef struct net_fit {
+    double l2;
+    int64_t copies;
+    tensor *mean, *var;                                  /* [size] of the pooled vector */
+    tensor *weight[NET_MAX_TASKS], *bias[NET_MAX_TASKS]; /* [C_k, size], [C_k] */
+} net_fit;
+bool net_fit_at(const net *n, size_t i, net_fit *out);
+/* The pooled vector of member i, before its norm: [B, size]. */
+tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features);
 int64_t net_embedding_size(const net *n);
 size_t net_tasks(const net *n);
 const net_task *net_task_at(const net *n, size_t i);

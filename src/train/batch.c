@@ -166,6 +166,12 @@ spoor_status loader_new(spoor_context *ctx, const recipe *r, const dataset *d, c
 
 void loader_use_store(loader *l, const stored *s) { l->stored = s; }
 
+void loader_skip_part(loader *l, size_t part) {
+    for (unsigned i = 0; i < l->threads; i++) {
+        frontend_scratch_skip(l->scratch[i].frontend, part);
+    }
+}
+
 size_t loader_steps(const loader *l) { return sampler_steps(l->sampler); }
 const sampler *loader_sampler(const loader *l) { return l->sampler; }
 

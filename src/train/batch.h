@@ -33,6 +33,8 @@ spoor_status loader_new(spoor_context *ctx, const recipe *r, const dataset *d, c
 void loader_free(loader *l);
 /* Clips come from s (checked, and outliving the loader) instead of from their samples. */
 void loader_use_store(loader *l, const stored *s);
+/* A part of the front end that no member of the network learns from is not computed. */
+void loader_skip_part(loader *l, size_t part);
 size_t loader_steps(const loader *l); /* batches of an epoch */
 const sampler *loader_sampler(const loader *l);
 /* The batch of (epoch, step); valid until the next call. */

@@ -3,6 +3,7 @@
 #include "train/trainer_state.h"
 #include "base/io.h"
 #include "trace/trace.h"
+#include "train/fitted.h"
 #include "train/losses.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -175,6 +176,17 @@ static spoor_status make_model(trainer *t, spoor_error *err) {
     return score_labels_new(t->ctx, m, t->d->manifest, t->d->rows + t->d->n_train, t->d->n_dev, spec, &t->labels, err);
 }
 
+/* What no member of the network learns from need not be computed for training. */
+static void skip_parts(trainer *t) {
+    for (size_t i = 0; i < frontend_parts(t->fe); i++) {
+        size_t first, columns;
+        frontend_part_columns(t->fe, i, &first, &columns);
+        if (!net_trains_on(t->net, (int64_t)first, (int64_t)columns)) {
+            loader_skip_part(t->loader, i);
+        }
+    }
+}
+
 static void say_pairs(const trainer *t) {
     const sampler *s = loader_sampler(t->loader);
     if (t->r->pairs == 0) {
@@ -227,6 +239,7 @@ static spoor_status make(trainer *t, spoor_error *err) {
     TRY(make_class_weights(t, err));
     TRY(make_model(t, err));
     say_pairs(t);
+    skip_parts(t);
     return SPOOR_OK;
 }
 
@@ -554,6 +567,8 @@ static spoor_status run(trainer *t, spoor_error *err) {
     TRY(status);
     ctx_log(t->ctx, SPOOR_LOG_INFO, "%zu training clips, %zu dev clips, %lld weights, %zu batches an epoch", t->d->n_train,
             t->d->n_dev, (long long)params_numel(t->params), loader_steps(t->loader));
+    fitted_options fitted = {t->fe, t->d, t->augment, (uint64_t)t->r->seed, AUDIO_WINDOW, t->threads};
+    TRY(fitted_run(t->ctx, t->net, &fitted, err));
     t->started = now();
     while (t->place.epoch < (uint64_t)t->r->epochs && !t->place.stopped) {
         double began = now();

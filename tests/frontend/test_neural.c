@@ -305,7 +305,7 @@ static void memory_runs_out_cleanly(void **state) {
             bool reached = failing.count >= n;
             spoor_context_free(ctx);
             assert_true(status == SPOOR_OK || status == SPOOR_ERR_LIMIT);
-            assert_true(live <= 1); /* the context itself */
+            assert_int_equal(live, 0);
             if (!reached) {
                 assert_int_equal(status, SPOOR_OK);
                 break;

@@ -1,0 +1,198 @@
+/* fitted.c: see fitted.h. */
+#include "train/fitted.h"
+#include "train/logistic.h"
+#include <math.h>
+#include <string.h>
+
+enum { STREAM_COPY = 31 };
+
+typedef struct worker {
+    compute *compute;
+    tape *tape;
+    frontend_scratch *scratch;
+    augment_scratch *augment;
+    float *samples, *features;
+    spoor_error error;
+} worker;
+
+typedef struct fit {
+    spoor_context *ctx;
+    net *net;
+    const fitted_options *o;
+    augment_sources sources;
+    worker *workers;
+    int64_t copies;                 /* the most that any member wants */
+    int64_t own[NET_MAX_MEMBERS];   /* copies of each member */
+    float *pooled[NET_MAX_MEMBERS]; /* [(1 + own) * n_train, size] of fitted members, the clips themselves first; else NULL */
+} fit;
+
+/* The pooled vectors of one clip (copy 0) or of an augmented copy of it. */
+static spoor_status pool_clip(fit *f, worker *w, size_t clip, size_t copy, spoor_error *err) {
+    const fitted_options *o = f->o;
+    size_t frames = frontend_frames(o->fe, o->window), dim = frontend_dim(o->fe), place = copy * o->d->n_train + clip;
+    TRY(cache_crop(o->d->cache, clip, 0, w->samples, o->window, err));
+    if (copy > 0) {
+        rng random = rng_make(o->seed, STREAM_COPY);
+        random = rng_make(rng_u64(&random), place);
+        TRY(augment_apply(o->augment, w->augment, &f->sources, &random, w->samples, o->window, err));
+    }
+    TRY(frontend_compute(o->fe, w->scratch, w->samples, o->window, w->features, err));
+    tape_begin(w->tape, false, false, 0);
+    tensor *x = tape_view(w->tape, 3, (int64_t[]){1, (int64_t)frames, (int64_t)dim}, w->features);
+    for (size_t m = 0; m < net_members(f->net); m++) {
+        if (f->pooled[m] != NULL && (int64_t)copy <= f->own[m]) {
+            tensor *v = net_member_pool(f->net, m, w->tape, x);
+            TRY(tape_status(w->tape, err));
+            size_t size = (size_t)tensor_count(v);
+            memcpy(f->pooled[m] + place * size, v->data, size * sizeof *v->data);
+        }
+    }
+    return SPOOR_OK;
+}
+
+static void pool_item(void *arg, int64_t item, unsigned index) {
+    fit *f = arg;
+    worker *w = &f->workers[index];
+    if (w->error.status == SPOOR_OK) {
+        w->error.status = ctx_check_cancel(f->ctx, &w->error);
+    }
+    if (w->error.status == SPOOR_OK) {
+        size_t n = f->o->d->n_train;
+        w->error.status = pool_clip(f, w, (size_t)item % n, (size_t)item / n, &w->error);
+    }
+}
+
+static spoor_status pool_clips(fit *f, spoor_error *err) {
+    pool *p;
+    TRY(pool_new(f->ctx, f->o->threads, &p, err));
+    pool_run(p, (1 + f->copies) * (int64_t)f->o->d->n_train, pool_item, f);
+    pool_free(p);
+    for (unsigned i = 0; i < f->o->threads; i++) {
+        if (f->workers[i].error.status != SPOOR_OK) {
+            *err = f->workers[i].error;
+            return err->status;
+        }
+    }
+    return SPOOR_OK;
+}
+
+/* Mean and variance over the clips into the member's norm, x standardised as the norm will do it. */
+static void standardise(const net_fit *to, float *x, size_t n) {
+    size_t size = (size_t)tensor_count(to->mean);
+    for (size_t c = 0; c < size; c++) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < n; i++) {
+            sum += (double)x[i * size + c];
+        }
+        float mean = (float)(sum / (double)n);
+        for (size_t i = 0; i < n; i++) {
+            squares += ((double)x[i * size + c] - (double)mean) * ((double)x[i * size + c] - (double)mean);
+        }
+        to->mean->data[c] = mean;
+        to->var->data[c] = (float)(squares / (double)n);
+        double scale = 1 / sqrt((double)to->var->data[c] + NET_NORM_EPS);
+        for (size_t i = 0; i < n; i++) {
+            x[i * size + c] = (float)(((double)x[i * size + c] - (double)mean) * scale);
+        }
+    }
+}
+
+static spoor_status fit_member(fit *f, size_t m, const net_fit *to, int32_t *label, spoor_error *err) {
+    const dataset *d = f->o->d;
+    size_t n = d->n_train, rows = n * (size_t)(1 + f->own[m]);
+    standardise(to, f->pooled[m], rows);
+    for (size_t k = 0; k < d->n_tasks; k++) {
+        for (size_t i = 0; i < rows; i++) {
+            label[i] = d->task[k].label[i % n];
+        }
+        logistic_problem p = {.x = f->pooled[m], .label = label, .n = (int64_t)rows, .d = tensor_count(to->mean),
+                              .classes = (int64_t)d->task[k].n_classes, .l2 = to->l2};
+        TRY(logistic_fit(f->ctx, &p, to->weight[k]->data, to->bias[k]->data, err));
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status fit_members(fit *f, spoor_error *err) {
+    int32_t *label = ctx_alloc(f->ctx, f->o->d->n_train, (size_t)(1 + f->copies) * sizeof *label);
+    spoor_status status = label == NULL ? error_memory(err, "fitting logistic regressions") : SPOOR_OK;
+    for (size_t m = 0; m < net_members(f->net) && status == SPOOR_OK; m++) {
+        net_fit to;
+        if (net_fit_at(f->net, m, &to)) {
+            status = fit_member(f, m, &to, label, err);
+        }
+    }
+    ctx_free(f->ctx, label);
+    return status;
+}
+
+static spoor_status make_worker(fit *f, worker *w, spoor_error *err) {
+    const fitted_options *o = f->o;
+    w->samples = ctx_alloc(f->ctx, o->window, sizeof *w->samples);
+    w->features = ctx_alloc(f->ctx, frontend_frames(o->fe, o->window), frontend_dim(o->fe) * sizeof *w->features);
+    if (w->samples == NULL || w->features == NULL) {
+        return error_memory(err, "fitting logistic regressions");
+    }
+    TRY(compute_new(f->ctx, 1, &w->compute, err));
+    TRY(tape_new(f->ctx, w->compute, &w->tape, err));
+    TRY(frontend_scratch_new(o->fe, &w->scratch, err));
+    return augment_scratch_new(o->augment, &w->augment, err);
+}
+
+static spoor_status make(fit *f, spoor_error *err) {
+    const fitted_options *o = f->o;
+    f->workers = ctx_calloc(f->ctx, o->threads, sizeof *f->workers);
+    bool good = f->workers != NULL;
+    for (size_t m = 0; good && m < net_members(f->net); m++) {
+        net_fit to;
+        if (net_fit_at(f->net, m, &to)) {
+            size_t rows = o->d->n_train * (size_t)(1 + to.copies);
+            f->own[m] = to.copies;
+            f->copies = to.copies > f->copies ? to.copies : f->copies;
+            f->pooled[m] = ctx_alloc(f->ctx, rows, (size_t)tensor_count(to.mean) * sizeof **f->pooled);
+            good = f->pooled[m] != NULL;
+        }
+    }
+    for (unsigned i = 0; good && i < o->threads; i++) {
+        TRY(make_worker(f, &f->workers[i], err));
+    }
+    return good ? SPOOR_OK : error_memory(err, "fitting logistic regressions");
+}
+
+static void unmake(fit *f) {
+    for (unsigned i = 0; f->workers != NULL && i < f->o->threads; i++) {
+        worker *w = &f->workers[i];
+        augment_scratch_free(w->augment);
+        frontend_scratch_free(w->scratch);
+        tape_free(w->tape);
+        compute_free(w->compute);
+        ctx_free(f->ctx, w->samples);
+        ctx_free(f->ctx, w->features);
+    }
+    ctx_free(f->ctx, f->workers);
+    for (size_t m = 0; m < NET_MAX_MEMBERS; m++) {
+        ctx_free(f->ctx, f->pooled[m]);
+    }
+}
+
+spoor_status fitted_run(spoor_context *ctx, net *n, const fitted_options *options, spoor_error *err) {
+    bool any = false;
+    for (size_t m = 0; m < net_members(n); m++) {
+        net_fit to;
+        any |= net_fit_at(n, m, &to);
+    }
+    if (!any) {
+        return SPOOR_OK;
+    }
+    fit f = {.ctx = ctx, .net = n, .o = options, .sources = {options->d->n_train, options->d->cache, cache_round}};
+    spoor_error local = {0};
+    spoor_error *e = err == NULL ? &local : err;
+    spoor_status status = make(&f, e);
+    if (status == SPOOR_OK) {
+        status = pool_clips(&f, e);
+    }
+    if (status == SPOOR_OK) {
+        status = fit_members(&f, e);
+    }
+    unmake(&f);
+    return status;
+}

@@ -1,0 +1,150 @@
+/* test_ensemble_training.c: a training over a pretrained encoder beside a spectrum, with members that learn and a member
+ * that is fitted, and an answer derived from another: the model file stands alone, and neither threads nor an interruption
+ * change a bit. */
+#include "frontend/checkpoints.h"
+#include "train/synthetic.h"
+#include "trace/trace.h"
+#include "train/trainer.h"
+#include <stdlib.h>
+
+static char *folder;
+
+static const char RECIPE[] =
+    "name: tiny\nseed: 5\nbatch: 8\n"
+    "data:\n  manifests: [{path: m.csv}]\n  crop: 3200\n  tasks:\n    source: {smoothing: 0.05}\n"
+    "    bonafide: {column: label, weight: 0.5}\n    kind: {column: label, from: source}\n"
+    "frontend:\n  kind: join\n  parts:\n    - {kind: whisper, weights: checkpoint, layer: 1, positions: 202}\n"
+    "    - {kind: log-mel, n_mels: 16, n_fft: 1024, win_length: 800, hop_length: 320}\n"
+    "network:\n  kind: ensemble\n  members:\n"
+    "    - {kind: conformer, first: 16, columns: 16, dim: 8, depth: 1, heads: 2, kernel: 3, ff_mult: 1, max_distance: 8,\n"
+    "       pooling: stats, crop: 0.6, weight: 0.5}\n"
+    "    - {kind: pooled, first: 16, columns: 16, pool_norm: true, embedding_dropout: 0.1, weight: 0.5}\n"
+    "    - {kind: pooled, first: 0, columns: 16, pool_norm: true, logistic: 0.01, copies: 1}\n"
+    "augment: [{kind: gain, p: 0.5, db: [-3, 3]}]\n"
+    "optimiser: {lr: 0.02}\nschedule: {epochs: 6, warmup: 1}\naverage: {kind: ema, decay: 0.9}\n"
+    "dev: {every: 3, metrics: [{name: acc, task: source}, {name: auroc, task: bonafide, kind: auroc}], select: [acc, auroc]}\n"
+    "model: {half: true}\n";
+
+static int setup(void **state) {
+    (void)state;
+    char path[400];
+    spoor_error err;
+    spoor_context *ctx = support_context();
+    folder = support_temporary();
+    synthetic_make(folder);
+    snprintf(path, sizeof path, "%s/checkpoint", folder);
+    checkpoint_whisper(path, 3);
+    snprintf(path, sizeof path, "%s/e.yaml", folder);
+    support_ok(io_write_file(ctx, path, RECIPE, strlen(RECIPE), &err), &err);
+    spoor_context_free(ctx);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    support_remove(folder);
+    free(folder);
+    return 0;
+}
+
+typedef struct watch {
+    int batches, cancel_at;
+    double accuracy;
+} watch;
+
+static void news(void *user, const trainer_news *n) {
+    watch *w = user;
+    w->batches += n->line == NULL;
+    json_t *dev = json_object_get(n->line, "dev");
+    w->accuracy = dev != NULL ? json_number_value(json_object_get(dev, "acc")) : w->accuracy;
+}
+
+static int cancel(void *user) {
+    const watch *w = user;
+    return w->cancel_at > 0 && w->batches >= w->cancel_at;
+}
+
+static spoor_status train(const char *name, unsigned threads, bool resume, watch *w, char hex[65]) {
+    char recipe[400], out[400], model[500];
+    spoor_error err = {0};
+    snprintf(recipe, sizeof recipe, "%s/e.yaml", folder);
+    snprintf(out, sizeof out, "%s/run-%s", folder, name);
+    snprintf(model, sizeof model, "%s/model.safetensors", out);
+    spoor_context_options c;
+    spoor_context_options_init(&c);
+    c.cancel = cancel;
+    c.user = w;
+    spoor_context *ctx;
+    support_ok(spoor_context_new(&c, &ctx, &err), &err);
+    trainer_options o = {.recipe = recipe, .out = out, .resume = resume, .threads = threads, .news = news, .user = w};
+    spoor_status status = trainer_run(ctx, &o, &err);
+    spoor_context_free(ctx);
+    if (status == SPOOR_OK) {
+        support_ok(io_sha256_file(model, hex, &err), &err);
+    } else {
+        support_ok(status == SPOOR_ERR_CANCELLED ? SPOOR_OK : status, &err);
+    }
+    return status;
+}
+
+static void threads_and_interruptions_change_nothing(void **state) {
+    (void)state;
+    char one[65], other[65];
+    watch w = {0};
+    assert_int_equal(train("one", 1, false, &w, one), SPOOR_OK);
+    assert_true(w.accuracy > 0.5);
+    assert_int_equal(train("eight", 8, false, &(watch){0}, other), SPOOR_OK);
+    assert_string_equal(one, other);
+    assert_int_equal(train("stopped", 2, false, &(watch){.cancel_at = 9}, other), SPOOR_ERR_CANCELLED);
+    assert_int_equal(train("stopped", 2, true, &(watch){0}, other), SPOOR_OK);
+    assert_string_equal(one, other);
+}
+
+/* The checkpoint is not needed any more; reduced precision changes little. */
+static void the_model_stands_alone(void **state) {
+    (void)state;
+    char path[500], moved[500], hex[65];
+    spoor_error err = {0};
+    assert_int_equal(train("alone", 2, false, &(watch){0}, hex), SPOOR_OK);
+    snprintf(path, sizeof path, "%s/checkpoint", folder);
+    snprintf(moved, sizeof moved, "%s/elsewhere", folder);
+    assert_int_equal(rename(path, moved), 0);
+    snprintf(path, sizeof path, "%s/run-alone/model.safetensors", folder);
+    spoor_context *ctx = support_context();
+    float samples[64600], logits[2][16], embedding[128];
+    for (int i = 0; i < 64600; i++) {
+        samples[i] = (float)(0.3 * sin(0.1 * i));
+    }
+    static const char *const precisions[2] = {NULL, "bf16"};
+    for (int i = 0; i < 2; i++) {
+        spoor_model *m;
+        spoor_session *s;
+        spoor_model_options o;
+        spoor_model_options_init(&o);
+        o.precision = precisions[i];
+        support_ok(spoor_model_open_with(ctx, path, &o, &m, &err), &err);
+        assert_null(json_object_get(json_array_get(json_object_get(json_object_get(m->meta, "frontend"), "parts"), 0), "weights"));
+        assert_int_equal(m->n_tasks, 3);
+        assert_null(m->tasks[0].parent);
+        assert_non_null(m->tasks[2].parent);
+        assert_string_equal(m->tasks[2].name, "kind");
+        support_ok(spoor_session_new(m, &s, &err), &err);
+        support_ok(trace_window_forward(s, samples, logits[i], embedding, &err), &err);
+        spoor_session_free(s);
+        spoor_model_free(m);
+    }
+    for (int k = 0; k < 8; k++) {
+        assert_true(isfinite(logits[0][k]));
+        support_close((double)logits[1][k], (double)logits[0][k], 0.05, "logits in bf16");
+    }
+    spoor_context_free(ctx);
+    assert_int_equal(rename(moved, (snprintf(path, sizeof path, "%s/checkpoint", folder), path)), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_and_interruptions_change_nothing),
+        cmocka_unit_test(the_model_stands_alone),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
