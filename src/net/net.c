@@ -343,6 +343,14 @@ bool net_trains_on(const net *n, int64_t first, int64_t columns) {
     return false;
 }
 
+bool net_fits(const net *n) {
+    bool any = false;
+    for (size_t i = 0; i < n->n_members; i++) {
+        any |= n->members[i].logistic > 0;
+    }
+    return any;
+}
+
 bool net_fit_at(const net *n, size_t i, net_fit *out) {
     const member *m = &n->members[i];
     *out = (net_fit){.l2 = m->logistic, .copies = m->copies, .mean = m->norm.mean, .var = m->norm.var};

@@ -70,6 +70,7 @@ typedef struct net_fit {
     tensor *mean, *var;                                  /* [size] of the pooled vector */
     tensor *weight[NET_MAX_TASKS], *bias[NET_MAX_TASKS]; /* [C_k, size], [C_k] */
 } net_fit;
+bool net_fits(const net *n); /* whether there is such a member at all */
 bool net_fit_at(const net *n, size_t i, net_fit *out);
 /* The pooled vector of member i, before its norm: [B, size]. */
 tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features);

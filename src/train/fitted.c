@@ -175,12 +175,7 @@ static void unmake(fit *f) {
 }
 
 spoor_status fitted_run(spoor_context *ctx, net *n, const fitted_options *options, spoor_error *err) {
-    bool any = false;
-    for (size_t m = 0; m < net_members(n); m++) {
-        net_fit to;
-        any |= net_fit_at(n, m, &to);
-    }
-    if (!any) {
+    if (!net_fits(n)) {
         return SPOOR_OK;
     }
     fit f = {.ctx = ctx, .net = n, .o = options, .sources = {options->d->n_train, options->d->cache, cache_round}};

@@ -567,6 +567,10 @@ static spoor_status run(trainer *t, spoor_error *err) {
     TRY(status);
     ctx_log(t->ctx, SPOOR_LOG_INFO, "%zu training clips, %zu dev clips, %lld weights, %zu batches an epoch", t->d->n_train,
             t->d->n_dev, (long long)params_numel(t->params), loader_steps(t->loader));
+    if (t->finetune && net_fits(t->net)) {
+        return error_set(err, SPOOR_ERR_USAGE, "a front end that is trained along changes its features: network.logistic cannot be "
+                         "fitted before");
+    }
     fitted_options fitted = {t->fe, t->d, t->augment, (uint64_t)t->r->seed, AUDIO_WINDOW, t->threads};
     TRY(fitted_run(t->ctx, t->net, &fitted, err));
     t->started = now();
