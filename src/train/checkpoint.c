@@ -137,7 +137,7 @@ static spoor_status check_recipe(const char *path, const safetensors *f, const c
 
 spoor_status checkpoint_load(spoor_context *ctx, const char *path, const checkpoint *c, spoor_error *err) {
     safetensors *f;
-    TRY(safetensors_open(ctx, path, &f, err));
+    TRY(safetensors_map(ctx, path, &f, err)); /* of a large encoder more than is read whole */
     spoor_status status = check_recipe(path, f, c, err);
     if (status == SPOOR_OK) {
         status = read_place(path, f, c, err);
