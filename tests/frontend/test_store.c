@@ -343,6 +343,12 @@ static void kills(void **state) {
                 assert_non_null(f);
                 assert_int_equal(fwrite(bin, 1, tail == 1 ? 32 : 96, f), tail == 1 ? 32 : 96);
                 assert_int_equal(fclose(f), 0);
+                f = fopen(file("0000.bin"), "ab"); /* rows of which nothing is known, more than there will be */
+                assert_non_null(f);
+                for (size_t at = 0; at <= n_bin; at += n_idx) {
+                    assert_int_equal(fwrite(idx, 1, n_idx, f), n_idx);
+                }
+                assert_int_equal(fclose(f), 0);
             }
             assert_int_equal(count_there(), flushed);
             s = open_store(false, true);
