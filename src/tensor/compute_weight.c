@@ -276,7 +276,9 @@ static void finish_row(const call *c, int64_t i, int64_t first, int64_t n, const
     if (bias != NULL) {
         c->k->add_row(1, n, bias, y);
     }
-    if (c->act != OP_ACT_NONE) {
+    if (c->act == OP_ACT_GELU) {
+        c->k->gelu(n, y, y);
+    } else if (c->act != OP_ACT_NONE) {
         c->k->activate(c->act, n, y, y);
     }
 }

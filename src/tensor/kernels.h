@@ -26,6 +26,8 @@ typedef struct kernels {
     void (*dropout)(int64_t n, uint64_t key, uint32_t first, uint32_t threshold, real scale, const real *x, real *z);
     /* kernels_activation.h; act is an op_act of ops.h; y may be x, dx may be dy */
     void (*activate)(int act, int64_t n, const real *x, real *y); /* y = act(x) */
+    /* GELU where nothing is trained: to 2e-6 of max(1, |x|), in two thirds of the time; y may be x */
+    void (*gelu)(int64_t n, const real *x, real *y);
     /* dx = dy * act'(x); reads x where op_act_needs_input(act), else y = act(x) */
     void (*activate_backward)(int act, int64_t n, const real *x, const real *y, const real *dy, real *dx);
     void (*glu)(int64_t n, const real *a, const real *b, real *y); /* y = a * sigmoid(b) */

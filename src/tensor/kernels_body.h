@@ -182,6 +182,7 @@ const kernels KERNELS_TABLE = {
     .sum_rows = k_sum_rows,
     .dropout = k_dropout,
     .activate = k_activate,
+    .gelu = k_gelu,
     .activate_backward = k_activate_backward,
     .glu = k_glu,
     .glu_backward = k_glu_backward,

@@ -131,6 +131,30 @@ static void test_activation_accuracy(void **state) {
     }
 }
 
+/* The GELU of inference. */
+static void test_gelu(void **state) {
+    (void)state;
+    enum { N = 8001 };
+    static real x[N], y[N];
+    static const char *const names[] = {"portable", "avx2", "avx512"};
+    for (size_t k = 0; k < 3; k++) {
+        const kernels *table = kernels_find(names[k]);
+        if (table == NULL) {
+            continue;
+        }
+        for (int i = 0; i < N; i++) {
+            x[i] = (real)(i - N / 2) * (real)0.003;
+        }
+        table->gelu(N, x, y);
+        for (int i = 0; i < N; i++) {
+            support_close((double)y[i], naive_activate((double)x[i], OP_ACT_GELU), 2e-6, "gelu");
+        }
+        real odd[4] = {(real)1e30, -(real)1e30, (real)NAN, 0};
+        table->gelu(4, odd, y);
+        assert_true(y[0] > (real)0.99e30 && y[1] == 0 && y[2] != y[2] && y[3] == 0);
+    }
+}
+
 /* ---- GLU ---- */
 
 static tensor *build_glu(tape *t, tensor *const *in, const void *arg) {
@@ -168,7 +192,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),          cmocka_unit_test(test_linear_sizes),
         cmocka_unit_test(test_linear_refuses),  cmocka_unit_test(test_activation),
-        cmocka_unit_test(test_activation_accuracy), cmocka_unit_test(test_glu),
+        cmocka_unit_test(test_activation_accuracy), cmocka_unit_test(test_glu), cmocka_unit_test(test_gelu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
