@@ -410,8 +410,9 @@ static spoor_status op_additems(reader *r, const opcode *o, spoor_error *err) {
     pickle_value set;
     TRY(op_pop_mark(r, o, err));
     TRY(peek(r, &set, err));
-    return kind(r, set) == PICKLE_SET || kind(r, set) == PICKLE_CALL ? SPOOR_OK
-                                                                      : damaged(r, err, "an item is added to what is no set");
+    return kind(r, set) == PICKLE_SET || kind(r, set) == PICKLE_CALL
+               ? SPOOR_OK
+               : damaged(r, err, "an item is added to what is no set");
 }
 
 /* ---- opcodes: names and calls ---- */

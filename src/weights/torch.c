@@ -18,8 +18,8 @@ struct torch_file {
 /* ---- opening ---- */
 
 /* A small entry of text; absent: "". */
-static spoor_status read_note(torch_zip *z, const char *folder, size_t length, const char *name, char out[VERSION_BYTES + 1],
-                              spoor_error *err) {
+static spoor_status read_note(torch_zip *z, const char *folder, size_t length, const char *name,
+                              char out[VERSION_BYTES + 1], spoor_error *err) {
     torch_zip_entry e;
     bool found;
     memset(out, 0, VERSION_BYTES + 1);
@@ -211,7 +211,8 @@ spoor_status torch_read(const torch_file *f, size_t i, float *out, spoor_error *
     }
     spoor_status status = read_raw(f, v, raw, err);
     if (status == SPOOR_OK) {
-        safetensors_tensor t = {.name = v->info.name, .dtype = v->info.dtype, .count = v->info.count, .bytes = bytes, .data = raw};
+        safetensors_tensor t = {
+            .name = v->info.name, .dtype = v->info.dtype, .count = v->info.count, .bytes = bytes, .data = raw};
         safetensors_to_f32(&t, out);
     }
     ctx_free(f->ctx, raw);

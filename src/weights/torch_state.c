@@ -61,7 +61,8 @@ static void leave(search *s) { s->depth--; }
 
 static spoor_status pay(search *s, spoor_error *err) {
     if (s->budget == 0) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%s: its mappings are shared in more places than in any checkpoint", s->file);
+        return error_set(err, SPOOR_ERR_LIMIT, "%s: its mappings are shared in more places than in any checkpoint",
+                         s->file);
     }
     s->budget--;
     return SPOOR_OK;
@@ -125,7 +126,11 @@ static spoor_status choose(search *s, pickle_value mapping, pickle_value *best, 
 
 /* Length of the UTF-8 character at s, of which n bytes are there; 0 if it is none, or a control character. */
 static size_t character(const unsigned char *s, size_t n) {
-    size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+    size_t length = s[0] < 0x80                   ? 1
+                    : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+                    : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+                    : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                                  : 0;
     if (length == 0 || length > n || s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0)) {
         return 0;
     }

@@ -52,7 +52,8 @@ static spoor_status check_head(const torch_zip *z, const unsigned char *head, si
 
 static spoor_status zip_refused(const torch_zip *z, zip_error_t *e, spoor_error *err) {
     spoor_status status = zip_error_code_zip(e) == ZIP_ER_MEMORY ? SPOOR_ERR_LIMIT : SPOOR_ERR_MODEL;
-    error_set(err, status, "%s: damaged, or cut off: its zip archive cannot be opened: %.100s", z->name, zip_error_strerror(e));
+    error_set(err, status, "%s: damaged, or cut off: its zip archive cannot be opened: %.100s", z->name,
+              zip_error_strerror(e));
     zip_error_fini(e);
     return status;
 }
