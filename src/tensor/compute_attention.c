@@ -78,7 +78,8 @@ spoor_status compute_attention(compute *c, unsigned worker, compute_precision pr
     for (int64_t i = 0; i < blocks; i++) {
         int64_t begin = compute_split(frames, blocks, i), at = begin * width;
         TRY(run_block(&j, compute_split(frames, blocks, i + 1) - begin, reduced ? (const void *)(half + at) : q + at,
-                      reduced ? (const void *)(half + count) : k, reduced ? (const void *)(half + 2 * count) : v, y + at, err));
+                      reduced ? (const void *)(half + count) : k, reduced ? (const void *)(half + 2 * count) : v, y + at,
+                      err));
     }
     return SPOOR_OK;
 }

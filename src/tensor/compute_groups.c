@@ -145,7 +145,8 @@ static int64_t fill_up(int64_t n, int64_t step) { return (n + step - 1) / step *
 spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames, const real *x,
                                      int64_t pad, int64_t places, const real *bias, real *y, spoor_error *err) {
     compute_worker *own = &c->workers[worker];
-    int64_t fixed = product_fixed_rows(), step = fixed != 0 ? fixed : COMPUTE_ROW_STEP, most = fixed != 0 ? fixed : PLACES_MOST;
+    int64_t fixed = product_fixed_rows(), step = fixed != 0 ? fixed : COMPUTE_ROW_STEP;
+    int64_t most = fixed != 0 ? fixed : PLACES_MOST;
     int64_t rows = most + (chunks(w) - 1) * STEP;
     size_t frame = (size_t)w->channels * compute_number_bytes(w->kind);
     unsigned char *line = compute_buffer_need(c->ctx, &own->in, (size_t)(rows + 2 * STEP) * frame);

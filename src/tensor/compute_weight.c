@@ -339,7 +339,8 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
     }
     TRY(take_room(c->ctx, &c->workers[worker], &job, err));
     job.step = product_fixed_rows() != 0 ? product_fixed_rows() : COMPUTE_ROW_STEP;
-    int64_t most = product_fixed_rows() != 0 ? product_fixed_rows() : BLOCK_MOST, steps = (m + job.step - 1) / job.step, blocks = (m + most - 1) / most;
+    int64_t most = product_fixed_rows() != 0 ? product_fixed_rows() : BLOCK_MOST;
+    int64_t steps = (m + job.step - 1) / job.step, blocks = (m + most - 1) / most;
     for (int64_t i = 0; i < blocks; i++) { /* blocks of nearly the same size */
         int64_t begin = compute_split(steps, blocks, i) * job.step, end = compute_split(steps, blocks, i + 1) * job.step;
         end = end < m ? end : m;

@@ -414,7 +414,8 @@ static void check_grouped(spoor_context *ctx, const grouped *c, compute_precisio
     compute *engine;
     tape *t;
     compute_weight *packed;
-    int64_t width = c->groups * c->channels, n = c->groups * c->outs, places = c->frames + c->pad_left + c->pad_right - c->taps + 1;
+    int64_t width = c->groups * c->channels, n = c->groups * c->outs;
+    int64_t places = c->frames + c->pad_left + c->pad_right - c->taps + 1;
     float *x = random_values((size_t)(c->clips * c->frames * width), 1, 0.1);
     float *w = random_values((size_t)(n * c->taps * c->channels), 2, 0), *bias = random_values((size_t)n, 3, 0);
     double *want = grouped_reference(c, places, x, w, bias, precision);
@@ -423,8 +424,8 @@ static void check_grouped(spoor_context *ctx, const grouped *c, compute_precisio
     support_ok(compute_weight_new_grouped(ctx, w, n, c->taps, c->channels, c->groups, precision, &packed, &err), &err);
     tape_begin(t, false, false, 0);
     tensor weight = {.ndim = 3, .dim = {n, c->taps, c->channels}, .packed = packed};
-    tensor *y = op_conv1d(t, tape_view(t, 3, (int64_t[]){c->clips, c->frames, width}, x), &weight, tape_view(t, 1, &n, bias), 1,
-                          1, c->pad_left, c->pad_right, c->groups);
+    tensor *in = tape_view(t, 3, (int64_t[]){c->clips, c->frames, width}, x);
+    tensor *y = op_conv1d(t, in, &weight, tape_view(t, 1, &n, bias), 1, 1, c->pad_left, c->pad_right, c->groups);
     support_ok(tape_status(t, &err), &err);
     assert_int_equal(tensor_count(y), c->clips * places * n);
     double error = support_relative_error(y->data, want, (size_t)tensor_count(y));
