@@ -53,7 +53,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60)
 bench: build ## speed and memory, against the peers that are installed
 	@tools/bench build/release
 
-model: build ## train the default model anew (needs the corpus; minutes)
+model: build ## train the default model anew (needs the corpus and Whisper-tiny; minutes)
 	@tools/model build/release
 
 format: ## show where the sources leave .clang-format (changes nothing)
