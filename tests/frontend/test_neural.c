@@ -66,8 +66,8 @@ static const char *const CONFIGS[] = {
     "{\"kind\":\"whisper\",\"weights\":\"whisper\",\"layers\":[0,1],\"normalise\":\"mean-var\",\"positions\":202}",
     "{\"kind\":\"wav2vec2\",\"weights\":\"wav2vec2\",\"layer\":1}",
     "{\"kind\":\"hubert\",\"weights\":\"wav2vec2\",\"layers\":[0,2],\"input\":\"raw\",\"normalise\":\"mean\"}",
-    "{\"kind\":\"join\",\"parts\":[{\"kind\":\"whisper\",\"weights\":\"whisper\",\"layer\":1},"
-    "{\"kind\":\"linear-spectrogram\",\"hop_length\":320}]}",
+    ("{\"kind\":\"join\",\"parts\":[{\"kind\":\"whisper\",\"weights\":\"whisper\",\"layer\":1},"
+     "{\"kind\":\"linear-spectrogram\",\"hop_length\":320}]}"),
 };
 enum { CONFIG_COUNT = sizeof CONFIGS / sizeof *CONFIGS };
 
@@ -141,8 +141,8 @@ static void columns_are_where_they_should_be(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
     static const char *const whole[] = {"{\"kind\":\"whisper\",\"weights\":\"whisper\",\"layers\":[0,1,2]}",
-                                        "{\"kind\":\"join\",\"parts\":[{\"kind\":\"wav2vec2\",\"weights\":\"wav2vec2\",\"layer\":0},"
-                                        "{\"kind\":\"log-mel\",\"n_fft\":64,\"win_length\":64,\"hop_length\":40,\"n_mels\":5}]}"};
+                                        ("{\"kind\":\"join\",\"parts\":[{\"kind\":\"wav2vec2\",\"weights\":\"wav2vec2\",\"layer\":0},"
+                                         "{\"kind\":\"log-mel\",\"n_fft\":64,\"win_length\":64,\"hop_length\":40,\"n_mels\":5}]}")};
     static const char *const parts[2][3] = {{"{\"kind\":\"whisper\",\"weights\":\"whisper\",\"layer\":0}",
                                              "{\"kind\":\"whisper\",\"weights\":\"whisper\",\"layer\":1}",
                                              "{\"kind\":\"whisper\",\"weights\":\"whisper\",\"layer\":2}"},
