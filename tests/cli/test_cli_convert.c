@@ -52,7 +52,7 @@ static void write_encoder(const json_t *c, size_t k, const safetensors *vectors)
     const char *prefix = json_string_value(json_object_get(f, "prefix")), *theirs;
     json_t *source, *size;
     safetensors_writer *w;
-    float *data[300];
+    float *data[300] = {NULL};
     size_t n = 0, i;
     support_ok(safetensors_writer_new(ctx, &w, &err), &err);
     json_object_foreach(json_object_get(f, "names"), theirs, source) {
