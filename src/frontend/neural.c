@@ -2,7 +2,6 @@
  * Each recording is computed alone, at its own length: nothing is ever padded to the length of another one. */
 #include "frontend/neural.h"
 #include "base/config.h"
-#include "base/io.h"
 #include "frontend/dialect.h"
 #include "frontend/rows.h"
 #include "frontend/whisper.h"

@@ -53,6 +53,7 @@ size_t spectral_dim(const spectral *fe);
 size_t spectral_frames(const spectral *fe, size_t n_samples);
 spoor_status spectral_scratch_new(const spectral *fe, spectral_scratch **out, spoor_error *err);
 void spectral_scratch_free(spectral_scratch *s);
+/* n from 1 to FRONTEND_MAX_SAMPLES: frontend_compute looks. */
 spoor_status spectral_compute(const spectral *fe, spectral_scratch *s, const float *samples, size_t n, float *out,
                               spoor_error *err);
 

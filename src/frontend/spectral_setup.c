@@ -304,13 +304,6 @@ static void prepare(const spectral *fe, const float *x, size_t n, float *out) {
 
 spoor_status spectral_compute(const spectral *fe, spectral_scratch *s, const float *samples, size_t n, float *out,
                               spoor_error *err) {
-    if (n == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "there is no sample to make features of");
-    }
-    if (n > FRONTEND_MAX_SAMPLES) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%zu samples at once are more than the limit of %u", n,
-                         FRONTEND_MAX_SAMPLES);
-    }
     size_t frames = spectral_rows(fe, n), values;
     if (!checked_mul(frames, fe->width, &values) ||
         !ctx_grow(s->ctx, (void **)&s->samples, &s->sample_capacity, n, sizeof *s->samples) ||
