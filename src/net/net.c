@@ -1,9 +1,8 @@
-/* net.c: a body (conformer.c, pooled.c), an embedding layer and one linear head per task, once or as the members of an ensemble; see
+/* net.c: a body (body.h), an embedding layer and one linear head per task, once or as the members of an ensemble; see
  * net.h. */
 #include "net/net.h"
 #include "base/config.h"
-#include "net/conformer.h"
-#include "net/pooled.h"
+#include "net/body.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,11 +13,7 @@ typedef struct member {
     int64_t mix;         /* layers side by side in a row of features, of which a learned weighted sum is taken; 0: none */
     tensor *mix_weights;
     double crop;         /* share of the frames that a training step sees */
-    bool plain;          /* no body but pooling */
-    union {
-        conformer conformer;
-        pooled pooled;
-    } body;
+    body body;
     double logistic;     /* > 0: fitted with this L2 penalty, not trained */
     int64_t copies;      /* augmented copies of each clip that it is fitted on besides */
     bool pool_norm;      /* batch norm on the pooled vector */
@@ -42,24 +37,33 @@ struct net {
 
 /* ---- making ---- */
 
-static const char *const KINDS[] = {"conformer", "pooled", "ensemble", NULL};
-enum { KIND_CONFORMER, KIND_POOLED, KIND_ENSEMBLE };
+static const char *const KINDS[] = {BODY_NAMES, "ensemble", NULL};
+enum { KIND_ENSEMBLE = BODY_KINDS };
 
-#define COMMON_KEYS "kind", "pooling", "pool_norm", "embedding", "embedding_dropout", "mix", "crop"
-#define CONFORMER_KEYS "stem", "dim", "depth", "heads", "ff_mult", "conv_mult", "kernel", "max_distance", "dropout"
-#define MEMBER_KEYS "first", "columns", "weight"
+static size_t add_keys(const char **list, size_t n, const char *const *keys) {
+    while (*keys != NULL) {
+        list[n++] = *keys++;
+    }
+    return n;
+}
 
 /* Which keys a network of a kind has, as a member of an ensemble or alone. */
 static spoor_status check_keys(const json_t *config, const char *where, int kind, bool is_member, spoor_error *err) {
-    static const char *const alone[3][24] = {{COMMON_KEYS, CONFORMER_KEYS}, {COMMON_KEYS, "hidden", "logistic", "copies"}, {"kind", "members"}};
-    static const char *const member_of[2][24] = {{COMMON_KEYS, MEMBER_KEYS, CONFORMER_KEYS},
-                                                 {COMMON_KEYS, MEMBER_KEYS, "hidden", "logistic", "copies"}};
-    return config_keys(config, where, is_member ? member_of[kind] : alone[kind], err);
+    static const char *const all[] = {"kind", "pool_norm", "embedding", "embedding_dropout", "mix", "crop", NULL};
+    static const char *const member_of[] = {"first", "columns", "weight", NULL};
+    static const char *const ensemble[] = {"kind", "members", NULL};
+    const char *known[64] = {NULL}; /* room for the keys of any body */
+    if (kind == KIND_ENSEMBLE) {
+        return config_keys(config, where, ensemble, err);
+    }
+    size_t n = add_keys(known, 0, all);
+    n = is_member ? add_keys(known, n, member_of) : n;
+    (void)add_keys(known, n, body_keys((body_kind)kind));
+    return config_keys(config, where, known, err);
 }
 
 static spoor_status configure_member(member *m, const json_t *config, int kind, int64_t columns, spoor_error *err) {
     m->columns = columns;
-    m->plain = kind == KIND_POOLED;
     TRY(config_number(config, "network", "crop", 1, 0.01, 1, &m->crop, err));
     TRY(config_bool(config, "network", "pool_norm", false, &m->pool_norm, err));
     TRY(config_int(config, "network", "embedding", 0, 0, 65536, &m->embedding, err));
@@ -77,8 +81,7 @@ static spoor_status configure_member(member *m, const json_t *config, int kind, 
         return error_set(err, SPOOR_ERR_USAGE, "network.logistic goes with pooling: stats and pool_norm: true, without embedding "
                          "and mix");
     }
-    return m->plain ? pooled_configure(&m->body.pooled, config, columns, err)
-                    : conformer_configure(&m->body.conformer, config, columns, err);
+    return body_configure(&m->body, (body_kind)kind, config, columns, err);
 }
 
 static spoor_status configure_one_of(net *n, member *m, const json_t *config, spoor_error *err) {
@@ -122,8 +125,7 @@ static spoor_status configure(net *n, const json_t *config, spoor_error *err) {
     return SPOOR_OK;
 }
 
-static int64_t pooled_of(const member *m) { return m->plain ? m->body.pooled.pooled : m->body.conformer.pooled; }
-static int64_t embedding_of(const member *m) { return m->embedding > 0 ? m->embedding : pooled_of(m); }
+static int64_t embedding_of(const member *m) { return m->embedding > 0 ? m->embedding : body_pooled(&m->body); }
 
 static spoor_status init_member(net *n, size_t index, spoor_error *err) {
     member *m = &n->members[index];
@@ -135,15 +137,14 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
         (void)snprintf(name, sizeof name, "%smix", prefix);
         TRY(params_add(n->params, name, 1, &m->mix, PARAM_ZEROS, 0, true, false, &m->mix_weights, err));
     }
-    TRY(m->plain ? pooled_init(&m->body.pooled, n->params, prefix, err)
-                 : conformer_init(&m->body.conformer, n->params, prefix, err));
+    TRY(body_init(&m->body, n->params, prefix, err));
     if (m->pool_norm) {
         (void)snprintf(name, sizeof name, "%spool_norm", prefix);
-        TRY(nn_batch_norm_init(&m->norm, n->params, name, pooled_of(m), err));
+        TRY(nn_batch_norm_init(&m->norm, n->params, name, body_pooled(&m->body), err));
     }
     if (m->embedding > 0) {
         (void)snprintf(name, sizeof name, "%sembed", prefix);
-        TRY(nn_linear_init(&m->embed, n->params, name, pooled_of(m), m->embedding, true, err));
+        TRY(nn_linear_init(&m->embed, n->params, name, body_pooled(&m->body), m->embedding, true, err));
     }
     for (size_t i = 0; i < n->n_tasks; i++) {
         (void)snprintf(name, sizeof name, "%sheads.%s", prefix, n->tasks[i].name);
@@ -264,7 +265,7 @@ static tensor *own_frames(const member *m, tape *t, tensor *x) {
 static tensor *member_pool(const member *m, tape *t, tensor *features) {
     tensor *x = own_frames(m, t, own_columns(m, t, features));
     x = m->mix > 0 ? op_mix_layers(t, x, m->mix_weights) : x;
-    return m->plain ? pooled_forward(&m->body.pooled, t, x) : conformer_forward(&m->body.conformer, t, x);
+    return body_forward(&m->body, t, x);
 }
 
 static void member_forward(const net *n, const member *m, tape *t, tensor *features, net_output *out) {
@@ -379,7 +380,7 @@ const net_task *net_task_at(const net *n, size_t i) { return &n->tasks[i]; }
 static json_t *describe_member(const net *n, const member *m) {
     json_t *out = json_object();
     bool good = out != NULL &&
-                (m->plain ? pooled_describe(&m->body.pooled, out) : conformer_describe(&m->body.conformer, out)) &&
+                body_describe(&m->body, out) &&
                 (m->logistic <= 0 || json_object_set_new(out, "logistic", json_real(m->logistic)) == 0) &&
                 (m->copies == 0 || json_object_set_new(out, "copies", json_integer(m->copies)) == 0) &&
                 (m->crop >= 1 || json_object_set_new(out, "crop", json_real(m->crop)) == 0) &&

@@ -1,0 +1,32 @@
+/* body.h: the part of a network between features and the vector that its heads read. One interface over all kinds, so that
+ * net.c need not know them: a new kind is a file of its own and a row of the table in body.c. */
+#ifndef NET_BODY_H
+#define NET_BODY_H
+#include "net/conformer.h"
+#include "net/pooled.h"
+
+/* The names of the kinds in a recipe or model file, in the order of body_kind. */
+#define BODY_NAMES "conformer", "pooled"
+typedef enum body_kind { BODY_CONFORMER, BODY_POOLED, BODY_KINDS } body_kind;
+
+/* Plain data: pointers to parameters and sizes; owns nothing. */
+typedef struct body {
+    body_kind kind;
+    union {
+        conformer conformer;
+        pooled pooled;
+    } as;
+} body;
+
+/* The keys of the "network" object that belong to this kind alone; NULL-terminated. */
+const char *const *body_keys(body_kind kind);
+/* Read the sizes from the "network" object; keys of other parts of the network are left alone. */
+spoor_status body_configure(body *b, body_kind kind, const json_t *config, int64_t input_dim, spoor_error *err);
+/* Add the parameters, named prefix... (after body_configure). */
+spoor_status body_init(body *b, params *p, const char *prefix, spoor_error *err);
+/* features [B,T,D] -> [B, body_pooled(b)] */
+tensor *body_forward(const body *b, tape *t, tensor *features);
+int64_t body_pooled(const body *b);
+/* Write "kind" and the resolved sizes into a JSON object; false when out of memory. */
+bool body_describe(const body *b, json_t *out);
+#endif
