@@ -20,6 +20,8 @@ enum {
 
 /* ---- tasks -------------------------------------------------------------------------------------------- */
 
+bool model_is_human(const char *name) { return strcmp(name, "bonafide") == 0 || strcmp(name, "human") == 0; }
+
 spoor_status model_task_init(spoor_context *ctx, model_task *task, const char *name, const char *const *classes,
                              size_t n, spoor_error *err) {
     *task = (model_task){.human = -1, .temperature = 1.0};
@@ -36,7 +38,7 @@ spoor_status model_task_init(spoor_context *ctx, model_task *task, const char *n
             model_task_clear(ctx, task);
             return error_memory(err, "naming the classes of a task");
         }
-        if (strcmp(classes[i], "bonafide") == 0 || strcmp(classes[i], "human") == 0) {
+        if (model_is_human(classes[i])) {
             task->human = (int64_t)i;
         }
     }

@@ -63,6 +63,8 @@ spoor_status model_open(spoor_context *ctx, const char *path, const spoor_model_
 /* The same from the bytes of a file, which are needed during the call only; `name` is what sentences call it. */
 spoor_status model_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name, spoor_model **out,
                                spoor_error *err);
+/* Whether a class of this name is human speech: "bonafide" or "human". */
+bool model_is_human(const char *name);
 /* Index of a task by name, or SIZE_MAX. */
 size_t model_find_task(const spoor_model *m, const char *name);
 /* The task "bonafide" if the model has it (classes "bonafide" and "spoof"), else any task with a human class; SIZE_MAX. */

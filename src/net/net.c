@@ -3,6 +3,7 @@
 #include "net/net.h"
 #include "base/config.h"
 #include "net/body.h"
+#include "net/head.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,7 @@ typedef struct member {
     int64_t embedding;   /* 0: no layer of its own */
     nn_linear embed;
     double embedding_dropout;
-    nn_linear heads[NET_MAX_TASKS];
+    head heads[NET_MAX_TASKS];
 } member;
 
 struct net {
@@ -32,6 +33,7 @@ struct net {
     member *members;
     size_t n_members;
     net_task tasks[NET_MAX_TASKS];
+    head_options heads[NET_MAX_TASKS];
     size_t n_tasks;
 };
 
@@ -50,14 +52,14 @@ static size_t add_keys(const char **list, size_t n, const char *const *keys) {
 /* Which keys a network of a kind has, as a member of an ensemble or alone. */
 static spoor_status check_keys(const json_t *config, const char *where, int kind, bool is_member, spoor_error *err) {
     static const char *const all[] = {"kind", "pool_norm", "embedding", "embedding_dropout", "mix", "crop", NULL};
-    static const char *const member_of[] = {"first", "columns", "weight", NULL};
-    static const char *const ensemble[] = {"kind", "members", NULL};
+    static const char *const member_of[] = {"first", "columns", "weight", NULL}, *const single[] = {"task_heads", NULL};
+    static const char *const ensemble[] = {"kind", "task_heads", "members", NULL};
     const char *known[64] = {NULL}; /* room for the keys of any body */
     if (kind == KIND_ENSEMBLE) {
         return config_keys(config, where, ensemble, err);
     }
     size_t n = add_keys(known, 0, all);
-    n = is_member ? add_keys(known, n, member_of) : n;
+    n = add_keys(known, n, is_member ? member_of : single);
     (void)add_keys(known, n, body_keys((body_kind)kind));
     return config_keys(config, where, known, err);
 }
@@ -148,7 +150,7 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
     }
     for (size_t i = 0; i < n->n_tasks; i++) {
         (void)snprintf(name, sizeof name, "%sheads.%s", prefix, n->tasks[i].name);
-        TRY(nn_linear_init(&m->heads[i], n->params, name, embedding_of(m), n->tasks[i].classes, true, err));
+        TRY(head_init(&m->heads[i], &n->heads[i], n->params, name, embedding_of(m), n->tasks[i].classes, err));
     }
     return SPOOR_OK;
 }
@@ -182,6 +184,17 @@ static spoor_status copy_tasks(net *n, const net_task *tasks, size_t n_tasks, sp
     return SPOOR_OK;
 }
 
+static spoor_status configure_heads(net *n, const json_t *config, spoor_error *err) {
+    TRY(head_configure(config, n->tasks, n->n_tasks, n->heads, err));
+    for (size_t i = 0; i < n->n_tasks; i++) {
+        if (n->heads[i].kind != HEAD_LINEAR && net_fits(n)) {
+            return error_set(err, SPOOR_ERR_USAGE, "network.logistic fits linear heads alone: the task %.64s has another",
+                             n->tasks[i].name);
+        }
+    }
+    return SPOOR_OK;
+}
+
 /* Takes over `set`, also on failure. */
 static spoor_status build(spoor_context *ctx, params *set, const json_t *config, int64_t input_dim,
                           const net_task *tasks, size_t n_tasks, net **out, spoor_error *err) {
@@ -196,6 +209,9 @@ static spoor_status build(spoor_context *ctx, params *set, const json_t *config,
     spoor_status status = configure(n, config, err);
     if (status == SPOOR_OK) {
         status = copy_tasks(n, tasks, n_tasks, err);
+    }
+    if (status == SPOOR_OK) {
+        status = configure_heads(n, json_object_get(config, "task_heads"), err);
     }
     for (size_t i = 0; i < n->n_members && status == SPOOR_OK; i++) {
         size_t before = params_count(n->params);
@@ -279,7 +295,11 @@ static void member_forward(const net *n, const member *m, tape *t, tensor *featu
     tensor *y = op_dropout(t, x, m->embedding_dropout);
     *out = (net_output){.embedding = x};
     for (size_t i = 0; i < n->n_tasks; i++) {
-        out->logits[i] = nn_linear_forward(&m->heads[i], t, y, OP_ACT_NONE);
+        head_output one;
+        head_forward(&m->heads[i], t, x, y, &one);
+        out->logits[i] = one.logits;
+        out->linear[i] = one.linear;
+        out->cosine[i] = one.cosine;
     }
 }
 
@@ -356,8 +376,8 @@ bool net_fit_at(const net *n, size_t i, net_fit *out) {
     const member *m = &n->members[i];
     *out = (net_fit){.l2 = m->logistic, .copies = m->copies, .mean = m->norm.mean, .var = m->norm.var};
     for (size_t k = 0; k < n->n_tasks; k++) {
-        out->weight[k] = m->heads[k].w;
-        out->bias[k] = m->heads[k].b;
+        out->weight[k] = m->heads[k].linear.w;
+        out->bias[k] = m->heads[k].linear.b;
     }
     return m->logistic > 0;
 }
@@ -400,9 +420,20 @@ static json_t *describe_member(const net *n, const member *m) {
     return out;
 }
 
+/* Adds "task_heads" where there are others than linear ones. */
+static json_t *with_heads(const net *n, json_t *out) {
+    json_t *heads;
+    bool good = out != NULL && head_describe(n->heads, n->tasks, n->n_tasks, &heads);
+    if (!good || (heads != NULL && json_object_set_new(out, "task_heads", heads) != 0)) {
+        json_decref(out);
+        return NULL;
+    }
+    return out;
+}
+
 json_t *net_config(const net *n) {
     if (!n->ensemble) {
-        return describe_member(n, n->members);
+        return with_heads(n, describe_member(n, n->members));
     }
     json_t *list = json_array();
     for (size_t i = 0; i < n->n_members; i++) {
@@ -412,5 +443,5 @@ json_t *net_config(const net *n) {
             return NULL;
         }
     }
-    return json_pack("{s:s, s:o}", "kind", "ensemble", "members", list);
+    return with_heads(n, json_pack("{s:s, s:o}", "kind", "ensemble", "members", list));
 }

@@ -19,6 +19,8 @@ typedef struct net_task {
 typedef struct net_output {
     tensor *embedding;              /* [B,E] */
     tensor *logits[NET_MAX_TASKS];  /* [B,C_i], in the order of the tasks */
+    tensor *cosine[NET_MAX_TASKS];  /* [B,1] to the centre of a one-class head; NULL: another head */
+    tensor *linear[NET_MAX_TASKS];  /* [B,C_i] of the linear layer beside that centre; NULL: there is none */
     size_t n_members;               /* of an ensemble; 0: the network is one */
     const struct net_output *members; /* what each member says alone: losses are taken of these; lives as long as the step */
 } net_output;
@@ -43,6 +45,9 @@ typedef struct net_output {
  *                 "columns": 0, how many; 0: all from first on
  *                 "weight": 1,
  *                 ...}, ...]}   and the settings of a network above
+ * and, of any of these, "task_heads": {TASK: {"kind": "linear"}} (the default) or, of a task with two classes,
+ *   {"kind": "one-class", "human": 0 (which class), "r_real": 0.9, "r_fake": 0.2, "alpha": 20,
+ *    "linear": false (a linear layer beside the centre), "judge": "centre" | "linear"}: One-Class Softmax, see head.h
  * The members of an ensemble are trained side by side, each by its own loss. Their embeddings are joined, and the logits
  * are sum_m weight_m * log_softmax(logits_m): a product of experts, large only where they agree.
  * A training step leaves fitted members out: net_forward then gives the members that learn, and logits of these.

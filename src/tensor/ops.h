@@ -144,6 +144,14 @@ tensor *op_soft_cross_entropy(tape *t, tensor *logits, const real *target, const
 /* Multi-class N-pair (Sohn 2016): f, p [N,E], row i of f and of p are two clips of one class, all classes distinct:
  * (1/N) sum_i log(1 + sum_{j!=i} exp(f_i.p_j - f_i.p_i)) + l2 * (1/N) sum_i (|f_i|^2 + |p_i|^2)/2. N = 0: 0. n_pair.c */
 tensor *op_n_pair(tape *t, tensor *f, tensor *p, real l2);
+/* One-Class Softmax (Zhang et al. 2021) of cosine[B,1] = w.f / (|w||f|), a clip's embedding against a learned centre:
+ * mean of share * softplus(alpha (r_real - cosine)) + (1 - share) * softplus(alpha (cosine - r_fake)), where share[B] is 1 of
+ * a human clip, 0 of a synthetic one, between them of a mixture. weight[B] >= 0 or NULL (weighted mean); all of them 0: loss
+ * 0. oc_softmax.c */
+typedef struct op_margins {
+    real r_real, r_fake, alpha;
+} op_margins;
+tensor *op_oc_softmax(tape *t, tensor *cosine, const real *share, const real *weight, const op_margins *margins);
 /* sum_i weight[i] * x[i] of one-element tensors. */
 tensor *op_weighted_sum(tape *t, tensor *const *x, const real *weight, size_t n);
 /* sum of all elements times factor; used by gradient checks. */

@@ -1,6 +1,5 @@
 /* losses.c: see losses.h. */
 #include "train/losses.h"
-#include "tensor/ops.h"
 #include <math.h>
 
 /* Rows [start, start + n) of x[B,C]. */
@@ -48,7 +47,8 @@ static bool mixed_targets(tape *t, const losses_options *o, size_t task, int64_t
     return true;
 }
 
-static tensor *task_loss(tape *t, const losses_options *o, size_t task, tensor *logits) {
+/* Of the linear layer's logits. */
+static tensor *label_loss(tape *t, const losses_options *o, size_t task, tensor *logits) {
     const losses_task *k = &o->task[task];
     tensor *parts[2];
     real weights[2];
@@ -68,6 +68,64 @@ static tensor *task_loss(tape *t, const losses_options *o, size_t task, tensor *
     return op_weighted_sum(t, parts, weights, n);
 }
 
+/* How human each row is, and how much it counts: as in mixed_targets, by the class weights of what is in it. */
+static bool human_shares(tape *t, const losses_options *o, size_t task, real **share, real **weight) {
+    const losses_task *k = &o->task[task];
+    int64_t n = o->plain + o->mixed;
+    *share = tape_alloc(t, (size_t)n, sizeof(real));
+    *weight = tape_alloc(t, (size_t)n, sizeof(real));
+    if (!*share || !*weight) {
+        return false;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        bool mixed = i >= o->plain;
+        int64_t a = k->target[i], b = mixed ? o->partner[task][i - o->plain] : a;
+        real l = mixed ? o->lambda[i - o->plain] : 1;
+        (*share)[i] = (*weight)[i] = 0;
+        if (a < 0 || b < 0) {
+            continue;
+        }
+        real wa = l * (k->class_weight ? k->class_weight[a] : 1), wb = (1 - l) * (k->class_weight ? k->class_weight[b] : 1);
+        real human = (a == k->human ? wa : 0) + (b == k->human ? wb : 0);
+        (*weight)[i] = wa + wb;
+        (*share)[i] = wa + wb > 0 ? human / (wa + wb) : 0;
+    }
+    return true;
+}
+
+static tensor *oc_loss(tape *t, const losses_options *o, size_t task, tensor *cosine) {
+    const op_margins *m = &o->task[task].oc;
+    tensor *parts[2];
+    real weights[2], *share, *weight;
+    size_t n = 0;
+    if (!human_shares(t, o, task, &share, &weight)) {
+        return NULL;
+    }
+    if (o->plain > 0) {
+        parts[n] = op_oc_softmax(t, rows(t, cosine, 0, o->plain), share, weight, m);
+        weights[n++] = o->plain_weight;
+    }
+    if (o->mixed > 0) {
+        parts[n] = op_oc_softmax(t, rows(t, cosine, o->plain, o->mixed), share + o->plain, weight + o->plain, m);
+        weights[n++] = o->mixed_weight;
+    }
+    return op_weighted_sum(t, parts, weights, n);
+}
+
+static tensor *task_loss(tape *t, const losses_options *o, size_t task, const net_output *out, losses_parts *values) {
+    if (!out->cosine[task]) {
+        return label_loss(t, o, task, out->logits[task]);
+    }
+    tensor *parts[2] = {oc_loss(t, o, task, out->cosine[task]), NULL};
+    real weights[2] = {o->task[task].oc_weight, 1};
+    values->oc = parts[0] ? parts[0]->data[0] : 0;
+    if (!out->linear[task]) {
+        return op_weighted_sum(t, parts, weights, 1);
+    }
+    parts[1] = label_loss(t, o, task, out->linear[task]);
+    return op_weighted_sum(t, parts, weights, 2);
+}
+
 static tensor *pair_loss(tape *t, const losses_options *o, tensor *embedding) {
     tensor *e = rows(t, embedding, 0, 2 * o->pairs);
     if (o->pair_normalise) {
@@ -82,7 +140,7 @@ static tensor *loss_of(tape *t, const net *n, const net_output *out, const losse
     size_t tasks = net_tasks(n), count = tasks;
     *parts = (losses_parts){0};
     for (size_t i = 0; i < tasks; i++) {
-        part[i] = task_loss(t, o, i, out->logits[i]);
+        part[i] = task_loss(t, o, i, out, parts);
         weight[i] = o->task[i].weight;
     }
     if (o->pairs > 0 && o->pair_weight > 0) {
@@ -114,6 +172,7 @@ tensor *losses_build(tape *t, const net *n, const net_output *out, const losses_
         weight[i] = 1; /* a sum: each member learns as it would alone */
         parts->total += share * own.total;
         parts->pair += share * own.pair;
+        parts->oc += share * own.oc;
         for (size_t k = 0; k < net_tasks(n); k++) {
             parts->task[k] += share * own.task[k];
         }

@@ -1,15 +1,20 @@
-/* losses.h: the training loss of a batch: masked cross-entropy of every task, mixup's second half, multi-class N-pair on
+/* losses.h: the training loss of a batch: masked cross-entropy of every task, One-Class Softmax
+ * where a task has such a head, mixup's second half, multi-class N-pair on
  * the embeddings; a weighted sum of these. Of an ensemble: the sum over its members of each one's own loss (the log shows
  * the mean). */
 #ifndef TRAIN_LOSSES_H
 #define TRAIN_LOSSES_H
 #include "net/net.h"
+#include "tensor/ops.h"
 
 typedef struct losses_task {
     real weight;
     real smoothing;
     const real *class_weight;  /* [classes] or NULL */
     const int64_t *target;     /* [rows]; -1 = no label */
+    real oc_weight;            /* of One-Class Softmax beside the cross-entropy, where the task has such a head */
+    op_margins oc;
+    int64_t human;             /* its class of human speech */
 } losses_task;
 
 /* The rows of a batch are [0, plain) as they are and [plain, plain + mixed) mixed: row plain + i is
@@ -28,7 +33,7 @@ typedef struct losses_options {
 } losses_options;
 
 typedef struct losses_parts { /* values, for the log; 0 where a part does not exist */
-    real total, pair, task[NET_MAX_TASKS];
+    real total, pair, oc, task[NET_MAX_TASKS]; /* oc: before its weight, part of the task's */
 } losses_parts;
 
 /* One-element tensor to go backward from; its values are in *parts after this call. NULL and a failed tape on error. */

@@ -50,6 +50,13 @@ static const setting SETTINGS[] = {
     {"npair", "l2", NUMBER, AT(npair_l2), 0.02, 0, 1e6, NULL},
     {"npair", "normalise", FLAG, AT(npair_normalise), 0, 0, 1, NULL},
     {"npair", "scale", NUMBER, AT(npair_scale), 10, 1e-6, 1e6, NULL},
+    {"oc", "weight", NUMBER, AT(oc.weight), 0, 0, 1e6, NULL},
+    {"oc", "task", TEXT, AT(oc.task), 0, 0, 0, "bonafide"},
+    {"oc", "r_real", NUMBER, AT(oc.r_real), 0.9, -1, 1, NULL},
+    {"oc", "r_fake", NUMBER, AT(oc.r_fake), 0.2, -1, 1, NULL},
+    {"oc", "alpha", NUMBER, AT(oc.alpha), 20, 1e-3, 1000, NULL},
+    {"oc", "linear", FLAG, AT(oc.linear), 1, 0, 1, NULL},
+    {"oc", "judge", CHOICE, AT(oc.linear_judges), 0, 0, 0, "centre|linear"},
     {"sampler", "kind", CHOICE, AT(sampler), 0, 0, 0, "shuffled|balanced"},
     {"sampler", "task", TEXT, AT(sampler_task), 0, 0, 0, ""},
     {"sampler", "pairs", INTEGER, AT(pairs), 0, 0, 32768, NULL},
@@ -256,6 +263,9 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     if (r->finetune.on && r->finetune.accumulate > r->batch) {
         return error_set(err, SPOOR_ERR_USAGE, "finetune.accumulate: a batch of %lld clips cannot be cut into %lld pieces",
                          (long long)r->batch, (long long)r->finetune.accumulate);
+    }
+    if (r->oc.linear_judges && !r->oc.linear) {
+        return error_set(err, SPOOR_ERR_USAGE, "oc.judge: linear needs oc.linear: true");
     }
     if (r->npair_weight > 0 && r->pairs < 2) {
         return error_set(err, SPOOR_ERR_USAGE, "npair.weight needs sampler.pairs of at least 2");

@@ -73,6 +73,14 @@ typedef struct recipe_finetune {
     bool checkpoint;           /* activation checkpointing */
 } recipe_finetune;
 
+typedef struct recipe_oc {
+    double weight;     /* 0: no One-Class Softmax */
+    const char *task;
+    double r_real, r_fake, alpha;
+    bool linear;       /* a linear layer and its cross-entropy besides */
+    int linear_judges; /* which of the two says what is bona fide */
+} recipe_oc;
+
 typedef struct recipe {
     json_t *resolved; /* the whole recipe with every default filled in; owns all strings here */
     char *folder;     /* of the recipe file, "" or ending in '/' */
@@ -102,6 +110,7 @@ typedef struct recipe {
     double mixup_p, mixup_alpha, mixup_eta;
     double npair_weight, npair_l2, npair_scale;
     bool npair_normalise;
+    recipe_oc oc;
     int sampler;
     const char *sampler_task;
     int64_t pairs;

@@ -69,8 +69,6 @@ static int32_t class_index(const model_task *t, const char *name) {
     return -1;
 }
 
-static bool is_human(const char *text) { return strcmp(text, "bonafide") == 0 || strcmp(text, "human") == 0; }
-
 static void label_clip(const spoor_model *m, const manifest *from, size_t row, const columns *task, score_label *l) {
     l->is_bonafide = l->is_known = -1;
     l->source = "";
@@ -80,11 +78,11 @@ static void label_clip(const spoor_model *m, const manifest *from, size_t row, c
         bool human = m->tasks[i].human >= 0 && l->label[i] == m->tasks[i].human;
         l->truth[i] = human && !score_with_human(m, i) ? -1 : l->label[i];
         if (i == m->bonafide_task && *text) {
-            l->is_bonafide = is_human(text);
+            l->is_bonafide = model_is_human(text);
         }
         if (i == m->known_task) {
             l->source = text;
-            l->is_known = *text && !is_human(text) ? l->label[i] >= 0 : -1;
+            l->is_known = *text && !model_is_human(text) ? l->label[i] >= 0 : -1;
         }
     }
 }

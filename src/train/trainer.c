@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "trace/trace.h"
 #include "train/fitted.h"
+#include "train/heads.h"
 #include "train/losses.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 enum { STREAM_TAPE = 21, STREAM_NET };
 
 /* Of checkpoint_place.sums: one for each task, then these. */
-enum { SUM_TASKS = 0, SUM_PAIR = NET_MAX_TASKS, SUM_TOTAL, SUM_NORM, SUM_BATCHES };
+enum { SUM_TASKS = 0, SUM_PAIR = NET_MAX_TASKS, SUM_OC, SUM_TOTAL, SUM_NORM, SUM_BATCHES };
 _Static_assert((int)SUM_BATCHES < (int)CHECKPOINT_SUMS, "a checkpoint has room for all sums");
 
 static double now(void) {
@@ -42,6 +43,7 @@ static spoor_status make_network(trainer *t, spoor_error *err) {
     frontend_options from = {.folder = t->r->folder, .trainable = t->r->finetune.on};
     TRY(frontend_new_with(t->ctx, t->r->frontend, &from, &t->fe, err));
     TRY(augment_new(t->ctx, t->r->augment, &t->augment, err));
+    TRY(heads_choose(t->r, t->d, err));
     rng seed = rng_make((uint64_t)t->r->seed, STREAM_NET);
     TRY(net_new(t->ctx, t->r->network, (int64_t)frontend_dim(t->fe), tasks, t->d->n_tasks, rng_u64(&seed), &t->net, err));
     TRY(use_config(t->r->resolved, "frontend", json_deep_copy(frontend_config(t->fe)), err));
@@ -349,8 +351,11 @@ static spoor_status start_or_resume(trainer *t, spoor_error *err) {
 
 static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
     losses_task tasks[NET_MAX_TASKS];
+    const recipe_oc *oc = &t->r->oc;
     for (size_t i = 0; i < t->d->n_tasks; i++) {
-        tasks[i] = (losses_task){(real)t->r->task[i].weight, (real)t->r->task[i].smoothing, t->class_weight[i], b->target[i]};
+        tasks[i] = (losses_task){(real)t->r->task[i].weight, (real)t->r->task[i].smoothing, t->class_weight[i], b->target[i],
+                                 (real)oc->weight, {(real)oc->r_real, (real)oc->r_fake, (real)oc->alpha},
+                                 t->model.tasks[i].human};
     }
     losses_options o = {.plain = b->plain, .mixed = b->mixed, .task = tasks,
                         .partner = (const int64_t *const *)b->partner, .lambda = b->lambda,
@@ -393,6 +398,7 @@ static void add_sums(trainer *t, const losses_parts *parts, double norm) {
         sums[SUM_TASKS + i] += (double)parts->task[i];
     }
     sums[SUM_PAIR] += (double)parts->pair;
+    sums[SUM_OC] += (double)parts->oc;
     sums[SUM_TOTAL] += (double)parts->total;
     sums[SUM_NORM] += norm;
     sums[SUM_BATCHES] += 1;
@@ -533,6 +539,9 @@ static json_t *epoch_line(trainer *t, double seconds) {
     (void)json_object_set_new(line, "tasks", tasks);
     if (t->r->npair_weight > 0) {
         (void)json_object_set_new(line, "npair", json_real(sums[SUM_PAIR] / n));
+    }
+    if (t->r->oc.weight > 0) {
+        (void)json_object_set_new(line, "oc", json_real(sums[SUM_OC] / n));
     }
     return line;
 }

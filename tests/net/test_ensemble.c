@@ -110,7 +110,7 @@ static void a_member_learns_as_it_would_alone(void **state) {
     fixture f;
     begin(&f, 1);
     int64_t source[CLIPS] = {0, 3, 2}, bonafide[CLIPS] = {0, 1, -1};
-    losses_task tasks[2] = {{1, 0, NULL, source}, {(real)0.5, 0, NULL, bonafide}};
+    losses_task tasks[2] = {{.weight = 1, .target = source}, {.weight = (real)0.5, .target = bonafide}};
     losses_options o = {.plain = CLIPS, .task = tasks, .plain_weight = 1};
     losses_parts parts, own[MEMBERS];
     net_output out;

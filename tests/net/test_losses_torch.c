@@ -1,4 +1,5 @@
 /* test_losses_torch.c: the losses against PyTorch on committed vectors (tests/torch/make_losses.py): value and gradients. */
+#include "net/head.h"
 #include "support/support.h"
 #include "tensor/ops.h"
 #include "weights/safetensors.h"
@@ -116,6 +117,33 @@ static void n_pair(void **state) {
     }
 }
 
+/* Embedding and centre through the head: the cosines, the loss, both gradients, and the logits that the head answers with. */
+static void one_class(void **state) {
+    fixture *f = *state;
+    const char *names[] = {"oc", "oc_soft"};
+    for (size_t i = 0; i < 2; i++) {
+        tape_begin(f->tape, true, true, 1);
+        tensor *e = input(f, names[i], "f"), *w = input(f, names[i], "w");
+        float alpha = i == 0 ? 20 : 3, share[8];
+        int64_t human[8];
+        memcpy(human, vector(f, names[i], "human")->data, sizeof human);
+        for (size_t k = 0; k < 8; k++) {
+            share[k] = (float)human[k];
+        }
+        head h = {.o = {.kind = HEAD_ONE_CLASS, .human = 1, .r_real = 0.9, .r_fake = 0.2, .alpha = (double)alpha}, .centre = w};
+        head_output out;
+        head_forward(&h, f->tape, e, e, &out);
+        assert_non_null(out.cosine);
+        same(f, names[i], "cosine", out.cosine->data);
+        for (size_t k = 0; k < 8; k++) {
+            support_close((double)out.logits->data[2 * k], 0, 0, "synthetic");
+            support_close((double)out.logits->data[2 * k + 1], (double)alpha * ((double)out.cosine->data[k] - 0.55), 1e-5, "human");
+        }
+        const op_margins m = {0.9f, 0.2f, alpha};
+        run(f, names[i], op_oc_softmax(f->tape, out.cosine, share, NULL, &m), e, "f", w, "w");
+    }
+}
+
 /* With two classes the loss is the logistic triplet loss: softplus(f_i.p_j - f_i.p_i), averaged. */
 static void two_classes_are_the_logistic_triplet(void **state) {
     fixture *f = *state;
@@ -132,6 +160,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(cross_entropy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(soft_targets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(n_pair, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_class, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_classes_are_the_logistic_triplet, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* losses_cases.h: checks of cross_entropy.c and n_pair.c, run in the float and in the double build. */
+/* losses_cases.h: checks of cross_entropy.c, n_pair.c and oc_softmax.c, run in the float and in the double build. */
 #include "support/gradcheck.h"
 #include "support/naive.h"
 #include <math.h>
@@ -169,11 +169,55 @@ static void test_n_pair(void **state) {
     gradcheck_refuses(&(op_case){"op_n_pair", build_n_pair, .arg = l2s, .in = {{2, {2, 3}}, {2, {3, 3}}}}, "op_n_pair");
 }
 
+/* ---- One-Class Softmax ---- */
+
+typedef struct oc_arg {
+    const real *share, *weight;
+    op_margins margins;
+} oc_arg;
+
+static tensor *build_oc(tape *t, tensor *const *in, const void *arg) {
+    const oc_arg *a = arg;
+    return op_oc_softmax(t, in[0], a->share, a->weight, &a->margins);
+}
+
+static void naive_oc(const op_case *c, const double *const *in, double *out) {
+    const oc_arg *a = c->arg;
+    double sum = 0, total = 0, alpha = (double)a->margins.alpha;
+    for (int64_t i = 0; i < c->in[0].dim[0]; i++) {
+        double w = a->weight == NULL ? 1 : (double)a->weight[i], s = (double)a->share[i];
+        double human = alpha * ((double)a->margins.r_real - in[0][i]), fake = alpha * (in[0][i] - (double)a->margins.r_fake);
+        sum += w * (s * log(1 + exp(human)) + (1 - s) * log(1 + exp(fake)));
+        total += w;
+    }
+    out[0] = total > 0 ? sum / total : 0;
+}
+
+static void test_oc_softmax(void **state) {
+    (void)state;
+    static const real share[5] = {1, 0, (real)0.25, 0, 1}, weight[5] = {1, 3, (real)0.5, 0, 2}, none[5] = {0};
+    const op_margins papers = {(real)0.9, (real)0.2, 20}, soft = {(real)0.5, (real)-0.5, 2};
+    for (int i = 0; i < 2; i++) {
+        for (int64_t rows = 0; rows < 6; rows++) {
+            oc_arg a = {share, i ? weight : NULL, i ? soft : papers};
+            gradcheck_op(&(op_case){"op_oc_softmax", build_oc, naive_oc, &a, {{2, {rows, 1}, .scale = 0.4}}});
+        }
+        oc_arg b = {share, none, papers};
+        gradcheck_op(&(op_case){"op_oc_softmax, no label", build_oc, naive_oc, &b, {{2, {5, 1}}}});
+    }
+    /* far outside of the margins nothing overflows */
+    const double far[2] = {-1, 1};
+    oc_arg c = {share, NULL, {(real)0.9, (real)0.2, 300}};
+    gradcheck_op(&(op_case){"op_oc_softmax, steep", build_oc, naive_oc, &c, {{2, {2, 1}, .values = far}}});
+    oc_arg d = {share, NULL, papers};
+    gradcheck_refuses(&(op_case){"op_oc_softmax", build_oc, .arg = &d, .in = {{2, {2, 2}}}}, "op_oc_softmax");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cross_entropy),      cmocka_unit_test(test_cross_entropy_torch),
         cmocka_unit_test(test_soft_cross_entropy), cmocka_unit_test(test_losses_refuse),
-        cmocka_unit_test(test_n_pair),
+        cmocka_unit_test(test_n_pair),             cmocka_unit_test(test_oc_softmax),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 """Oracle for the losses: PyTorch's cross-entropy (class weights, label smoothing, missing labels, soft targets) and the
-multi-class N-pair loss of Sohn 2016 written as its formula, in double, with their gradients.
+multi-class N-pair loss of Sohn 2016 and One-Class Softmax of Zhang et al. 2021 written as their formulas, in double, with their gradients.
 Run: /usr/bin/python3 tests/torch/make_losses.py   (writes tests/torch/losses.safetensors)"""
 import os
 import torch
@@ -39,5 +39,14 @@ for name, l2 in [("npair", 0.0), ("npair_l2", 0.02)]:
     # (1/N) sum_i log(1 + sum_{j != i} exp(f_i.g_j - f_i.g_i)) + l2/2 * mean of the squared norms' sum
     away = torch.exp(s - s.diag()[:, None]) * (1 - torch.eye(6))
     keep(name, torch.log1p(away.sum(1)).mean() + l2 * 0.5 * (f.pow(2).sum() + g.pow(2).sum()) / 6, {"f": f, "p": g})
+
+# One-Class Softmax of an embedding f against a centre w: cosines, margins 0.9 and 0.2, alpha 20, mean over the clips
+for name, alpha in [("oc", 20.0), ("oc_soft", 3.0)]:
+    f, w = logits(8, 5), logits(1, 5)
+    human = torch.tensor([1, 0, 0, 1, 1, 0, 0, 1])
+    cosine = F.cosine_similarity(f, w)
+    margin = torch.where(human == 1, 0.9 - cosine, cosine - 0.2)
+    keep(name, F.softplus(alpha * margin).mean(), {"f": f, "w": w, "human": human})
+    out[name + ".cosine"] = cosine.detach().numpy()
 
 save(os.path.join(os.path.dirname(os.path.abspath(__file__)), "losses.safetensors"), out, {})

@@ -72,7 +72,7 @@ static void plain(void **state) {
     fixture f = {0};
     open_fixture(&f);
     const int64_t a[ROWS] = {0, 1, 2, -1, 1, 0}, b[ROWS] = {-1, -1, -1, -1, -1, -1};
-    const losses_task tasks[] = {{2, 0, NULL, a}, {5, 0, NULL, b}};
+    const losses_task tasks[] = {{.weight = 2, .target = a}, {.weight = 5, .target = b}};
     losses_options o = {.plain = ROWS, .task = tasks, .plain_weight = 1, .mixed_weight = 1};
     losses_parts parts;
     tensor *loss = losses_build(f.tape, f.net, &f.out, &o, &parts);
@@ -101,7 +101,7 @@ static void mixed(void **state) {
     const int64_t a[ROWS] = {0, 1, 2, 0, 1, 1}, partner[ROWS - 2] = {0, 0, -1, 2};
     const int64_t *partners[] = {partner, partner};
     const real w[CLASSES] = {0.5, 2, 1}, lambda[ROWS - 2] = {(real)0.3, 1, (real)0.5, (real)0.9};
-    const losses_task tasks[] = {{1, (real)0.1, w, a}, {0, 0, NULL, a}};
+    const losses_task tasks[] = {{.weight = 1, .smoothing = (real)0.1, .class_weight = w, .target = a}, {.weight = 0, .target = a}};
     losses_options o = {.plain = 2, .mixed = 4, .task = tasks, .partner = partners, .lambda = lambda,
                         .plain_weight = (real)0.25, .mixed_weight = (real)0.75};
     losses_parts parts;
@@ -132,7 +132,7 @@ static void pairs(void **state) {
         fixture f = {0};
         open_fixture(&f);
         const int64_t a[ROWS] = {0, 1, 0, 1, 2, 2};
-        const losses_task tasks[] = {{0, 0, NULL, a}, {0, 0, NULL, a}};
+        const losses_task tasks[] = {{.weight = 0, .target = a}, {.weight = 0, .target = a}};
         losses_options o = {.plain = ROWS, .task = tasks, .plain_weight = 1, .pairs = 2, .pair_weight = 3,
                             .pair_l2 = (real)0.1, .pair_normalise = normalise != 0, .pair_scale = 4};
         losses_parts parts;
@@ -162,7 +162,57 @@ static void pairs(void **state) {
     }
 }
 
+/* One-Class Softmax of two plain rows and four mixed, class weights, one row without a label; beside it cross-entropy, or
+ * not. */
+static void one_class(void **state) {
+    (void)state;
+    for (int linear = 0; linear < 2; linear++) {
+        fixture f = {0};
+        open_fixture(&f);
+        real cosine[ROWS];
+        for (int i = 0; i < ROWS; i++) {
+            cosine[i] = (real)tanh((double)f.logits[1][i][0]);
+        }
+        f.out.cosine[0] = tape_view(f.tape, 2, (int64_t[]){ROWS, 1}, cosine);
+        f.out.linear[0] = linear ? f.out.logits[0] : NULL;
+        const int64_t a[ROWS] = {1, 0, 0, 1, 1, 0}, partner[ROWS - 2] = {1, 1, -1, 0}, none[ROWS] = {-1, -1, -1, -1, -1, -1};
+        const int64_t *partners[] = {partner, partner};
+        const real w[2] = {3, (real)0.5}, lambda[ROWS - 2] = {(real)0.3, 1, (real)0.5, (real)0.9};
+        const losses_task tasks[] = {{2, 0, w, a, 4, {(real)0.8, (real)0.1, 5}, 1}, {.weight = 0, .target = none}};
+        losses_options o = {.plain = 2, .mixed = 4, .task = tasks, .partner = partners, .lambda = lambda,
+                            .plain_weight = (real)0.25, .mixed_weight = (real)0.75};
+        losses_parts parts;
+        (void)losses_build(f.tape, f.net, &f.out, &o, &parts);
+        spoor_error err;
+        support_ok(tape_status(f.tape, &err), &err);
+        double oc[2] = {0, 0}, weight[2] = {0, 0}, ce = 0;
+        for (int i = 0; i < ROWS; i++) {
+            int64_t b = i < 2 ? a[i] : partner[i - 2];
+            double l = i < 2 ? 1 : (double)lambda[i - 2], c = (double)cosine[i];
+            const double each[2] = {log(1 + exp(5 * (c - 0.1))), log(1 + exp(5 * (0.8 - c)))}; /* class 1 is human */
+            if (b >= 0) {
+                oc[i >= 2] += l * (double)w[a[i]] * each[a[i]] + (1 - l) * (double)w[b] * each[b];
+                weight[i >= 2] += l * (double)w[a[i]] + (1 - l) * (double)w[b];
+                ce += linear ? (i < 2 ? 0.25 / 3.5 : 0) * (double)w[a[i]] * nll(f.logits[0][i], a[i]) : 0;
+            }
+        }
+        double want = 0.25 * oc[0] / weight[0] + 0.75 * oc[1] / weight[1], sum = 0;
+        for (int i = 0; linear && i < 4; i++) {
+            double l = (double)lambda[i];
+            sum += partner[i] < 0 ? 0
+                                  : l * (double)w[a[2 + i]] * nll(f.logits[0][2 + i], a[2 + i]) +
+                                        (1 - l) * (double)w[partner[i]] * nll(f.logits[0][2 + i], partner[i]);
+        }
+        ce += 0.75 * sum / weight[1];
+        support_close((double)parts.oc, want, 1e-5, "one class");
+        support_close((double)parts.task[0], 4 * want + ce, 1e-5, "with cross-entropy");
+        support_close((double)parts.total, 2 * (4 * want + ce), 1e-5, "total");
+        close_fixture(&f);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(plain), cmocka_unit_test(mixed), cmocka_unit_test(pairs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(plain), cmocka_unit_test(mixed), cmocka_unit_test(pairs),
+                                       cmocka_unit_test(one_class)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

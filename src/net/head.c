@@ -1,0 +1,123 @@
+/* head.c: see head.h. */
+#include "net/head.h"
+#include "base/config.h"
+#include <stdio.h>
+#include <string.h>
+
+static const char *const KINDS[] = {"linear", "one-class", NULL};
+static const char *const JUDGES[] = {"centre", "linear", NULL};
+
+/* ---- making ---- */
+
+static spoor_status configure_one_class(const json_t *config, const net_task *task, head_options *o, spoor_error *err) {
+    static const char *const KEYS[] = {"kind", "human", "r_real", "r_fake", "alpha", "linear", "judge", NULL};
+    const char *w = "network.task_heads";
+    int judge;
+    TRY(config_keys(config, w, KEYS, err));
+    if (task->classes != 2) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.task_heads: a one-class head tells two classes apart, but the task %.64s "
+                         "has %lld", task->name, (long long)task->classes);
+    }
+    TRY(config_int(config, w, "human", 0, 0, 1, &o->human, err));
+    TRY(config_number(config, w, "r_real", 0.9, -1, 1, &o->r_real, err));
+    TRY(config_number(config, w, "r_fake", 0.2, -1, 1, &o->r_fake, err));
+    TRY(config_number(config, w, "alpha", 20, 1e-3, 1000, &o->alpha, err));
+    TRY(config_bool(config, w, "linear", false, &o->linear, err));
+    TRY(config_choice(config, w, "judge", JUDGES, 0, &judge, err));
+    o->linear_judges = judge == 1;
+    return o->linear_judges && !o->linear
+               ? error_set(err, SPOOR_ERR_USAGE, "network.task_heads: judge: linear needs linear: true")
+               : SPOOR_OK;
+}
+
+spoor_status head_configure(const json_t *config, const net_task *tasks, size_t n_tasks, head_options *out, spoor_error *err) {
+    const char *names[NET_MAX_TASKS + 1] = {NULL};
+    for (size_t i = 0; i < n_tasks; i++) {
+        names[i] = tasks[i].name;
+        out[i] = (head_options){.kind = HEAD_LINEAR};
+    }
+    if (config == NULL || n_tasks == 0) {
+        return SPOOR_OK;
+    }
+    TRY(config_keys(config, "network.task_heads", names, err));
+    for (size_t i = 0; i < n_tasks; i++) {
+        const json_t *own = json_object_get(config, tasks[i].name);
+        int kind;
+        if (own == NULL) {
+            continue;
+        }
+        if (!json_is_object(own)) {
+            return error_set(err, SPOOR_ERR_USAGE, "network.task_heads.%.64s must be a mapping with a kind", tasks[i].name);
+        }
+        TRY(config_choice(own, "network.task_heads", "kind", KINDS, 0, &kind, err));
+        out[i].kind = (head_kind)kind;
+        if (kind == HEAD_ONE_CLASS) {
+            TRY(configure_one_class(own, &tasks[i], &out[i], err));
+        }
+    }
+    return SPOOR_OK;
+}
+
+bool head_describe(const head_options *heads, const net_task *tasks, size_t n_tasks, json_t **out) {
+    *out = NULL;
+    for (size_t i = 0; i < n_tasks; i++) {
+        const head_options *o = &heads[i];
+        if (o->kind == HEAD_LINEAR) {
+            continue;
+        }
+        *out = *out == NULL ? json_object() : *out;
+        json_t *own = json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", KINDS[o->kind], "human", (json_int_t)o->human, "r_real",
+                                o->r_real, "r_fake", o->r_fake, "alpha", o->alpha, "linear", o->linear, "judge",
+                                JUDGES[o->linear_judges]);
+        if (json_object_set_new(*out, tasks[i].name, own) != 0) {
+            json_decref(*out);
+            *out = NULL;
+            return false;
+        }
+    }
+    return true;
+}
+
+spoor_status head_init(head *h, const head_options *o, params *p, const char *name, int64_t embedding, int64_t classes,
+                       spoor_error *err) {
+    char part[192];
+    *h = (head){.o = *o};
+    if (o->kind == HEAD_LINEAR || o->linear) {
+        TRY(nn_linear_init(&h->linear, p, name, embedding, classes, true, err));
+    }
+    if (o->kind == HEAD_ONE_CLASS) {
+        int64_t dim[2] = {1, embedding};
+        (void)snprintf(part, sizeof part, "%s.centre", name);
+        TRY(params_add(p, part, 2, dim, PARAM_NORMAL, 0, true, false, &h->centre, err));
+    }
+    return SPOOR_OK;
+}
+
+/* ---- running ---- */
+
+/* [B,2]: alpha (cosine - middle) of the human class, 0 of the other. */
+static tensor *one_class_logits(const head *h, tape *t, tensor *cosine) {
+    int64_t one = 1;
+    tensor *shift = tape_tensor(t, 1, &one), *zero = cosine == NULL ? NULL : tape_tensor(t, 2, cosine->dim);
+    if (shift == NULL || zero == NULL) {
+        return NULL;
+    }
+    shift->data[0] = (real)(-0.5 * (h->o.r_real + h->o.r_fake) * h->o.alpha);
+    memset(zero->data, 0, (size_t)tensor_count(zero) * sizeof *zero->data);
+    tensor *human = op_add_row(t, op_scale(t, cosine, (real)h->o.alpha), shift);
+    tensor *both[2] = {h->o.human == 0 ? human : zero, h->o.human == 0 ? zero : human};
+    return human == NULL ? NULL : op_concat(t, both, 2, 1);
+}
+
+void head_forward(const head *h, tape *t, tensor *embedding, tensor *dropped, head_output *out) {
+    *out = (head_output){0};
+    if (h->linear.w != NULL) {
+        out->linear = nn_linear_forward(&h->linear, t, dropped, OP_ACT_NONE);
+        out->logits = out->linear;
+    }
+    if (h->centre != NULL) {
+        tensor *unit = op_normalise(t, embedding, (real)HEAD_EPS), *centre = op_normalise(t, h->centre, (real)HEAD_EPS);
+        out->cosine = op_matmul(t, unit, centre, true);
+        out->logits = h->o.linear_judges ? out->linear : one_class_logits(h, t, out->cosine);
+    }
+}

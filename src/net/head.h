@@ -1,0 +1,43 @@
+/* head.h: from an embedding to the logits of one task. A linear layer, or One-Class Softmax's learned centre: the cosine of
+ * the embedding to it says how human a clip is. */
+#ifndef NET_HEAD_H
+#define NET_HEAD_H
+#include "net/net.h"
+#include "nn/layers.h"
+
+#define HEAD_EPS 1e-12 /* the least length of an embedding or a centre in a cosine */
+
+typedef enum head_kind { HEAD_LINEAR, HEAD_ONE_CLASS } head_kind;
+
+typedef struct head_options {
+    head_kind kind;
+    int64_t human;         /* one-class: which of the two classes is the human one */
+    double r_real, r_fake, alpha;
+    bool linear;           /* one-class: a linear layer beside the centre */
+    bool linear_judges;    /* its logits are the answer, not the centre's */
+} head_options;
+
+typedef struct head {
+    head_options o;
+    nn_linear linear; /* no weight: there is none */
+    tensor *centre;   /* [1,E] */
+} head;
+
+typedef struct head_output {
+    tensor *logits; /* [B,C] */
+    tensor *linear; /* [B,C] of the linear layer; NULL: there is none */
+    tensor *cosine; /* [B,1] to the centre; NULL: there is none */
+} head_output;
+
+/* "task_heads" of the "network" object (NULL: all linear), one entry of out for each task. SPOOR_ERR_USAGE: an unknown task or
+ * setting, or a one-class head of a task that has not two classes. */
+spoor_status head_configure(const json_t *config, const net_task *tasks, size_t n_tasks, head_options *out, spoor_error *err);
+/* What head_configure reads into *out (NULL: all are linear); false: out of memory. */
+bool head_describe(const head_options *heads, const net_task *tasks, size_t n_tasks, json_t **out);
+/* Parameters NAME.weight and NAME.bias of the linear layer, NAME.centre. */
+spoor_status head_init(head *h, const head_options *o, params *p, const char *name, int64_t embedding, int64_t classes,
+                       spoor_error *err);
+/* dropped: the embedding behind dropout, which the linear layer sees; the centre sees it as it is. The centre's logits are
+ * alpha (cosine - (r_real + r_fake)/2) of the human class and 0 of the other. */
+void head_forward(const head *h, tape *t, tensor *embedding, tensor *dropped, head_output *out);
+#endif

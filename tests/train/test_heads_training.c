@@ -1,0 +1,110 @@
+/* Trainings whose heads are not all linear: One-Class Softmax alone and beside cross-entropy. Model files hold the centre and
+ * answer with it; interruptions change no bit. */
+#include "train/runs.h"
+
+static int setup(void **state) {
+    (void)state;
+    folder = support_temporary();
+    synthetic_make(folder);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    support_remove(folder);
+    free(folder);
+    return 0;
+}
+
+static spoor_model *open_model(spoor_context *ctx, const char *out) {
+    char path[600];
+    spoor_error err;
+    spoor_model *m;
+    snprintf(path, sizeof path, "%s/model.safetensors", out);
+    support_ok(spoor_model_open(ctx, path, &m, &err), &err);
+    return m;
+}
+
+static double dev_figure(const spoor_model *m, const char *name) {
+    const json_t *dev = json_object_get(json_object_get(m->meta, "provenance"), "dev");
+    return json_number_value(json_object_get(dev, name));
+}
+
+/* With oc.linear the model has both; the answer is the centre's, or the linear layer's where the recipe says so. */
+static void one_class(void **state) {
+    (void)state;
+    static const struct {
+        const char *set[4];
+        bool linear;
+    } cases[] = {{{"oc.weight=1", "oc.linear=false", "schedule.epochs=40", "npair.weight=0"}, false},
+                 {{"oc.weight=1", "mixup.kind=regmixup", "schedule.epochs=30", "npair.weight=0"}, true},
+                 {{"oc.weight=0.5", "oc.judge=linear", "schedule.epochs=30", "npair.weight=0"}, true}};
+    for (size_t i = 0; i < 3; i++) {
+        spoor_error err;
+        watch w = {0};
+        char name[16];
+        snprintf(name, sizeof name, "oc%zu", i);
+        char *out = run_folder(name);
+        support_ok(train(out, 2, false, &w, cases[i].set, 4, &err), &err);
+        same_dev_scores(out, true);
+        spoor_context *ctx = support_context();
+        spoor_model *m = open_model(ctx, out);
+        assert_non_null(params_find(net_params(m->net), "heads.bonafide.centre"));
+        assert_true((params_find(net_params(m->net), "heads.bonafide.weight") != NULL) == cases[i].linear);
+        assert_true(dev_figure(m, "auroc") > 0.9);
+        spoor_model_free(m);
+        spoor_context_free(ctx);
+        /* the synthetic class has logit 0 where the centre judges */
+        dev_model d;
+        open_dev(&d, out);
+        support_ok(score_all(d.ctx, d.model, 1, d.n, open_row, d.list, 0, d.logits, NULL, d.errors, &err), &err);
+        size_t task = model_find_task(d.model, "bonafide"), width = trace_logits_size(d.model);
+        for (size_t k = 0; k < d.n; k++) {
+            const float *x = d.logits + k * width + score_offset(d.model, task);
+            assert_true((x[1] == 0) == (i != 2));
+            assert_true(i == 2 || (x[0] <= 20 * (1 - 0.55f) + 1e-3f && x[0] >= 20 * (-1 - 0.55f) - 1e-3f));
+        }
+        close_dev(&d);
+    }
+}
+
+static void interrupted(void **state) {
+    (void)state;
+    static const char *const set[] = {"oc.weight=1", "mixup.kind=mixup", "data.tasks.bonafide.class_weights=balanced"};
+    spoor_error err;
+    watch w = {0}, c = {.cancel_at = 5};
+    char whole[65], parts[65], *one = run_folder("whole"), *two = run_folder("parts");
+    support_ok(train(one, 2, false, &w, set, 3, &err), &err);
+    assert_int_equal(train(two, 1, true, &c, set, 3, &err), SPOOR_ERR_CANCELLED);
+    c = (watch){0};
+    support_ok(train(two, 3, true, &c, set, 3, &err), &err);
+    hash(one, "model.safetensors", whole);
+    hash(two, "model.safetensors", parts);
+    assert_string_equal(whole, parts);
+}
+
+static void refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *set[2], *says;
+    } cases[] = {{{"oc.weight=1", "oc.task=x"}, "no task named x"},
+                 {{"oc.weight=1", "oc.task=source"}, "two classes"},
+                 {{"oc.linear=false", "oc.judge=linear"}, "oc.judge"},
+                 {{"network.task_heads.x.kind=linear", "oc.weight=0"}, "task_heads"},
+                 {{"network.task_heads.bonafide.kind=round", "oc.weight=0"}, "one-class"},
+                 {{"network.task_heads.source.kind=one-class", "oc.weight=0"}, "two classes"},
+                 {{"network.task_heads.bonafide=one-class", "oc.weight=0"}, "mapping"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        spoor_error err;
+        watch w = {0};
+        assert_int_equal(train(run_folder("refused"), 1, false, &w, cases[i].set, 2, &err), SPOOR_ERR_USAGE);
+        if (!strstr(err.message, cases[i].says)) {
+            fail_msg("%s %s says: %s", cases[i].set[0], cases[i].set[1], err.message);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_class), cmocka_unit_test(interrupted), cmocka_unit_test(refused)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
