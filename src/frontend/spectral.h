@@ -2,7 +2,7 @@
  * The functions are those of frontend.h for these kinds. */
 #ifndef FRONTEND_SPECTRAL_H
 #define FRONTEND_SPECTRAL_H
-#include "frontend/filterbank.h"
+#include "audio/filterbank.h"
 #include "frontend/frontend.h"
 #include "frontend/rows.h"
 #include <kissfft/kiss_fftr.h>

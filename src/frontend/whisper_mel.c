@@ -1,5 +1,5 @@
 /* whisper_mel.c: the log-mel input of Whisper's encoder; see whisper.h. */
-#include "frontend/filterbank.h"
+#include "audio/filterbank.h"
 #include "frontend/whisper.h"
 #include <kissfft/kiss_fftr.h>
 #include <math.h>

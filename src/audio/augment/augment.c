@@ -4,6 +4,7 @@
 #include "base/config.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct range_spec {
@@ -25,10 +26,12 @@ typedef struct kind_spec {
 
 static const char *const COLOURS[] = {"white", "pink", "brown", NULL};
 static const char *const ALGORITHMS[] = {"1", "2", "3", "4", "5", NULL};
-static const char *const CODECS[] = {"opus", "vorbis", "mp3", "mulaw", "alaw", NULL};
+static const char *const CODECS[] = {"opus", "vorbis", "mp3", "mulaw", "alaw", "adpcm", "gsm", "g721", NULL};
+static const char *const FFT_SIZES[] = {"256", "512", "1024", "2048", NULL};
+static const char *const EXCITATIONS[] = {"pulse", "noise", "mixed", NULL};
 
 enum { KIND_NOISE, KIND_BABBLE, KIND_ROOM, KIND_RAWBOOST, KIND_GAIN, KIND_EQ, KIND_BANDLIMIT, KIND_CODEC,
-       KIND_RESAMPLE, KIND_SPEED, KIND_MASK, KINDS };
+       KIND_RESAMPLE, KIND_SPEED, KIND_MASK, KIND_GRIFFIN_LIM, KIND_MEL, KIND_SINUSOIDS, KIND_LPC, KIND_CHANNELS, KINDS };
 
 #define SNR {"snr", 5, 30, -20, 100, false}
 static const kind_spec SPECS[KINDS] = {
@@ -48,6 +51,14 @@ static const kind_spec SPECS[KINDS] = {
     [KIND_SPEED] = {"speed", step_speed, {{"factor", 0.95, 1.05, 0.5, 2, false}}, NULL, NULL, 0, NULL, 0},
     [KIND_MASK] = {"mask", step_mask, {{"count", 1, 3, 0, 100, true}, {"seconds", 0.01, 0.1, 0, 10, false}},
                    NULL, NULL, 0, NULL, 0},
+    [KIND_GRIFFIN_LIM] = {"griffin-lim", step_griffin_lim, {{"iterations", 8, 8, 0, 200, true}}, "size", FFT_SIZES, 4,
+                          "momentum", 0.99},
+    [KIND_MEL] = {"mel", step_mel, {{"iterations", 8, 8, 0, 200, true}, {"bands", 80, 80, 8, 256, true}}, "size", FFT_SIZES,
+                  4, "momentum", 0.99},
+    [KIND_SINUSOIDS] = {"sinusoids", step_sinusoids, {{"peaks", 30, 30, 1, 200, true}}, "size", FFT_SIZES, 4, NULL, 0},
+    [KIND_LPC] = {"lpc", step_lpc, {{"order", 18, 18, 2, 32, true}}, "excitation", EXCITATIONS, 1, NULL, 0},
+    [KIND_CHANNELS] = {"channel-vocoder", step_channels, {{"bands", 24, 24, 4, 80, true}}, "excitation", EXCITATIONS, 2,
+                       NULL, 0},
 };
 
 struct augment {
@@ -113,7 +124,7 @@ static spoor_status read_choices(const json_t *object, const char *where, const 
         *out |= bit;
     }
     if (!right) {
-        char list[128] = "";
+        char list[160] = "";
         for (size_t i = 0; spec->names[i] != NULL; i++) {
             strcat(strcat(list, i == 0 ? "" : ", "), spec->names[i]); /* our own short names: they fit */
         }
@@ -174,8 +185,9 @@ static json_t *write_step(const augment_step *step) {
         json_t *list = json_array();
         for (int i = 0; spec->names[i] != NULL; i++) {
             if ((step->choices >> i & 1) != 0) {
-                failed |= json_array_append_new(list, step->kind == KIND_RAWBOOST ? json_integer(i + 1)
-                                                                                  : json_string(spec->names[i])) != 0;
+                const char *name = spec->names[i]; /* a number is written as one */
+                json_t *item = *name >= '0' && *name <= '9' ? json_integer(atoi(name)) : json_string(name);
+                failed |= json_array_append_new(list, item) != 0;
             }
         }
         failed |= json_object_set_new(object, spec->list_key, list) != 0;

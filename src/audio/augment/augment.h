@@ -16,12 +16,21 @@
  *   eq         "db":[-6,6], "knots":[3,8]: a smooth random magnitude curve between 60 Hz and 8 kHz, linear phase
  *   bandlimit  "low":[0,300], "high":[3000,8000] hertz (half-amplitude points; low under 40 Hz or high over 7900 Hz
  *              leaves that side open), linear phase
- *   codec      "codecs": list of "opus","vorbis","mp3","mulaw","alaw" (one is drawn; default all), "kbps":[8,64] for
- *              opus and mp3, "quality":[0,0.6] for vorbis (libsndfile's 0..1), "narrowband":0.5 probability that
- *              mulaw and alaw run at 8 kHz. The delay of the codec is taken out
+ *   codec      "codecs": list of "opus","vorbis","mp3","mulaw","alaw","adpcm","gsm","g721" (one is drawn; default the
+ *              first five), "kbps":[8,64] for opus and mp3, "quality":[0,0.6] for vorbis (libsndfile's 0..1),
+ *              "narrowband":0.5 probability that mulaw and alaw run at 8 kHz, as gsm and g721 always do. The delay of the
+ *              codec is taken out
  *   resample   "rate":[6000,15000] hertz: down to that rate and back
  *   speed      "factor":[0.95,1.05]: faster and higher, or slower and lower; cut or repeated to length
- *   mask       "count":[1,3], "seconds":[0.01,0.1]: stretches set to zero */
+ *   mask       "count":[1,3], "seconds":[0.01,0.1]: stretches set to zero
+ * Re-synthesis, as loud as the clip and without delay; each leaves traces of its own, as a vocoder does:
+ *   griffin-lim     "iterations":8, "size":1024 or a list of 256,512,1024,2048 to draw from, "momentum":0.99: magnitudes of
+ *                   the short-time spectrum, phases found by iterations from random ones
+ *   mel             "iterations":8, "bands":80, "size":1024, "momentum":0.99: the same from a mel spectrum of magnitudes
+ *   sinusoids       "peaks":30, "size":1024: the strongest peaks of every frame alone
+ *   lpc             "order":18, "excitation":"pulse" or a list of "pulse","noise","mixed": linear prediction every 10 ms;
+ *                   pulses at the pitch where the clip is voiced, noise elsewhere
+ *   channel-vocoder "bands":24, "excitation":"noise": such an excitation, in every band as strong as the clip is */
 #ifndef AUDIO_AUGMENT_H
 #define AUDIO_AUGMENT_H
 #include "base/context.h"

@@ -1,4 +1,5 @@
-/* codec.c: codec round trips in memory: Opus, Vorbis and MP3 through libsndfile, mu-law and A-law by G.711.
+/* codec.c: codec round trips in memory: Opus, Vorbis, MP3, IMA ADPCM (4 bits a sample), GSM 06.10 and G.721 (at 8 kHz)
+ * through libsndfile, mu-law and A-law by G.711.
  *
  * libsndfile 1.2 takes one number, the compression level c (0 best, 1 smallest), and makes of it: Opus 6 + 250 (1 - c)
  * kbit/s a channel; MP3 at constant bit rate and 16 kHz 160 - 152 c kbit/s; Vorbis quality 1 - c. The random serial
@@ -58,8 +59,15 @@ static SF_VIRTUAL_IO memory_io(void) {
 
 static const int FORMATS[] = {[CODEC_OPUS] = SF_FORMAT_OGG | SF_FORMAT_OPUS,
                               [CODEC_VORBIS] = SF_FORMAT_OGG | SF_FORMAT_VORBIS,
-                              [CODEC_MP3] = SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III};
-static const char *const CODED[] = {"Opus", "Vorbis", "MP3"};
+                              [CODEC_MP3] = SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III,
+                              [CODEC_ADPCM] = SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM,
+                              [CODEC_GSM] = SF_FORMAT_WAV | SF_FORMAT_GSM610,
+                              [CODEC_G721] = SF_FORMAT_AU | SF_FORMAT_G721_32};
+static const char *const CODED[] = {[CODEC_OPUS] = "Opus", [CODEC_VORBIS] = "Vorbis", [CODEC_MP3] = "MP3",
+                                    [CODEC_ADPCM] = "IMA ADPCM", [CODEC_GSM] = "GSM 06.10", [CODEC_G721] = "G.721"};
+
+static bool always_narrow(int codec) { return codec == CODEC_GSM || codec == CODEC_G721; }
+static int codec_rate(int codec) { return always_narrow(codec) ? AUGMENT_RATE / 2 : AUGMENT_RATE; }
 
 static double compression_level(int codec, double quality) {
     double level = codec == CODEC_OPUS  ? 1 - (quality - 6) / 250
@@ -78,13 +86,15 @@ static spoor_status codec_failed(const memory_file *f, int codec, const char *wh
 
 static spoor_status encode(memory_file *f, int codec, double quality, const float *x, size_t n, spoor_error *err) {
     SF_VIRTUAL_IO io = memory_io();
-    SF_INFO info = {.samplerate = AUGMENT_RATE, .channels = 1, .format = FORMATS[codec]};
+    SF_INFO info = {.samplerate = codec_rate(codec), .channels = 1, .format = FORMATS[codec]};
     SNDFILE *file = sf_open_virtual(&io, SFM_WRITE, &info, f);
     if (file == NULL) {
         return codec_failed(f, codec, "write", err);
     }
-    double level = compression_level(codec, quality);
-    sf_command(file, SFC_SET_COMPRESSION_LEVEL, &level, sizeof level);
+    if (codec <= CODEC_MP3) {
+        double level = compression_level(codec, quality);
+        sf_command(file, SFC_SET_COMPRESSION_LEVEL, &level, sizeof level);
+    }
     if (codec == CODEC_MP3) {
         int constant = SF_BITRATE_MODE_CONSTANT;
         sf_command(file, SFC_SET_BITRATE_MODE, &constant, sizeof constant);
@@ -110,7 +120,7 @@ static spoor_status decode(memory_file *f, int codec, float *x, size_t n, spoor_
         return error_memory(err, "coding a clip");
     }
     SNDFILE *file = sf_open_virtual(&io, SFM_READ, &info, f);
-    if (file == NULL || info.channels != 1 || info.samplerate != AUGMENT_RATE) {
+    if (file == NULL || info.channels != 1 || info.samplerate != codec_rate(codec)) {
         if (file != NULL) {
             sf_close(file);
         }
@@ -185,11 +195,9 @@ spoor_status step_codec(const step_run *run, float *x, size_t n, spoor_error *er
     int codec = (int)step_choose(run);
     double kbps = step_draw(run, 0), quality = step_draw(run, 1);
     bool narrow = rng_uniform(run->rng) < run->step->number;
-    if (codec != CODEC_MULAW && codec != CODEC_ALAW) {
+    bool g711 = codec == CODEC_MULAW || codec == CODEC_ALAW;
+    if (!(g711 && narrow) && !always_narrow(codec)) {
         return codec_round_trip(run->scratch, codec, codec == CODEC_VORBIS ? quality : kbps, x, n, err);
-    }
-    if (!narrow) {
-        return codec_round_trip(run->scratch, codec, 0, x, n, err);
     }
     size_t m = n / 2 + 1;
     float *low = step_buffer(run->scratch, 1, m);

@@ -4,7 +4,8 @@
 #include "audio/augment/augment.h"
 #include <kissfft/kiss_fftr.h>
 
-enum { STEP_RANGES = 2, STEP_BUFFERS = 4, STEP_FFT_SIZES = 22 };
+/* Scratch buffers 0 to 3 are any step's own; STEP_STFT is that of stft.h, STEP_ROOM small tables of the steps around it. */
+enum { STEP_STFT = 4, STEP_ROOM, STEP_BUFFERS, STEP_RANGES = 2, STEP_FFT_SIZES = 22 };
 
 /* One step as configured. What ranges and choices mean is in the table of augment.c. */
 typedef struct augment_step {
@@ -49,6 +50,11 @@ spoor_status step_codec(const step_run *run, float *x, size_t n, spoor_error *er
 spoor_status step_resample(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_speed(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_mask(const step_run *run, float *x, size_t n, spoor_error *err);
+spoor_status step_griffin_lim(const step_run *run, float *x, size_t n, spoor_error *err);
+spoor_status step_mel(const step_run *run, float *x, size_t n, spoor_error *err);
+spoor_status step_sinusoids(const step_run *run, float *x, size_t n, spoor_error *err);
+spoor_status step_lpc(const step_run *run, float *x, size_t n, spoor_error *err);
+spoor_status step_channels(const step_run *run, float *x, size_t n, spoor_error *err);
 
 /* A number from range i of the step; a whole number of it, both ends included; one of its choices. */
 double step_draw(const step_run *run, int i);
@@ -81,7 +87,7 @@ void mix_at_snr(float *x, const float *noise, size_t n, double snr_db);
 void rawboost_notch(double centre, double width, size_t m, double *h);
 
 /* One coded round trip with settings fixed (codec.c). codec: index in CODEC_NAMES; quality: kbps or Vorbis quality. */
-enum { CODEC_OPUS, CODEC_VORBIS, CODEC_MP3, CODEC_MULAW, CODEC_ALAW };
+enum { CODEC_OPUS, CODEC_VORBIS, CODEC_MP3, CODEC_MULAW, CODEC_ALAW, CODEC_ADPCM, CODEC_GSM, CODEC_G721 };
 spoor_status codec_round_trip(augment_scratch *s, int codec, double quality, float *x, size_t n, spoor_error *err);
 /* G.711 companding of one 16-bit sample, there and back. */
 int codec_mulaw(int sample);

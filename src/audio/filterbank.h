@@ -1,6 +1,6 @@
-/* filterbank.h: the fixed tables of the spectral front ends: windows, triangular filters, DCT. Not installed. */
-#ifndef FRONTEND_FILTERBANK_H
-#define FRONTEND_FILTERBANK_H
+/* filterbank.h: fixed tables of spectral analysis (front ends, re-synthesis): windows, triangular filters, DCT. Not installed. */
+#ifndef AUDIO_FILTERBANK_H
+#define AUDIO_FILTERBANK_H
 #include "base/context.h"
 
 typedef enum filterbank_scale { FILTERBANK_SLANEY, FILTERBANK_HTK, FILTERBANK_LINEAR } filterbank_scale;

@@ -1,5 +1,5 @@
 /* filterbank.c: see filterbank.h. Everything is computed in double and rounded once. */
-#include "frontend/filterbank.h"
+#include "audio/filterbank.h"
 #include <math.h>
 
 static const double PI = 3.14159265358979323846;
