@@ -8,44 +8,63 @@
 enum {
     HOP = 160, WINDOW = 400,               /* of the prediction, samples */
     SLOW = 4, LAG_MIN = 10, LAG_MAX = 80,  /* pitch on every fourth sample: 50 to 400 Hz */
-    PITCH_WINDOW = 160, PITCH_HOP = HOP / SLOW,
+    PITCH_WINDOW = 160, PITCH_HOP = HOP / SLOW, PAD = PITCH_WINDOW + LAG_MAX,
     ORDER_MAX = 32, PIECE = 20,            /* samples between two settings of the filter */
     CHANNEL_SIZE = 512
 };
 
 /* ---- excitation ---- */
 
-/* y[n / 4 + 1]: means of four samples, enough of a low pass for a pitch below 400 Hz. */
-static void slow_down(const float *x, size_t n, float *y) {
-    for (size_t i = 0; i <= n / SLOW; i++) {
+/* The clip at a quarter of its rate, silence of PAD samples on both sides, and the energy before each sample. */
+typedef struct slow {
+    float *y;       /* [m], sample 0 of the clip at PAD */
+    double *energy; /* [m + 1] */
+} slow;
+
+static spoor_status slow_down(augment_scratch *s, const float *x, size_t n, slow *out, spoor_error *err) {
+    size_t kept = n / SLOW + 1, m = kept + 2 * PAD;
+    out->y = step_buffer(s, 2, m);
+    out->energy = (double *)(void *)step_buffer(s, 3, 2 * (m + 1));
+    if (out->y == NULL || out->energy == NULL) {
+        return error_memory(err, "re-synthesising a clip");
+    }
+    memset(out->y, 0, m * sizeof *out->y);
+    for (size_t i = 0; i < kept; i++) { /* means of four: enough of a low pass for a pitch below 400 Hz */
         float sum = 0;
         for (size_t k = i * SLOW; k < i * SLOW + SLOW && k < n; k++) {
             sum += x[k];
         }
-        y[i] = sum / SLOW;
+        out->y[PAD + i] = sum / SLOW;
     }
+    out->energy[0] = 0;
+    for (size_t i = 0; i < m; i++) {
+        out->energy[i + 1] = out->energy[i] + (double)out->y[i] * (double)out->y[i];
+    }
+    return SPOOR_OK;
 }
 
-/* Correlation of two stretches around `centre`, `lag` apart, over the geometric mean of their energies; 0 outside. */
-static double likeness(const float *y, size_t m, size_t centre, size_t lag) {
-    double product = 0, a = 0, b = 0;
-    int64_t start = (int64_t)centre - (int64_t)(PITCH_WINDOW + lag) / 2;
-    for (int64_t i = start; i < start + PITCH_WINDOW; i++) {
-        double u = i >= 0 && i < (int64_t)m ? (double)y[i] : 0;
-        double v = i + (int64_t)lag >= 0 && i + (int64_t)lag < (int64_t)m ? (double)y[i + (int64_t)lag] : 0;
-        product += u * v;
-        a += u * u;
-        b += v * v;
+/* Correlation of two stretches around `centre`, `lag` apart, over the geometric mean of their energies. */
+static double likeness(const slow *s, size_t centre, size_t lag) {
+    size_t start = PAD + centre - (PITCH_WINDOW + lag) / 2;
+    const float *u = s->y + start, *v = u + lag;
+    float sum[8] = {0};
+    for (size_t i = 0; i < PITCH_WINDOW; i += 8) {
+        for (size_t k = 0; k < 8; k++) {
+            sum[k] += u[i + k] * v[i + k];
+        }
     }
+    double product = (double)(((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+    double a = s->energy[start + PITCH_WINDOW] - s->energy[start];
+    double b = s->energy[start + lag + PITCH_WINDOW] - s->energy[start + lag];
     return a > 0 && b > 0 ? product / sqrt(a * b) : 0;
 }
 
 /* Pitch in hertz around `centre` of the slow signal; 0: unvoiced. Of two lags almost as good the shorter one counts: a
  * period and not its double. */
-static double pitch_at(const float *y, size_t m, size_t centre) {
+static double pitch_at(const slow *s, size_t centre) {
     double r[LAG_MAX + 2], best = 0;
     for (size_t lag = LAG_MIN - 1; lag <= LAG_MAX + 1; lag++) {
-        r[lag] = likeness(y, m, centre, lag);
+        r[lag] = likeness(s, centre, lag);
         best = r[lag] > best && lag >= LAG_MIN && lag <= LAG_MAX ? r[lag] : best;
     }
     for (size_t lag = LAG_MIN; lag <= LAG_MAX && best > 0.5; lag++) {
@@ -62,16 +81,13 @@ enum { EXCITE_PULSE, EXCITE_NOISE, EXCITE_MIXED };
 
 /* u[n] of unit power: noise, and where x is voiced pulses at its pitch (mixed: pulses and noise, 4 to 1 in power). */
 static spoor_status excitation(const step_run *run, int kind, const float *x, size_t n, float *u, spoor_error *err) {
-    float *slow = step_buffer(run->scratch, 2, n / SLOW + 1);
-    if (slow == NULL) {
-        return error_memory(err, "re-synthesising a clip");
-    }
-    slow_down(x, n, slow);
+    slow s;
+    TRY(slow_down(run->scratch, x, n, &s, err));
     double phase = 0, pitch = 0;
     float pulse = kind == EXCITE_MIXED ? sqrtf(0.8f) : 1, breath = kind == EXCITE_MIXED ? sqrtf(0.2f) : 0;
     for (size_t i = 0; i < n; i++) {
         if (i % HOP == 0 && kind != EXCITE_NOISE) {
-            pitch = pitch_at(slow, n / SLOW + 1, i / HOP * PITCH_HOP + PITCH_HOP / 2);
+            pitch = pitch_at(&s, i / HOP * PITCH_HOP + PITCH_HOP / 2);
         }
         bool voiced = pitch > 0;
         u[i] = !voiced || breath > 0 ? (voiced ? breath : 1) * (float)rng_normal(run->rng) : 0;

@@ -65,6 +65,7 @@ static void renew_frame(phases *p, size_t t, const kiss_fft_cpx *c, float alpha)
 /* The fast Griffin-Lim algorithm (Perraudin, Balazs and Sondergaard 2013); momentum 0 is Griffin and Lim's own. */
 static void iterate(phases *p, rng *r, size_t iterations, double momentum) {
     random_phases(p, r);
+    memset(p->previous, 0, p->f.frames * p->f.bins * sizeof *p->previous);
     for (size_t i = 0; i < iterations; i++) {
         stft_inverse(&p->f, p->target, p->y);
         for (size_t t = 0; t < p->f.frames; t++) {
