@@ -155,7 +155,7 @@ static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cl
     score_set *set = NULL;
     const json_t *spec = json_object_get(json_object_get(m->meta, "provenance"), "labels");
     TRY(score_labels_new(ctx, m, c->manifest, c->rows, c->n, spec, &labels, err));
-    spoor_status status = score_set_new(ctx, m, labels, c->logits, c->errors, o->folds, &set, err);
+    spoor_status status = score_set_new(ctx, m, labels, c->logits, c->embedding, c->errors, o->folds, &set, err);
     if (status == SPOOR_OK && o->out) {
         status = score_file_write(ctx, o->out, &set->set, err);
     }

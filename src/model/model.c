@@ -312,13 +312,37 @@ static spoor_status open_frontend(spoor_model *m, const source *s, int64_t numel
     return in_model(status, s->path, err);
 }
 
+/* What the known score remembers of the train set. */
+static spoor_status read_statistics(spoor_model *m, const source *s, int64_t numel, spoor_error *err) {
+    openset_kinds needs = openset_needs(&m->openset);
+    if ((needs & OPENSET_OF_TRAIN) == 0) {
+        return SPOOR_OK;
+    }
+    const json_t *json = json_object_get(json_object_get(json_object_get(m->meta, "known"), "openset"), "statistics");
+    TRY(openset_stats_read(m->ctx, json, needs, (size_t)net_embedding_size(m->net), (size_t)numel, read_tensor,
+                           (void *)(uintptr_t)s, &m->openset_stats, err));
+    m->openset.stats = m->openset_stats;
+    return SPOOR_OK;
+}
+
+static bool is_statistic(const spoor_model *m, const char *name) {
+    openset_tensor t[OPENSET_MAX_TENSORS];
+    size_t n = m->openset_stats == NULL ? 0 : openset_tensors(m->openset_stats, openset_needs(&m->openset), t);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(t[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Every tensor of the file must belong somewhere. */
 static spoor_status check_leftover(const spoor_model *m, const source *s, spoor_error *err) {
     params *own = net_params(m->net), *theirs = frontend_params(m->frontend);
     for (size_t i = 0; i < safetensors_count(s->file); i++) {
         const char *name = safetensors_at(s->file, i)->name;
         param *p = theirs == NULL ? NULL : params_find(theirs, name);
-        if (params_find(own, name) == NULL && (p == NULL || !frontend_embeds(m->frontend, p))) {
+        if (params_find(own, name) == NULL && (p == NULL || !frontend_embeds(m->frontend, p)) && !is_statistic(m, name)) {
             return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: its network has no tensor named %.150s", s->path,
                              name);
         }
@@ -344,6 +368,7 @@ static spoor_status build_network(spoor_model *m, const source *s, const spoor_m
         tensor *x = &params_at(p, i)->value;
         TRY(read_tensor((void *)(uintptr_t)s, params_at(p, i)->name, x->ndim, x->dim, x->data, err));
     }
+    TRY(read_statistics(m, s, numel, err));
     return check_leftover(m, s, err);
 }
 
@@ -430,6 +455,7 @@ void spoor_model_free(spoor_model *m) {
     ctx_free(m->ctx, m->tasks);
     ctx_free(m->ctx, m->name);
     ctx_free(m->ctx, m->card);
+    openset_stats_free(m->openset_stats);
     net_free(m->net);
     frontend_free(m->frontend);
     json_decref(m->meta);
@@ -479,8 +505,18 @@ static spoor_status add_network(safetensors_writer *w, net *n, bool half, spoor_
     return SPOOR_OK;
 }
 
-spoor_status model_save(spoor_context *ctx, const char *path, net *n, const frontend *fe, const json_t *meta, bool half,
-                        spoor_error *err) {
+static spoor_status add_statistics(safetensors_writer *w, const openset *known, spoor_error *err) {
+    openset_tensor t[OPENSET_MAX_TENSORS];
+    size_t count = known == NULL || known->stats == NULL ? 0 : openset_tensors(known->stats, openset_needs(known), t);
+    for (size_t i = 0; i < count; i++) {
+        TRY(safetensors_writer_add(w, t[i].name, t[i].half ? SAFETENSORS_F16 : SAFETENSORS_F32, t[i].rank, t[i].shape,
+                                   t[i].data, err));
+    }
+    return SPOOR_OK;
+}
+
+spoor_status model_save(spoor_context *ctx, const char *path, net *n, const frontend *fe, const openset *known,
+                        const json_t *meta, bool half, spoor_error *err) {
     char *text = json_dumps(meta, JSON_COMPACT | JSON_PRESERVE_ORDER);
     params *theirs = fe == NULL ? NULL : frontend_params(fe);
     size_t count = theirs == NULL ? 0 : params_count(theirs);
@@ -499,6 +535,9 @@ spoor_status model_save(spoor_context *ctx, const char *path, net *n, const fron
     }
     if (status == SPOOR_OK && count > 0) {
         status = add_frontend(ctx, w, fe, half, values, err);
+    }
+    if (status == SPOOR_OK) {
+        status = add_statistics(w, known, err);
     }
     if (status == SPOOR_OK) {
         status = safetensors_writer_save(w, path, err);

@@ -12,7 +12,8 @@
  * the other task; its synthetic classes are then ranked by the sums of the other's probabilities (model_derive).
  * calibration: calibrate_temperature_to_json; openset: openset_to_json; bonafide: calibrate_logistic_to_json of the
  * score of model_bonafide_score; provenance: anything (recipe, data, dev results). calibration, known and bonafide may be
- * absent: temperature 1, everything known, llr = score.
+ * absent: temperature 1, everything known, llr = score. A scorer that stands on the train set has its statistics in
+ * tensors whose names begin with "openset.", those that it needs and no other (openset_tensors).
  *
  * A pretrained front end that is in the file has its tensors under "frontend."; one that is not ("embed": false) is named by
  * the path and the hash of its checkpoint.
@@ -25,7 +26,7 @@
 #include "frontend/frontend.h"
 #include "net/net.h"
 #include "openset/calibrate.h"
-#include "openset/openset.h"
+#include "openset/statistics.h"
 
 enum { MODEL_META_MAX = 4 << 20 /* bytes of the metadata; jansson makes up to a hundred of two */ };
 
@@ -50,6 +51,7 @@ struct spoor_model {
     char sha256[65]; /* of the file */
     size_t known_task;    /* which task's logits give the known score; SIZE_MAX: none */
     openset openset;
+    openset_stats *openset_stats; /* what openset.stats points to; NULL: none */
     size_t bonafide_task; /* the task whose labels say what is bona fide; SIZE_MAX: none, no bona fide score */
     calibrate_logistic bonafide;
     json_t *meta; /* the whole "spoor" object */
@@ -89,7 +91,8 @@ spoor_status model_task_init(spoor_context *ctx, model_task *task, const char *n
                              size_t n, spoor_error *err);
 void model_task_clear(spoor_context *ctx, model_task *task);
 /* Write a model file: the network's parameters (half: matrices and kernels as F16), the front end's that belong into it
- * (fe may be NULL; those of a frozen one as F16 only where that loses nothing) and the metadata object above. */
-spoor_status model_save(spoor_context *ctx, const char *path, net *n, const frontend *fe, const json_t *meta, bool half,
-                        spoor_error *err);
+ * (fe may be NULL; those of a frozen one as F16 only where that loses nothing), the statistics that the known score needs
+ * (known may be NULL: none; its description is in meta) and the metadata object above. */
+spoor_status model_save(spoor_context *ctx, const char *path, net *n, const frontend *fe, const openset *known,
+                        const json_t *meta, bool half, spoor_error *err);
 #endif

@@ -49,8 +49,8 @@ static double bonafide_probability(const spoor_model *m, double llr) {
 }
 
 /* Known score over the synthetic classes, and the best of them (-1: none). `synthetic` has room for the task's classes. */
-static spoor_status known_score(const spoor_model *m, const float *logits, float *synthetic, double *score, int32_t *best,
-                                spoor_error *err) {
+static spoor_status known_score(const spoor_model *m, const float *logits, const float *embedding, float *synthetic,
+                                double *score, int32_t *best, spoor_error *err) {
     *score = NAN;
     *best = -1;
     if (m->known_task == SIZE_MAX) {
@@ -64,7 +64,7 @@ static spoor_status known_score(const spoor_model *m, const float *logits, float
             *best = (int32_t)i;
         }
     }
-    return openset_score(&m->openset, synthetic, n, NULL, 0, score, err);
+    return openset_score(&m->openset, synthetic, n, embedding, (size_t)net_embedding_size(m->net), score, err);
 }
 
 static spoor_status add_window(spoor_session *s, const audio_window *where, sums *sum, spoor_result *r,
@@ -85,7 +85,7 @@ static spoor_status add_window(spoor_session *s, const audio_window *where, sums
     trace_window *w = &r->windows[r->n_windows++];
     *w = (trace_window){.start = where->start, .end = where->end};
     w->bonafide = bonafide_probability(s->model, bonafide_llr(s->model, sum->window_logits));
-    return known_score(s->model, sum->window_logits, r->logits, &w->known, &w->source, err);
+    return known_score(s->model, sum->window_logits, sum->window_embedding, r->logits, &w->known, &w->source, err);
 }
 
 /* ---- the whole recording ------------------------------------------------------------------------------ */
@@ -142,7 +142,7 @@ static spoor_status decide(spoor_result *r, sums *sum, spoor_error *err) {
     r->bonafide_llr = bonafide_llr(m, r->logits);
     r->bonafide_p = bonafide_probability(m, r->bonafide_llr);
     int32_t best;
-    TRY(known_score(m, r->logits, sum->window_logits, &r->known, &best, err));
+    TRY(known_score(m, r->logits, r->embedding, sum->window_logits, &r->known, &best, err));
     agreement_of_windows(r, best);
     const float *logits = r->logits;
     for (size_t i = 0; i < m->n_tasks; i++) {

@@ -99,11 +99,11 @@ static spoor_status detect(const spoor_model *m, const work *w, bool eer, double
 
 /* Collects what the metric counts from clip i. */
 static void add_clip(const spoor_model *m, const recipe_metric *metric, size_t task, const score_label *l, const float *row,
-                     work *w) {
+                     double known_score, work *w) {
     if (metric->kind == RECIPE_AUROC || metric->kind == RECIPE_EER || metric->kind == RECIPE_KNOWN_AUROC) {
         bool known = metric->kind == RECIPE_KNOWN_AUROC;
         int flag = known ? l->is_known : l->is_bonafide;
-        double score = flag < 0 ? NAN : known ? score_known(m, row) : score_bonafide(m, row);
+        double score = flag < 0 ? NAN : known ? known_score : score_bonafide(m, row);
         if (!isnan(score)) {
             w->score[w->n] = score;
             w->flag[w->n++] = flag == 1;
@@ -125,12 +125,12 @@ static void add_clip(const spoor_model *m, const recipe_metric *metric, size_t t
 }
 
 static spoor_status one_metric(const recipe_metric *metric, const dataset *d, const spoor_model *m, const score_labels *l,
-                               const float *logits, work *w, double *out, spoor_error *err) {
+                               const float *logits, const double *known, work *w, double *out, spoor_error *err) {
     size_t task = model_find_task(m, metric->task), width = trace_logits_size(m);
     w->n = 0;
     for (size_t i = 0; i < l->n; i++) {
         if (manifest_match(d->manifest, d->rows[d->n_train + i], metric->where.item, metric->where.n)) {
-            add_clip(m, metric, task, &l->clip[i], logits + i * width, w);
+            add_clip(m, metric, task, &l->clip[i], logits + i * width, known[i], w);
         }
     }
     switch (metric->kind) {
@@ -160,17 +160,23 @@ static double selection(const recipe *r, const double *value) {
 }
 
 spoor_status dev_metrics(const recipe *r, const dataset *d, const spoor_model *m, const score_labels *l,
-                         const float *logits, double *value, double *select, spoor_error *err) {
+                         const float *logits, const double *known, double *value, double *select, spoor_error *err) {
     work w = {ctx_alloc(d->ctx, l->n, sizeof *w.score), ctx_alloc(d->ctx, l->n, 1),
               ctx_alloc(d->ctx, l->n, sizeof *w.truth), ctx_alloc(d->ctx, l->n, sizeof *w.predicted), 0};
-    spoor_status status = w.score && w.flag && w.truth && w.predicted ? SPOOR_OK : error_memory(err, "evaluating on dev");
+    double *own = ctx_alloc(d->ctx, l->n, sizeof *own); /* where the caller has none */
+    spoor_status status = w.score && w.flag && w.truth && w.predicted && own ? SPOOR_OK : error_memory(err, "evaluating on dev");
+    if (status == SPOOR_OK && known == NULL) {
+        status = score_known(m, l->n, logits, NULL, own, err);
+        known = own;
+    }
     for (size_t i = 0; i < r->n_metrics && status == SPOOR_OK; i++) {
         value[i] = NAN;
-        status = one_metric(&r->metric[i], d, m, l, logits, &w, &value[i], err);
+        status = one_metric(&r->metric[i], d, m, l, logits, known, &w, &value[i], err);
     }
     if (status == SPOOR_OK) {
         *select = selection(r, value);
     }
+    ctx_free(d->ctx, own);
     ctx_free(d->ctx, w.score);
     ctx_free(d->ctx, w.flag);
     ctx_free(d->ctx, w.truth);

@@ -132,7 +132,7 @@ static spoor_status write_report(trainer *t, const eval_set *set, spoor_error *e
 
 static spoor_status write_dev(trainer *t, spoor_error *err) {
     score_set *s;
-    TRY(score_set_new(t->ctx, &t->model, t->labels, t->logits, NULL, FOLDS, &s, err));
+    TRY(score_set_new(t->ctx, &t->model, t->labels, t->logits, NULL, NULL, FOLDS, &s, err));
     char *path = trainer_path(t, "dev-scores.tsv");
     spoor_status status = path ? score_file_write(t->ctx, path, &s->set, err) : error_memory(err, "writing dev scores");
     ctx_free(t->ctx, path);
@@ -162,8 +162,8 @@ static spoor_status calibrate_on_dev(trainer *t, double *value, spoor_error *err
         return SPOOR_OK;
     }
     TRY(dev_forward(t->d, &t->model, t->threads, t->logits, NULL, err));
-    TRY(dev_metrics(t->r, t->d, &t->model, t->labels, t->logits, value, &select, err));
-    TRY(score_calibrate(&t->model, t->labels, t->logits, t->r->acceptance, t->r->prior, err));
+    TRY(dev_metrics(t->r, t->d, &t->model, t->labels, t->logits, NULL, value, &select, err));
+    TRY(score_calibrate(&t->model, t->labels, t->logits, NULL, t->r->acceptance, t->r->prior, err));
     return write_dev(t, err);
 }
 
@@ -178,7 +178,8 @@ spoor_status trainer_finish(trainer *t, spoor_error *err) {
     TRY(calibrate_on_dev(t, value, err));
     TRY(describe(t, value, err));
     char *path = trainer_path(t, "model.safetensors");
-    spoor_status status = path ? model_save(t->ctx, path, t->net, t->fe, t->model.meta, t->r->half, err)
+    spoor_status status = path ? model_save(t->ctx, path, t->net, t->fe, &t->model.openset, t->model.meta, t->r->half,
+                                           err)
                                : error_memory(err, "writing a model");
     if (status == SPOOR_OK) {
         ctx_log(t->ctx, SPOOR_LOG_INFO, "the model is %s", path);

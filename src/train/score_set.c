@@ -1,5 +1,5 @@
 /* score_set.c: calibration on dev and calibrated scores; see score.h. */
-#include "train/score.h"
+#include "train/known.h"
 #include "data/labels.h"
 #include "trace/trace.h"
 #include <math.h>
@@ -9,28 +9,6 @@
 
 double score_bonafide(const spoor_model *m, const float *logits) {
     return m->bonafide_task == SIZE_MAX ? NAN : model_bonafide_score(m, logits);
-}
-
-double score_known(const spoor_model *m, const float *logits) {
-    enum { STACK = 1024 };
-    float stack[STACK];
-    double score = NAN;
-    if (m->known_task == SIZE_MAX) {
-        return NAN;
-    }
-    const model_task *t = &m->tasks[m->known_task];
-    float *kept = t->n_classes <= STACK ? stack : ctx_alloc(m->ctx, t->n_classes, sizeof *kept);
-    if (!kept) {
-        return NAN;
-    }
-    size_t n = model_synthetic_logits(t, logits + score_offset(m, m->known_task), kept, NULL);
-    if (openset_score(&m->openset, kept, n, NULL, 0, &score, NULL) != SPOOR_OK) {
-        score = NAN;
-    }
-    if (kept != stack) {
-        ctx_free(m->ctx, kept);
-    }
-    return score;
 }
 
 int32_t score_best(const spoor_model *m, size_t task, const float *logits) {
@@ -115,7 +93,7 @@ static spoor_status fit_task(spoor_model *m, size_t task, const score_labels *l,
     return status;
 }
 
-/* Scores and target flags of the clips whose flag is stated. */
+/* Bona fide scores and target flags of the clips whose flag is stated. */
 typedef struct detection_data {
     double *score;
     unsigned char *target;
@@ -129,8 +107,8 @@ static void data_free(spoor_context *ctx, detection_data *d) {
     ctx_free(ctx, d->group);
 }
 
-static spoor_status data_make(const spoor_model *m, const score_labels *l, const float *logits, bool known,
-                              detection_data *d, spoor_error *err) {
+static spoor_status data_make(const spoor_model *m, const score_labels *l, const float *logits, detection_data *d,
+                              spoor_error *err) {
     *d = (detection_data){ctx_alloc(m->ctx, l->n, sizeof *d->score), ctx_alloc(m->ctx, l->n, 1), NULL, 0, 0};
     if (!d->score || !d->target) {
         data_free(m->ctx, d);
@@ -138,12 +116,10 @@ static spoor_status data_make(const spoor_model *m, const score_labels *l, const
     }
     size_t width = trace_logits_size(m);
     for (size_t i = 0; i < l->n; i++) {
-        int flag = known ? l->clip[i].is_known : l->clip[i].is_bonafide;
-        if (flag >= 0) {
-            const float *row = logits + i * width;
-            d->score[d->n] = known ? score_known(m, row) : score_bonafide(m, row);
-            d->target[d->n++] = flag == 1;
-            d->targets += flag == 1;
+        if (l->clip[i].is_bonafide >= 0) {
+            d->score[d->n] = score_bonafide(m, logits + i * width);
+            d->target[d->n++] = l->clip[i].is_bonafide == 1;
+            d->targets += l->clip[i].is_bonafide == 1;
         }
     }
     return SPOOR_OK;
@@ -155,7 +131,7 @@ static spoor_status fit_bonafide(spoor_model *m, const score_labels *l, const fl
         return SPOOR_OK;
     }
     detection_data d;
-    TRY(data_make(m, l, logits, false, &d, err));
+    TRY(data_make(m, l, logits, &d, err));
     spoor_status status = SPOOR_OK;
     if (d.targets == 0 || d.targets == d.n) {
         ctx_log(m->ctx, SPOOR_LOG_WARN, "dev lacks bona fide or synthetic clips: that probability is not calibrated");
@@ -169,40 +145,13 @@ static spoor_status fit_bonafide(spoor_model *m, const score_labels *l, const fl
     return status;
 }
 
-static spoor_status fit_known(spoor_model *m, const score_labels *l, const float *logits, double acceptance,
-                              spoor_error *err) {
-    if (m->known_task == SIZE_MAX) {
-        return SPOOR_OK;
-    }
-    detection_data d;
-    TRY(data_make(m, l, logits, true, &d, err));
-    spoor_status status = SPOOR_OK;
-    size_t n = 0;
-    for (size_t i = 0; i < d.n; i++) {
-        if (d.target[i]) {
-            d.score[n++] = d.score[i];
-        }
-    }
-    if (n == 0) {
-        ctx_log(m->ctx, SPOOR_LOG_WARN, "dev has no clip of a known source: there is no threshold for unknown ones");
-    } else {
-        status = openset_fix_threshold(m->ctx, &m->openset, d.score, n, acceptance, err);
-    }
-    data_free(m->ctx, &d);
-    if (status != SPOOR_OK) {
-        return status;
-    }
-    json_t *known = json_pack("{s:s,s:o}", "task", m->tasks[m->known_task].name, "openset", openset_to_json(&m->openset));
-    return put(m->meta, "known", known, err);
-}
-
-spoor_status score_calibrate(spoor_model *m, const score_labels *l, const float *logits, double acceptance, double prior,
-                             spoor_error *err) {
+spoor_status score_calibrate(spoor_model *m, const score_labels *l, const float *logits, const float *embedding,
+                             double acceptance, double prior, spoor_error *err) {
     for (size_t i = 0; i < m->n_tasks; i++) {
         TRY(fit_task(m, i, l, logits, err));
     }
     TRY(fit_bonafide(m, l, logits, prior, err));
-    return fit_known(m, l, logits, acceptance, err);
+    return known_fix_threshold(m, l, logits, embedding, acceptance, err);
 }
 
 /* ---- score sets ---- */
@@ -216,8 +165,7 @@ void score_set_free(score_set *s) {
     }
 }
 
-/* Pages as numbers; a clip without a page is a group of its own. *out is freed with ctx_free. */
-static spoor_status page_groups(spoor_context *ctx, const score_labels *l, int32_t **out, size_t *groups, spoor_error *err) {
+spoor_status score_page_groups(spoor_context *ctx, const score_labels *l, int32_t **out, size_t *groups, spoor_error *err) {
     int32_t *g = ctx_alloc(ctx, l->n, sizeof *g);
     const char **page = ctx_alloc(ctx, l->n, sizeof *page);
     for (size_t i = 0; page && i < l->n; i++) {
@@ -236,8 +184,6 @@ static spoor_status page_groups(spoor_context *ctx, const score_labels *l, int32
     return SPOOR_OK;
 }
 
-enum { FOLD_SEED = 1 };
-
 static spoor_status fill_task(const spoor_model *m, size_t task, const score_labels *l, const float *logits,
                               const int32_t *group, size_t folds, size_t width, float *scores, spoor_error *err) {
     synthetic s = {0};
@@ -245,7 +191,7 @@ static spoor_status fill_task(const spoor_model *m, size_t task, const score_lab
     double *p = ctx_alloc(m->ctx, l->n, (s.classes ? s.classes : 1) * sizeof *p);
     spoor_status status = p ? SPOOR_OK : error_memory(err, "calibrating");
     if (status == SPOOR_OK && folds >= 2 && s.classes >= 2 && labelled(&s, l->n) > 0) {
-        status = calibrate_temperature_cross(m->ctx, s.logits, s.truth, group, l->n, s.classes, folds, FOLD_SEED, p, err);
+        status = calibrate_temperature_cross(m->ctx, s.logits, s.truth, group, l->n, s.classes, folds, SCORE_FOLD_SEED, p, err);
     } else if (status == SPOOR_OK) {
         for (size_t i = 0; i < l->n; i++) {
             calibrate_softmax(s.logits + i * s.classes, s.classes, m->tasks[task].temperature, p + i * s.classes);
@@ -273,7 +219,7 @@ static spoor_status fill_bonafide(const spoor_model *m, const score_labels *l, c
         return SPOOR_OK;
     }
     detection_data d;
-    TRY(data_make(m, l, logits, false, &d, err));
+    TRY(data_make(m, l, logits, &d, err));
     d.group = ctx_alloc(m->ctx, l->n, sizeof *d.group);
     double *crossed = ctx_alloc(m->ctx, l->n, sizeof *crossed);
     spoor_status status = d.group && crossed ? SPOOR_OK : error_memory(err, "calibrating");
@@ -284,7 +230,7 @@ static spoor_status fill_bonafide(const spoor_model *m, const score_labels *l, c
             }
         }
         spoor_error why;
-        if (calibrate_logistic_cross(m->ctx, d.score, d.target, d.group, d.n, m->bonafide.prior, folds, FOLD_SEED, crossed,
+        if (calibrate_logistic_cross(m->ctx, d.score, d.target, d.group, d.n, m->bonafide.prior, folds, SCORE_FOLD_SEED, crossed,
                                      &why) == SPOOR_OK) {
             for (size_t i = 0, k = 0; i < l->n; i++) {
                 if (l->clip[i].is_bonafide >= 0) {
@@ -315,7 +261,7 @@ static spoor_status fill_scores(const spoor_model *m, const score_labels *l, con
                                 double *llr, float *scores, spoor_error *err) {
     int32_t *group = NULL;
     size_t groups = 0, width = trace_logits_size(m);
-    TRY(page_groups(m->ctx, l, &group, &groups, err));
+    TRY(score_page_groups(m->ctx, l, &group, &groups, err));
     folds = folds > groups ? groups : folds;
     spoor_status status = SPOOR_OK;
     for (size_t task = 0; task < m->n_tasks && status == SPOOR_OK; task++) {
@@ -331,8 +277,8 @@ static spoor_status fill_scores(const spoor_model *m, const score_labels *l, con
     return status;
 }
 
-static void fill_clips(const spoor_model *m, const score_labels *l, const float *logits, const spoor_error *failed,
-                       const double *llr, score_set *s) {
+static void fill_clips(const spoor_model *m, const score_labels *l, const spoor_error *failed,
+                       const double *llr, const double *known, score_set *s) {
     size_t width = trace_logits_size(m);
     for (size_t i = 0; i < l->n; i++) {
         const score_label *c = &l->clip[i];
@@ -340,7 +286,7 @@ static void fill_clips(const spoor_model *m, const score_labels *l, const float 
         s->clips[i] = (eval_clip){.id = c->id, .split = c->split, .page = c->page, .setting = c->setting,
                                   .source = c->source, .truth = c->truth, .scores = out ? NULL : s->scores + i * width,
                                   .bonafide = out || m->bonafide_task == SIZE_MAX ? NAN : llr[i],
-                                  .known = out ? NAN : score_known(m, logits + i * width),
+                                  .known = out ? NAN : known[i],
                                   .is_bonafide = c->is_bonafide, .is_known = c->is_known};
     }
     for (size_t i = 0; i < m->n_tasks; i++) {
@@ -351,10 +297,11 @@ static void fill_clips(const spoor_model *m, const score_labels *l, const float 
 }
 
 spoor_status score_set_new(spoor_context *ctx, const spoor_model *m, const score_labels *l, const float *logits,
-                           const spoor_error *failed, size_t folds, score_set **out, spoor_error *err) {
+                           const float *embedding, const spoor_error *failed, size_t folds, score_set **out,
+                           spoor_error *err) {
     *out = NULL;
     score_set *s = ctx_calloc(ctx, 1, sizeof *s);
-    double *llr = ctx_calloc(ctx, l->n, sizeof *llr);
+    double *llr = ctx_calloc(ctx, l->n, 2 * sizeof *llr), *known = llr + l->n;
     if (s) {
         *s = (score_set){.ctx = ctx, .tasks = ctx_calloc(ctx, m->n_tasks, sizeof *s->tasks),
                          .clips = ctx_calloc(ctx, l->n, sizeof *s->clips),
@@ -364,7 +311,10 @@ spoor_status score_set_new(spoor_context *ctx, const spoor_model *m, const score
                               ? fill_scores(m, l, logits, folds, llr, s->scores, err)
                               : error_memory(err, "scoring recordings");
     if (status == SPOOR_OK) {
-        fill_clips(m, l, logits, failed, llr, s);
+        status = score_known_crossed(m, l, logits, embedding, folds, known, err);
+    }
+    if (status == SPOOR_OK) {
+        fill_clips(m, l, failed, llr, known, s);
         *out = s;
     } else {
         score_set_free(s);

@@ -255,6 +255,7 @@ static void unmake(trainer *t) {
     }
     ctx_free(t->ctx, t->model.tasks);
     json_decref(t->model.meta);
+    openset_stats_free(t->model.openset_stats);
     ctx_free(t->ctx, t->logits);
     for (size_t i = 0; t->class_weight && i < t->d->n_tasks; i++) {
         ctx_free(t->ctx, t->class_weight[i]);
@@ -507,7 +508,7 @@ static spoor_status evaluate(trainer *t, json_t *line, spoor_error *err) {
     if (t->d->n_dev > 0) {
         status = dev_forward(t->d, &t->model, t->threads, t->logits, NULL, err);
         if (status == SPOOR_OK) {
-            status = dev_metrics(t->r, t->d, &t->model, t->labels, t->logits, value, &select, err);
+            status = dev_metrics(t->r, t->d, &t->model, t->labels, t->logits, NULL, value, &select, err);
         }
     }
     if (status == SPOOR_OK) {

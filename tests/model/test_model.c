@@ -92,7 +92,7 @@ static void refused(const char *key, const char *value, const char *word) {
     json_t *v = json_loads(value, JSON_DECODE_ANY, NULL);
     assert_non_null(v);
     json_object_set_new(meta, key, v);
-    support_ok(model_save(ctx, path, n, NULL, meta, false, &err), &err);
+    support_ok(model_save(ctx, path, n, NULL, NULL, meta, false, &err), &err);
     spoor_model *m = NULL;
     spoor_status status = spoor_model_open(ctx, path, &m, &err);
     if (status != SPOOR_ERR_MODEL || strstr(err.message, word) == NULL) {

@@ -32,7 +32,7 @@ static inline void tiny_model_write(spoor_context *ctx, const char *path, bool h
     spoor_error err = {0};
     json_t *meta = tiny_meta();
     net *n = tiny_net(ctx, 5);
-    support_ok(model_save(ctx, path, n, NULL, meta, half, &err), &err);
+    support_ok(model_save(ctx, path, n, NULL, NULL, meta, half, &err), &err);
     net_free(n);
     json_decref(meta);
 }

@@ -373,7 +373,7 @@ static json_t *through_text(json_t *json) {
 
 static void json_there_and_back(void **state) {
     (void)state;
-    openset o = {OPENSET_MSP, 1.0 / 3, 0.1234567890123456789, 0.95}, o2;
+    openset o = {.kind = OPENSET_MSP, .temperature = 1.0 / 3, .threshold = 0.1234567890123456789, .acceptance = 0.95}, o2;
     json_t *json = through_text(openset_to_json(&o));
     support_ok(openset_from_json(json, &o2, &err), &err);
     assert_true(o2.kind == o.kind && o2.temperature == o.temperature && o2.threshold == o.threshold);

@@ -254,7 +254,7 @@ static void a_model_without_sources_names_none(void **state) {
     json_object_set_new(meta, "tasks",
                         json_pack("[{s:s, s:[s,s,s]}]", "name", "vq", "classes", "single", "multi", "none"));
     support_ok(net_new(ctx, json_object_get(meta, "network"), 80, tasks, 1, 3, &n, &err), &err);
-    support_ok(model_save(ctx, path, n, NULL, meta, false, &err), &err);
+    support_ok(model_save(ctx, path, n, NULL, NULL, meta, false, &err), &err);
     spoor_model *m = NULL;
     spoor_session *s = NULL;
     support_ok(spoor_model_open(ctx, path, &m, &err), &err);

@@ -95,7 +95,7 @@ static void dev_scores_come_again(void **state) {
     assert_int_equal(rename(path, manifest_path(d.list, 2)), 0);
     assert_int_not_equal(d.errors[2].status, SPOOR_OK);
     assert_int_equal(d.errors[1].status, SPOOR_OK);
-    support_ok(score_set_new(d.ctx, d.model, d.labels, d.logits, d.errors, 0, &set, &err), &err);
+    support_ok(score_set_new(d.ctx, d.model, d.labels, d.logits, NULL, d.errors, 0, &set, &err), &err);
     assert_null(set->set.clips[2].scores);
     assert_non_null(set->set.clips[1].scores);
     score_set_free(set);
@@ -166,7 +166,7 @@ static void recompute(const char *out, const char *csv, double *loss, double *kn
             labelled++;
         }
         if (strcmp(name, "bonafide") != 0) {
-            score[at] = score_known(m, logits + i * width);
+            support_ok(score_known(m, 1, logits + i * width, NULL, &score[at], &err), &err);
             target[at++] = truth != SIZE_MAX;
         }
     }
