@@ -7,14 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_PARTS = 4 };
-
 struct frontend {
     spoor_context *ctx;
     spectral *spectral; /* one of these two, or parts */
     neural *neural;
-    frontend *part[MAX_PARTS];
+    frontend *part[FRONTEND_MAX_PARTS];
     size_t n_parts;
+    bool own_rows;  /* each part has as many rows as it makes, followed by zeros; else the shortest decides */
     json_t *joined; /* configuration of a join */
     params *params; /* of a join's encoders; NULL where there is one or none */
 };
@@ -23,8 +22,8 @@ struct frontend_scratch {
     spoor_context *ctx;
     spectral_scratch *spectral;
     neural_scratch *neural;
-    frontend_scratch *part[MAX_PARTS];
-    bool skip[MAX_PARTS];
+    frontend_scratch *part[FRONTEND_MAX_PARTS];
+    bool skip[FRONTEND_MAX_PARTS];
     float *rows; /* of one part of a join */
     size_t capacity;
 };
@@ -41,7 +40,7 @@ static spoor_status check_rates(const frontend *fe, spoor_error *err) {
         double a = (double)frontend_frames(fe->part[0], 100 * second), b = (double)frontend_frames(fe->part[i], 100 * second);
         if (b > 1.04 * a + 4 || a > 1.04 * b + 4) {
             return error_set(err, SPOOR_ERR_USAGE, "front end.parts: part %zu has %.0f rows a second and part 1 has %.0f; choose "
-                             "hop_length or stack so that they agree", i + 1, b / 100, a / 100);
+                             "hop_length or stack so that they agree, or rows: own", i + 1, b / 100, a / 100);
         }
     }
     return SPOOR_OK;
@@ -66,12 +65,15 @@ static spoor_status join_params(frontend *fe, spoor_error *err) {
 }
 
 static spoor_status join(frontend *fe, const json_t *config, const frontend_options *options, spoor_error *err) {
-    static const char *const keys[] = {"kind", "parts", NULL};
+    static const char *const keys[] = {"kind", "parts", "rows", NULL}, *const rows[] = {"shortest", "own", NULL};
+    int own;
     const json_t *parts = json_object_get(config, "parts");
     TRY(config_keys(config, "front end", keys, err));
+    TRY(config_choice(config, "front end", "rows", rows, 0, &own, err));
+    fe->own_rows = own == 1;
     size_t n = json_array_size(parts);
-    if (n < 2 || n > MAX_PARTS) {
-        return error_set(err, SPOOR_ERR_USAGE, "front end.parts must be a list of 2 to %d front ends", MAX_PARTS);
+    if (n < 2 || n > FRONTEND_MAX_PARTS) {
+        return error_set(err, SPOOR_ERR_USAGE, "front end.parts must be a list of 2 to %d front ends", FRONTEND_MAX_PARTS);
     }
     json_t *list = json_array();
     fe->joined = json_pack("{s:s, s:o}", "kind", "join", "parts", list);
@@ -88,7 +90,10 @@ static spoor_status join(frontend *fe, const json_t *config, const frontend_opti
             return error_memory(err, "making a front end");
         }
     }
-    TRY(check_rates(fe, err));
+    if (fe->own_rows && json_object_set_new(fe->joined, "rows", json_string("own")) != 0) {
+        return error_memory(err, "making a front end");
+    }
+    TRY(fe->own_rows ? SPOOR_OK : check_rates(fe, err));
     return join_params(fe, err);
 }
 
@@ -146,7 +151,7 @@ void frontend_free(frontend *fe) {
         return;
     }
     params_free(fe->params);
-    for (size_t i = 0; i < MAX_PARTS; i++) {
+    for (size_t i = 0; i < FRONTEND_MAX_PARTS; i++) {
         frontend_free(fe->part[i]);
     }
     spectral_free(fe->spectral);
@@ -169,12 +174,22 @@ size_t frontend_frames(const frontend *fe, size_t n_samples) {
     if (fe->n_parts == 0) {
         return fe->spectral != NULL ? spectral_frames(fe->spectral, n_samples) : neural_frames(fe->neural, n_samples);
     }
-    size_t least = SIZE_MAX;
+    size_t least = SIZE_MAX, most = 0;
     for (size_t i = 0; i < fe->n_parts; i++) {
         size_t frames = frontend_frames(fe->part[i], n_samples);
         least = frames < least ? frames : least;
+        most = frames > most ? frames : most;
     }
-    return least;
+    return fe->own_rows ? most : least;
+}
+
+bool frontend_own_rows(const frontend *fe) { return fe->own_rows; }
+
+void frontend_part_rows(const frontend *fe, size_t n_samples, int64_t *rows) {
+    rows[0] = (int64_t)frontend_frames(fe, n_samples);
+    for (size_t i = 0; i < fe->n_parts; i++) {
+        rows[i] = (int64_t)frontend_frames(fe->own_rows ? fe->part[i] : fe, n_samples);
+    }
 }
 
 const json_t *frontend_config(const frontend *fe) {
@@ -264,7 +279,7 @@ void frontend_scratch_free(frontend_scratch *s) {
     if (s == NULL) {
         return;
     }
-    for (size_t i = 0; i < MAX_PARTS; i++) {
+    for (size_t i = 0; i < FRONTEND_MAX_PARTS; i++) {
         frontend_scratch_free(s->part[i]);
     }
     spectral_scratch_free(s->spectral);
@@ -285,26 +300,32 @@ void frontend_part_columns(const frontend *fe, size_t part, size_t *first, size_
 
 void frontend_scratch_skip(frontend_scratch *s, size_t part) { s->skip[part] = true; }
 
+/* Zeros into `columns` columns of the rows [from, to). */
+static void clear(float *out, size_t dim, size_t columns, size_t from, size_t to) {
+    for (size_t t = from; t < to; t++) {
+        memset(out + t * dim, 0, columns * sizeof *out);
+    }
+}
+
 static spoor_status compute_join(const frontend *fe, frontend_scratch *s, const float *samples, size_t n, float *out,
                                  spoor_error *err) {
     size_t frames = frontend_frames(fe, n), dim = frontend_dim(fe), at = 0;
     for (size_t i = 0; i < fe->n_parts; i++) {
-        size_t own = frontend_dim(fe->part[i]), values;
+        size_t own = frontend_dim(fe->part[i]), rows = frontend_frames(fe->part[i], n), values;
         if (s->skip[i]) {
-            for (size_t t = 0; t < frames; t++) {
-                memset(out + t * dim + at, 0, own * sizeof *out);
-            }
+            clear(out + at, dim, own, 0, frames);
             at += own;
             continue;
         }
-        if (!checked_mul(frontend_frames(fe->part[i], n), own, &values) ||
-            !ctx_grow(s->ctx, (void **)&s->rows, &s->capacity, values, sizeof *s->rows)) {
+        if (!checked_mul(rows, own, &values) || !ctx_grow(s->ctx, (void **)&s->rows, &s->capacity, values, sizeof *s->rows)) {
             return error_memory(err, "computing features");
         }
         TRY(frontend_compute(fe->part[i], s->part[i], samples, n, s->rows, err));
-        for (size_t t = 0; t < frames; t++) {
+        rows = rows < frames ? rows : frames;
+        for (size_t t = 0; t < rows; t++) {
             memcpy(out + t * dim + at, s->rows + t * own, own * sizeof *out);
         }
+        clear(out + at, dim, own, rows, frames);
         at += own;
     }
     return SPOOR_OK;
@@ -340,6 +361,21 @@ static tensor *spectral_rows_of(const frontend *fe, frontend_scratch *s, tape *t
     return x;
 }
 
+/* x[B,T,D] cut to `frames` rows, or followed by zeros. */
+static tensor *with_rows(tape *t, tensor *x, int64_t frames) {
+    if (x == NULL || x->dim[1] == frames) {
+        return x;
+    }
+    if (x->dim[1] > frames) {
+        return op_slice_frames(t, x, 0, frames);
+    }
+    tensor *part[2] = {x, tape_tensor(t, 3, (int64_t[]){x->dim[0], frames - x->dim[1], x->dim[2]})};
+    for (int64_t i = 0; part[1] != NULL && i < tensor_count(part[1]); i++) {
+        part[1]->data[i] = 0;
+    }
+    return op_concat(t, part, 2, 1);
+}
+
 tensor *frontend_forward(const frontend *fe, frontend_scratch *s, tape *t, tensor *wave, const encoder_training *training) {
     if (wave == NULL) {
         return NULL;
@@ -347,11 +383,10 @@ tensor *frontend_forward(const frontend *fe, frontend_scratch *s, tape *t, tenso
     if (fe->n_parts == 0) {
         return fe->neural != NULL ? neural_forward(fe->neural, s->neural, t, wave, training) : spectral_rows_of(fe, s, t, wave);
     }
-    tensor *x[MAX_PARTS];
+    tensor *x[FRONTEND_MAX_PARTS];
     int64_t frames = (int64_t)frontend_frames(fe, (size_t)wave->dim[1]);
     for (size_t i = 0; i < fe->n_parts; i++) {
-        x[i] = frontend_forward(fe->part[i], s->part[i], t, wave, training);
-        x[i] = x[i] == NULL || x[i]->dim[1] == frames ? x[i] : op_slice_frames(t, x[i], 0, frames);
+        x[i] = with_rows(t, frontend_forward(fe->part[i], s->part[i], t, wave, training), frames);
     }
     return op_concat(t, x, fe->n_parts, 2);
 }

@@ -57,8 +57,11 @@
  *   "embed"         true up to 32 M numbers  a trained model file holds the weights; else it names the checkpoint and its hash
  *   "architecture", "weights_sha256"  filled in; in a model file both are what is expected
  *
- * "join": "parts" is a list of 2..4 front ends; a row has the columns of all, row t of each. They must have about the same
- * number of rows for the same samples (within 4 in 100 and 4 rows); the shortest decides.
+ * "join": "parts" is a list of 2..16 front ends; a row has the columns of all, row t of each.
+ *   "rows"          "shortest"  the parts must have about the same number of rows for the same samples (within 4 in 100 and 4
+ *                             rows), and the shortest decides. "own": their rates may differ; there are as many rows as the part
+ *                             with most has, those of a part with fewer are followed by zeros (frontend_part_rows says how many
+ *                             are its own, and the members of a network see these alone: net.h)
  */
 #ifndef FRONTEND_FRONTEND_H
 #define FRONTEND_FRONTEND_H
@@ -66,6 +69,7 @@
 
 #define FRONTEND_RATE 16000
 #define FRONTEND_MAX_DIM 16384        /* columns of a row */
+#define FRONTEND_MAX_PARTS 16          /* of a join */
 #define FRONTEND_MAX_SAMPLES 0x10000000u /* 4.6 hours; longer recordings are traced window by window */
 
 typedef struct frontend frontend;
@@ -122,6 +126,10 @@ void frontend_scratch_free(frontend_scratch *s);
  * them). 1, all and nothing of a front end that is no join. */
 size_t frontend_parts(const frontend *fe);
 void frontend_part_columns(const frontend *fe, size_t part, size_t *first, size_t *columns);
+/* Rows of each part for n_samples into rows[frontend_parts(fe)]: of a join with "rows": "own" what each part makes, else
+ * frontend_frames for all. */
+void frontend_part_rows(const frontend *fe, size_t n_samples, int64_t *rows);
+bool frontend_own_rows(const frontend *fe);
 void frontend_scratch_skip(frontend_scratch *s, size_t part);
 
 /* out [frontend_frames(fe, n), frontend_dim(fe)]. Always finite: a sample that is not finite counts as 0, and after the

@@ -181,6 +181,10 @@ static spoor_status fill(store *s, const char *folder, const frontend *fe, const
 spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, const store_options *options,
                         store **out, spoor_error *err) {
     *out = NULL;
+    if (frontend_own_rows(fe)) { /* a stretch of rows would be another stretch of time in each part */
+        return error_set(err, SPOOR_ERR_USAGE, "features of a join with rows: own cannot be stored; store its parts one by one, "
+                         "or leave the section cache out");
+    }
     store *s = ctx_calloc(ctx, 1, sizeof *s);
     if (!s) {
         return error_memory(err, "opening a folder of features");

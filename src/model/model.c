@@ -363,6 +363,7 @@ static spoor_status build_network(spoor_model *m, const source *s, const spoor_m
     TRY(in_model(net_new_for_weights(m->ctx, json_object_get(m->meta, "network"), (int64_t)frontend_dim(m->frontend),
                                      tasks, m->n_tasks, numel, &m->net, err),
                  s->path, err));
+    TRY(in_model(net_bind(m->net, m->frontend, err), s->path, err));
     params *p = net_params(m->net);
     for (size_t i = 0; i < params_count(p); i++) {
         tensor *x = &params_at(p, i)->value;

@@ -1,114 +1,52 @@
-/* net.c: a body (body.h), an embedding layer and one linear head per task, once or as the members of an ensemble; see
- * net.h. */
-#include "net/net.h"
+/* net.c: a body (body.h), an embedding layer and one head per task, once or as the members of an ensemble; see net.h. */
+#include "net/net_internal.h"
 #include "base/config.h"
-#include "net/body.h"
-#include "net/head.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct member {
-    int64_t first, columns; /* of the features */
-    double weight;
-    int64_t mix;         /* layers side by side in a row of features, of which a learned weighted sum is taken; 0: none */
-    tensor *mix_weights;
-    double crop;         /* share of the frames that a training step sees */
-    body body;
-    double logistic;     /* > 0: fitted with this L2 penalty, not trained */
-    int64_t copies;      /* augmented copies of each clip that it is fitted on besides */
-    bool pool_norm;      /* batch norm on the pooled vector */
-    nn_batch_norm norm;
-    int64_t embedding;   /* 0: no layer of its own */
-    nn_linear embed;
-    double embedding_dropout;
-    head heads[NET_MAX_TASKS];
-} member;
-
-struct net {
-    spoor_context *ctx;
-    params *params;
-    int64_t input_dim;
-    bool ensemble;
-    member *members;
-    size_t n_members;
-    net_task tasks[NET_MAX_TASKS];
-    head_options heads[NET_MAX_TASKS];
-    size_t n_tasks;
-};
-
 /* ---- making ---- */
 
-static const char *const KINDS[] = {BODY_NAMES, "ensemble", NULL};
-enum { KIND_ENSEMBLE = BODY_KINDS };
-
-static size_t add_keys(const char **list, size_t n, const char *const *keys) {
-    while (*keys != NULL) {
-        list[n++] = *keys++;
+/* How many of the members [first, first + count) answer task k. */
+static size_t answering(const net *n, size_t k, size_t first, size_t count) {
+    size_t found = 0;
+    for (size_t i = first; i < first + count; i++) {
+        found += n->members[i].answers[k];
     }
-    return n;
+    return found;
 }
 
-/* Which keys a network of a kind has, as a member of an ensemble or alone. */
-static spoor_status check_keys(const json_t *config, const char *where, int kind, bool is_member, spoor_error *err) {
-    static const char *const all[] = {"kind", "pool_norm", "embedding", "embedding_dropout", "mix", "crop", NULL};
-    static const char *const member_of[] = {"first", "columns", "weight", NULL}, *const single[] = {"task_heads", NULL};
-    static const char *const ensemble[] = {"kind", "task_heads", "members", NULL};
-    const char *known[64] = {NULL}; /* room for the keys of any body */
-    if (kind == KIND_ENSEMBLE) {
-        return config_keys(config, where, ensemble, err);
+/* Every task has a member, and there is an embedding; the members of one model agree about its classes. */
+static spoor_status check_members(const net *n, spoor_error *err) {
+    bool embeds = false, agree = true;
+    for (size_t i = 0; i < n->n_members; i++) {
+        embeds |= n->members[i].embeds;
     }
-    size_t n = add_keys(known, 0, all);
-    n = add_keys(known, n, is_member ? member_of : single);
-    (void)add_keys(known, n, body_keys((body_kind)kind));
-    return config_keys(config, where, known, err);
-}
-
-static spoor_status configure_member(member *m, const json_t *config, int kind, int64_t columns, spoor_error *err) {
-    m->columns = columns;
-    TRY(config_number(config, "network", "crop", 1, 0.01, 1, &m->crop, err));
-    TRY(config_bool(config, "network", "pool_norm", false, &m->pool_norm, err));
-    TRY(config_int(config, "network", "embedding", 0, 0, 65536, &m->embedding, err));
-    TRY(config_number(config, "network", "embedding_dropout", 0, 0, 0.95, &m->embedding_dropout, err));
-    TRY(config_int(config, "network", "mix", 0, 0, 128, &m->mix, err));
-    if (m->mix > 0 && columns % m->mix != 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.mix: %lld columns of features are not %lld layers side by side",
-                         (long long)columns, (long long)m->mix);
+    for (size_t k = 0; k < n->n_tasks; k++) {
+        if (answering(n, k, 0, n->n_members) == 0) {
+            return error_set(err, SPOOR_ERR_USAGE, "network.members: none of them answers the task %.64s", n->tasks[k].name);
+        }
+        for (size_t g = 0, first = 0; n->fused && g < n->fusion.n_groups; first += (size_t)n->fusion.group[g++]) {
+            int64_t classes = 0;
+            for (size_t i = first; i < first + (size_t)n->fusion.group[g]; i++) {
+                const member *m = &n->members[i];
+                agree &= !m->answers[k] || classes == 0 || m->classes[k] == classes;
+                classes = m->answers[k] ? m->classes[k] : classes;
+            }
+        }
     }
-    columns = m->mix > 0 ? columns / m->mix : columns;
-    TRY(config_number(config, "network", "logistic", 0, 0, 1e6, &m->logistic, err));
-    TRY(config_int(config, "network", "copies", 0, 0, 16, &m->copies, err));
-    const char *pooling = json_string_value(json_object_get(config, "pooling"));
-    if (m->logistic > 0 && (!m->pool_norm || m->embedding > 0 || m->mix > 0 || (pooling != NULL && strcmp(pooling, "stats") != 0))) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.logistic goes with pooling: stats and pool_norm: true, without embedding "
-                         "and mix");
+    if (!agree) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.members: members of one model have different numbers of classes");
     }
-    return body_configure(&m->body, (body_kind)kind, config, columns, err);
-}
-
-static spoor_status configure_one_of(net *n, member *m, const json_t *config, spoor_error *err) {
-    int kind;
-    int64_t columns;
-    const char *w = "network.members";
-    if (!json_is_object(config)) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.members must be a list of networks");
-    }
-    TRY(config_choice(config, w, "kind", KINDS, 0, &kind, err));
-    if (kind == KIND_ENSEMBLE) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.members: an ensemble in an ensemble");
-    }
-    TRY(check_keys(config, w, kind, true, err));
-    TRY(config_int(config, w, "first", 0, 0, n->input_dim - 1, &m->first, err));
-    TRY(config_int(config, w, "columns", 0, 0, n->input_dim - m->first, &columns, err));
-    TRY(config_number(config, w, "weight", 1, 0, 100, &m->weight, err));
-    return configure_member(m, config, kind, columns == 0 ? n->input_dim - m->first : columns, err);
+    return embeds ? SPOOR_OK : error_set(err, SPOOR_ERR_USAGE, "network.members: embeds is false for all of them");
 }
 
 static spoor_status configure(net *n, const json_t *config, spoor_error *err) {
     int kind;
-    TRY(config_choice(config, "network", "kind", KINDS, 0, &kind, err));
-    TRY(check_keys(config, "network", kind, false, err));
-    n->ensemble = kind == KIND_ENSEMBLE;
+    TRY(config_choice(config, "network", "kind", NET_KINDS, 0, &kind, err));
+    TRY(member_check_keys(config, "network", kind, false, err));
+    n->ensemble = kind == NET_KIND_ENSEMBLE;
+    TRY(head_configure(json_object_get(config, "task_heads"), n->tasks, n->n_tasks, n->heads, err));
     const json_t *list = json_object_get(config, "members");
     n->n_members = n->ensemble ? json_array_size(list) : 1;
     if (n->n_members < 1 || n->n_members > NET_MAX_MEMBERS) {
@@ -119,15 +57,15 @@ static spoor_status configure(net *n, const json_t *config, spoor_error *err) {
         return error_memory(err, "making a network");
     }
     if (!n->ensemble) {
-        return configure_member(n->members, config, kind, n->input_dim, err);
+        return member_configure_alone(n, config, kind, err);
     }
+    n->fused = json_object_get(config, "fusion") != NULL;
+    TRY(n->fused ? fusion_configure(&n->fusion, json_object_get(config, "fusion"), n->n_members, err) : SPOOR_OK);
     for (size_t i = 0; i < n->n_members; i++) {
-        TRY(configure_one_of(n, &n->members[i], json_array_get(list, i), err));
+        TRY(member_configure(n, &n->members[i], json_array_get(list, i), err));
     }
-    return SPOOR_OK;
+    return check_members(n, err);
 }
-
-static int64_t embedding_of(const member *m) { return m->embedding > 0 ? m->embedding : body_pooled(&m->body); }
 
 static spoor_status init_member(net *n, size_t index, spoor_error *err) {
     member *m = &n->members[index];
@@ -149,10 +87,28 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
         TRY(nn_linear_init(&m->embed, n->params, name, body_pooled(&m->body), m->embedding, true, err));
     }
     for (size_t i = 0; i < n->n_tasks; i++) {
-        (void)snprintf(name, sizeof name, "%sheads.%s", prefix, n->tasks[i].name);
-        TRY(head_init(&m->heads[i], &n->heads[i], n->params, name, embedding_of(m), n->tasks[i].classes, err));
+        if (m->answers[i]) {
+            (void)snprintf(name, sizeof name, "%sheads.%s", prefix, n->tasks[i].name);
+            TRY(head_init(&m->heads[i], &m->head_options[i], n->params, name, member_embedding(m), m->classes[i], err));
+        }
     }
     return SPOOR_OK;
+}
+
+static spoor_status init_fusion(net *n, spoor_error *err) {
+    int64_t embeddings = 0, scores = 0;
+    for (size_t i = 0; i < n->n_members; i++) {
+        embeddings += n->members[i].embeds ? member_embedding(&n->members[i]) : 0;
+    }
+    for (size_t g = 0, first = 0; g < n->fusion.n_groups; first += (size_t)n->fusion.group[g++]) {
+        for (size_t k = 0; k < n->n_tasks; k++) {
+            for (size_t i = first, done = 0; done == 0 && i < first + (size_t)n->fusion.group[g]; i++) {
+                done = n->members[i].answers[k];
+                scores += done ? n->members[i].classes[k] : 0;
+            }
+        }
+    }
+    return fusion_init(&n->fusion, n->params, n->tasks, n->n_tasks, embeddings, scores, err);
 }
 
 /* The parameters that were added since entry `from` get no gradient. */
@@ -184,19 +140,25 @@ static spoor_status copy_tasks(net *n, const net_task *tasks, size_t n_tasks, sp
     return SPOOR_OK;
 }
 
-static spoor_status configure_heads(net *n, const json_t *config, spoor_error *err) {
-    TRY(head_configure(config, n->tasks, n->n_tasks, n->heads, err));
-    for (size_t i = 0; i < n->n_tasks; i++) {
-        if (n->heads[i].kind != HEAD_LINEAR && net_fits(n)) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.logistic fits linear heads alone: the task %.64s has another",
-                             n->tasks[i].name);
+/* Fitted members have linear heads; a training has one kind of head for a task, and no fusion. */
+static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
+    for (size_t i = 0; i < n->n_members; i++) {
+        const member *m = &n->members[i];
+        for (size_t k = 0; k < n->n_tasks; k++) {
+            if (m->answers[k] && m->head_options[k].kind != HEAD_LINEAR && m->logistic > 0) {
+                return error_set(err, SPOOR_ERR_USAGE, "network.logistic fits linear heads alone: the task %.64s has another",
+                                 n->tasks[k].name);
+            }
+        }
+        if (trains && m->own_heads) {
+            return error_set(err, SPOOR_ERR_USAGE, "network.members: in a training task_heads belongs to the network, not to a member");
         }
     }
-    return SPOOR_OK;
+    return trains && n->fused ? error_set(err, SPOOR_ERR_USAGE, "network.fusion is made by spoor fuse and cannot be trained") : SPOOR_OK;
 }
 
 /* Takes over `set`, also on failure. */
-static spoor_status build(spoor_context *ctx, params *set, const json_t *config, int64_t input_dim,
+static spoor_status build(spoor_context *ctx, params *set, bool trains, const json_t *config, int64_t input_dim,
                           const net_task *tasks, size_t n_tasks, net **out, spoor_error *err) {
     net *n = ctx_calloc(ctx, 1, sizeof *n);
     if (n == NULL) {
@@ -206,12 +168,12 @@ static spoor_status build(spoor_context *ctx, params *set, const json_t *config,
     n->ctx = ctx;
     n->params = set;
     n->input_dim = input_dim;
-    spoor_status status = configure(n, config, err);
+    spoor_status status = copy_tasks(n, tasks, n_tasks, err);
     if (status == SPOOR_OK) {
-        status = copy_tasks(n, tasks, n_tasks, err);
+        status = configure(n, config, err);
     }
     if (status == SPOOR_OK) {
-        status = configure_heads(n, json_object_get(config, "task_heads"), err);
+        status = check_heads(n, trains, err);
     }
     for (size_t i = 0; i < n->n_members && status == SPOOR_OK; i++) {
         size_t before = params_count(n->params);
@@ -219,6 +181,9 @@ static spoor_status build(spoor_context *ctx, params *set, const json_t *config,
         if (n->members[i].logistic > 0) {
             hold(n->params, before);
         }
+    }
+    if (status == SPOOR_OK && n->fused) {
+        status = init_fusion(n, err);
     }
     if (status != SPOOR_OK) {
         net_free(n);
@@ -233,7 +198,7 @@ spoor_status net_new(spoor_context *ctx, const json_t *config, int64_t input_dim
     *out = NULL;
     params *set;
     TRY(params_new(ctx, seed, &set, err));
-    return build(ctx, set, config, input_dim, tasks, n_tasks, out, err);
+    return build(ctx, set, true, config, input_dim, tasks, n_tasks, out, err);
 }
 
 spoor_status net_new_for_weights(spoor_context *ctx, const json_t *config, int64_t input_dim, const net_task *tasks,
@@ -241,7 +206,7 @@ spoor_status net_new_for_weights(spoor_context *ctx, const json_t *config, int64
     *out = NULL;
     params *set;
     TRY(params_new_for_weights(ctx, max_numel, &set, err));
-    return build(ctx, set, config, input_dim, tasks, n_tasks, out, err);
+    return build(ctx, set, false, config, input_dim, tasks, n_tasks, out, err);
 }
 
 void net_free(net *n) {
@@ -259,13 +224,35 @@ void net_free(net *n) {
 /* ---- running ---- */
 
 /* The columns [first, first + columns) of x[B,T,D]. */
-static tensor *own_columns(const member *m, tape *t, tensor *x) {
-    if (x == NULL || x->ndim != 3 || (m->first == 0 && m->columns == x->dim[2])) {
+static tensor *columns_of(tape *t, tensor *x, const net_span *p) {
+    int64_t b = x->dim[0], frames = x->dim[1];
+    if (p->first == 0 && p->columns == x->dim[2]) {
         return x;
     }
-    int64_t b = x->dim[0], frames = x->dim[1];
-    x = op_slice_frames(t, op_reshape(t, x, 3, (int64_t[]){b * frames, x->dim[2], 1}), m->first, m->columns);
-    return x == NULL ? NULL : op_reshape(t, x, 3, (int64_t[]){b, frames, m->columns});
+    tensor *y = op_slice_frames(t, op_reshape(t, x, 3, (int64_t[]){b * frames, x->dim[2], 1}), p->first, p->columns);
+    return y == NULL ? NULL : op_reshape(t, y, 3, (int64_t[]){b, frames, p->columns});
+}
+
+static tensor *own_columns(const member *m, tape *t, tensor *x) {
+    tensor *part[NET_MAX_SPANS];
+    if (x == NULL || x->ndim != 3) {
+        return x;
+    }
+    for (size_t i = 0; i < m->n_spans; i++) {
+        part[i] = columns_of(t, x, &m->span[i]);
+    }
+    return m->n_spans == 1 ? part[0] : op_concat(t, part, m->n_spans, 2);
+}
+
+/* The rows that the shortest of its parts has; rows: of each part, or NULL. */
+static tensor *own_rows(const member *m, tape *t, tensor *x, const int64_t *rows) {
+    int64_t least = x == NULL ? 0 : x->dim[1];
+    for (size_t p = 0; rows != NULL && p < FRONTEND_MAX_PARTS; p++) {
+        if ((m->parts >> p & 1) != 0 && rows[p] < least) {
+            least = rows[p];
+        }
+    }
+    return x == NULL || x->ndim != 3 || least == x->dim[1] ? x : op_slice_frames(t, x, 0, least);
 }
 
 /* In training, a random stretch of the frames, the same of all clips. */
@@ -278,14 +265,14 @@ static tensor *own_frames(const member *m, tape *t, tensor *x) {
     return op_slice_frames(t, x, (int64_t)rng_below(&r, (uint64_t)(frames - kept) + 1), kept);
 }
 
-static tensor *member_pool(const member *m, tape *t, tensor *features) {
-    tensor *x = own_frames(m, t, own_columns(m, t, features));
+static tensor *member_pool(const member *m, tape *t, tensor *features, const int64_t *rows) {
+    tensor *x = own_frames(m, t, own_rows(m, t, own_columns(m, t, features), rows));
     x = m->mix > 0 ? op_mix_layers(t, x, m->mix_weights) : x;
     return body_forward(&m->body, t, x);
 }
 
-static void member_forward(const net *n, const member *m, tape *t, tensor *features, net_output *out) {
-    tensor *x = member_pool(m, t, features);
+static void member_forward(const net *n, const member *m, tape *t, tensor *features, const int64_t *rows, net_output *out) {
+    tensor *x = member_pool(m, t, features, rows);
     if (m->pool_norm) {
         x = nn_batch_norm_forward(&m->norm, t, x);
     }
@@ -295,54 +282,104 @@ static void member_forward(const net *n, const member *m, tape *t, tensor *featu
     tensor *y = op_dropout(t, x, m->embedding_dropout);
     *out = (net_output){.embedding = x};
     for (size_t i = 0; i < n->n_tasks; i++) {
-        head_output one;
-        head_forward(&m->heads[i], t, x, y, &one);
+        head_output one = {0};
+        if (m->answers[i]) {
+            head_forward(&m->heads[i], t, x, y, &one);
+        }
         out->logits[i] = one.logits;
         out->linear[i] = one.linear;
         out->cosine[i] = one.cosine;
     }
 }
 
-/* A product of experts: see net.h. */
-static void ensemble_forward(const net *n, tape *t, tensor *features, net_output *out) {
-    net_output *members = tape_alloc(t, n->n_members, sizeof *members);
-    tensor *joined[NET_MAX_MEMBERS];
+/* Members [first, first + size) of an ensemble, those that are there in this pass: one model. */
+typedef struct group {
+    size_t first, size, count;
     const member *who[NET_MAX_MEMBERS];
-    size_t count = 0;
-    for (size_t i = 0; members != NULL && i < n->n_members; i++) {
-        if (tape_training(t) && n->members[i].logistic > 0) {
+    net_output *said; /* [count] */
+} group;
+
+/* The logits of task k: see net.h. NULL: none of them answers it. */
+static tensor *product(const net *n, tape *t, size_t k, const group *g) {
+    tensor *all = NULL;
+    bool alone = answering(n, k, g->first, g->size) == 1;
+    for (size_t i = 0; i < g->count; i++) {
+        tensor *own = g->said[i].logits[k];
+        real weight = (real)g->who[i]->weight;
+        if (!g->who[i]->answers[k]) {
             continue;
         }
-        member_forward(n, &n->members[i], t, features, &members[count]);
-        joined[count] = members[count].embedding;
-        who[count++] = &n->members[i];
+        if (alone) {
+            return weight == 1 ? own : op_scale(t, own, weight);
+        }
+        own = op_log_softmax(t, own);
+        all = all == NULL ? op_scale(t, own, weight) : op_add(t, all, own, weight);
+    }
+    return all;
+}
+
+/* What the members of a group say together; g->said has room for them. */
+static void group_forward(const net *n, tape *t, tensor *features, const int64_t *rows, group *g, net_output *out) {
+    tensor *joined[NET_MAX_MEMBERS];
+    size_t embedded = 0;
+    for (size_t i = g->first; i < g->first + g->size; i++) {
+        const member *m = &n->members[i];
+        if (tape_training(t) && m->logistic > 0) {
+            continue;
+        }
+        member_forward(n, m, t, features, rows, &g->said[g->count]);
+        if (m->embeds) {
+            joined[embedded++] = g->said[g->count].embedding;
+        }
+        g->who[g->count++] = m;
+    }
+    *out = (net_output){0};
+    if (!tape_ok(t)) {
+        return;
+    }
+    *out = (net_output){.embedding = embedded == 0 ? NULL : op_concat(t, joined, embedded, 1), .n_members = g->count,
+                        .members = g->said};
+    for (size_t k = 0; k < n->n_tasks; k++) {
+        out->logits[k] = product(n, t, k, g);
+    }
+}
+
+static void ensemble_forward(const net *n, tape *t, tensor *features, const int64_t *rows, net_output *out) {
+    net_output *members = tape_alloc(t, n->n_members, sizeof *members), *models = tape_alloc(t, n->n_members, sizeof *models);
+    if (members == NULL || models == NULL) {
+        return;
+    }
+    if (!n->fused) {
+        group all = {.size = n->n_members, .said = members};
+        group_forward(n, t, features, rows, &all, out);
+    }
+    for (size_t i = 0, first = 0; n->fused && i < n->fusion.n_groups; first += (size_t)n->fusion.group[i++]) {
+        group one = {.first = first, .size = (size_t)n->fusion.group[i], .said = members + first};
+        group_forward(n, t, features, rows, &one, &models[i]);
     }
     if (!tape_ok(t)) {
         return;
     }
-    if (count == 0) {
+    if (n->fused) {
+        fusion_forward(&n->fusion, t, models, n->n_tasks, out);
+        out->n_members = n->n_members;
+        out->members = members;
+    } else if (out->n_members == 0) {
         tape_fail(t, SPOOR_ERR_USAGE, "no member of the network learns by gradients; set schedule.epochs to 0");
-        return;
-    }
-    *out = (net_output){.embedding = op_concat(t, joined, count, 1), .n_members = count, .members = members};
-    for (size_t k = 0; k < n->n_tasks; k++) {
-        for (size_t i = 0; i < count; i++) {
-            tensor *own = op_log_softmax(t, members[i].logits[k]);
-            real weight = (real)who[i]->weight;
-            out->logits[k] = i == 0 ? op_scale(t, own, weight) : op_add(t, out->logits[k], own, weight);
-        }
     }
 }
 
-void net_forward(net *n, tape *t, tensor *features, net_output *out) {
+void net_forward(net *n, tape *t, tensor *features, net_output *out) { net_forward_rows(n, t, features, NULL, out); }
+
+void net_forward_rows(net *n, tape *t, tensor *features, const int64_t *rows, net_output *out) {
     memset(out, 0, sizeof *out);
     net_output result = {0};
     if (features != NULL && (features->ndim != 3 || features->dim[2] != n->input_dim)) {
         tape_fail(t, SPOOR_ERR_USAGE, "the network expects features [clips, frames, %lld]", (long long)n->input_dim);
     } else if (n->ensemble) {
-        ensemble_forward(n, t, features, &result);
+        ensemble_forward(n, t, features, rows, &result);
     } else {
-        member_forward(n, n->members, t, features, &result);
+        member_forward(n, n->members, t, features, rows, &result);
     }
     if (tape_ok(t)) {
         *out = result;
@@ -354,14 +391,61 @@ void net_forward(net *n, tape *t, tensor *features, net_output *out) {
 params *net_params(net *n) { return n->params; }
 size_t net_members(const net *n) { return n->n_members; }
 
-bool net_trains_on(const net *n, int64_t first, int64_t columns) {
-    for (size_t i = 0; i < n->n_members; i++) {
-        const member *m = &n->members[i];
-        if (m->logistic <= 0 && m->first < first + columns && first < m->first + m->columns) {
+static bool reads(const member *m, int64_t first, int64_t columns) {
+    for (size_t i = 0; i < m->n_spans; i++) {
+        if (m->span[i].first < first + columns && first < m->span[i].first + m->span[i].columns) {
             return true;
         }
     }
     return false;
+}
+
+bool net_trains_on(const net *n, int64_t first, int64_t columns) {
+    for (size_t i = 0; i < n->n_members; i++) {
+        if (n->members[i].logistic <= 0 && reads(&n->members[i], first, columns)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The parts whose columns a member reads, or that it names; they must come at about the same rate. */
+static spoor_status bind_member(const net *n, size_t index, const frontend *fe, const int64_t *rate, spoor_error *err) {
+    member *m = &n->members[index];
+    uint32_t read = 0;
+    size_t n_parts = frontend_parts(fe), one = SIZE_MAX;
+    for (size_t p = 0; p < n_parts; p++) {
+        size_t first, columns;
+        frontend_part_columns(fe, p, &first, &columns);
+        read |= (uint32_t)reads(m, (int64_t)first, (int64_t)columns) << p;
+    }
+    m->parts = m->parts_given ? m->parts : read;
+    if (m->parts >> n_parts != 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.members: rows of member %zu names a part that the front end does not have",
+                         index + 1);
+    }
+    for (size_t p = 0; p < n_parts; p++) {
+        if (((m->parts | read) >> p & 1) == 0) {
+            continue;
+        }
+        one = one == SIZE_MAX ? p : one;
+        double a = (double)rate[one], b = (double)rate[p];
+        if (b > 1.04 * a + 4 || a > 1.04 * b + 4) {
+            return error_set(err, SPOOR_ERR_USAGE, "network: member %zu reads the parts %zu and %zu of the front end, which have "
+                             "%.0f and %.0f rows a second; give each a member of its own", index + 1, one + 1, p + 1, a / 100,
+                             b / 100);
+        }
+    }
+    return SPOOR_OK;
+}
+
+spoor_status net_bind(net *n, const frontend *fe, spoor_error *err) {
+    int64_t rate[FRONTEND_MAX_PARTS];
+    frontend_part_rows(fe, 100 * FRONTEND_RATE, rate);
+    for (size_t i = 0; i < n->n_members; i++) {
+        TRY(bind_member(n, i, fe, rate, err));
+    }
+    return SPOOR_OK;
 }
 
 bool net_fits(const net *n) {
@@ -382,43 +466,29 @@ bool net_fit_at(const net *n, size_t i, net_fit *out) {
     return m->logistic > 0;
 }
 
-tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features) {
-    return member_pool(&n->members[i], t, features);
+tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features, const int64_t *rows) {
+    return member_pool(&n->members[i], t, features, rows);
+}
+
+bool net_is_fused(const net *n) { return n->fused; }
+
+bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias) {
+    bool has = n->fused && n->fusion.logistic;
+    *weight = has ? n->fusion.heads[task].w : NULL;
+    *bias = has ? n->fusion.heads[task].b : NULL;
+    return has;
 }
 
 int64_t net_embedding_size(const net *n) {
-    int64_t size = 0;
-    for (size_t i = 0; i < n->n_members; i++) {
-        size += embedding_of(&n->members[i]);
+    int64_t size = n->fused ? n->fusion.size : 0;
+    for (size_t i = 0; !n->fused && i < n->n_members; i++) {
+        size += n->members[i].embeds ? member_embedding(&n->members[i]) : 0;
     }
     return size;
 }
 
 size_t net_tasks(const net *n) { return n->n_tasks; }
 const net_task *net_task_at(const net *n, size_t i) { return &n->tasks[i]; }
-
-static json_t *describe_member(const net *n, const member *m) {
-    json_t *out = json_object();
-    bool good = out != NULL &&
-                body_describe(&m->body, out) &&
-                (m->logistic <= 0 || json_object_set_new(out, "logistic", json_real(m->logistic)) == 0) &&
-                (m->copies == 0 || json_object_set_new(out, "copies", json_integer(m->copies)) == 0) &&
-                (m->crop >= 1 || json_object_set_new(out, "crop", json_real(m->crop)) == 0) &&
-                json_object_set_new(out, "pool_norm", json_boolean(m->pool_norm)) == 0 &&
-                (m->mix == 0 || json_object_set_new(out, "mix", json_integer(m->mix)) == 0) &&
-                json_object_set_new(out, "embedding", json_integer(m->embedding)) == 0 &&
-                json_object_set_new(out, "embedding_dropout", json_real(m->embedding_dropout)) == 0;
-    if (n->ensemble) {
-        good = good && json_object_set_new(out, "first", json_integer(m->first)) == 0 &&
-               json_object_set_new(out, "columns", json_integer(m->columns)) == 0 &&
-               json_object_set_new(out, "weight", json_real(m->weight)) == 0;
-    }
-    if (!good) {
-        json_decref(out);
-        return NULL;
-    }
-    return out;
-}
 
 /* Adds "task_heads" where there are others than linear ones. */
 static json_t *with_heads(const net *n, json_t *out) {
@@ -433,15 +503,20 @@ static json_t *with_heads(const net *n, json_t *out) {
 
 json_t *net_config(const net *n) {
     if (!n->ensemble) {
-        return with_heads(n, describe_member(n, n->members));
+        return with_heads(n, member_describe(n, n->members));
     }
     json_t *list = json_array();
     for (size_t i = 0; i < n->n_members; i++) {
-        json_t *one = describe_member(n, &n->members[i]);
+        json_t *one = member_describe(n, &n->members[i]);
         if (one == NULL || json_array_append_new(list, one) != 0) {
             json_decref(list);
             return NULL;
         }
     }
-    return with_heads(n, json_pack("{s:s, s:o}", "kind", "ensemble", "members", list));
+    json_t *out = json_pack("{s:s, s:o}", "kind", "ensemble", "members", list);
+    if (n->fused && json_object_set_new(out, "fusion", fusion_describe(&n->fusion)) != 0) {
+        json_decref(out);
+        return NULL;
+    }
+    return with_heads(n, out);
 }

@@ -10,6 +10,10 @@
 enum { NET_MAX_TASKS = 32, NET_MAX_CLASSES = 65536, NET_MAX_MEMBERS = 16 };
 
 typedef struct net net;
+struct frontend;
+
+/* Scores of a fused model: see "fusion" below. */
+typedef enum net_scores { NET_SCORES_PROBABILITIES, NET_SCORES_LOG_PROBABILITIES, NET_SCORES_NONE } net_scores;
 
 typedef struct net_task {
     char *name;     /* "source" */
@@ -17,8 +21,8 @@ typedef struct net_task {
 } net_task;
 
 typedef struct net_output {
-    tensor *embedding;              /* [B,E] */
-    tensor *logits[NET_MAX_TASKS];  /* [B,C_i], in the order of the tasks */
+    tensor *embedding;              /* [B,E]; NULL in a training step in which no member learns that has part in it */
+    tensor *logits[NET_MAX_TASKS];  /* [B,C_i], in the order of the tasks; NULL where none (that learns) answers the task */
     tensor *cosine[NET_MAX_TASKS];  /* [B,1] to the centre of a one-class head; NULL: another head */
     tensor *linear[NET_MAX_TASKS];  /* [B,C_i] of the linear layer beside that centre; NULL: there is none */
     size_t n_members;               /* of an ensemble; 0: the network is one */
@@ -43,13 +47,30 @@ typedef struct net_output {
  *   {"kind": "ensemble",
  *    "members": [{"first": 0,   column of the features where its own begin
  *                 "columns": 0, how many; 0: all from first on
+ *                 "spans": [[first, columns], ...],   instead of these two: several stretches, side by side
+ *                 "rows": [0, ..],   parts of a front end with rows of their own (frontend.h): the shortest of them says how
+ *                                    many rows the member sees; default the parts that it reads (net_bind)
  *                 "weight": 1,
- *                 ...}, ...]}   and the settings of a network above
+ *                 "tasks": [NAME, ...],   which tasks it answers (has heads for); default all
+ *                 "embeds": true,         its embedding is part of the ensemble's
+ *                 "classes": {TASK: n},   with a logistic fusion: how many classes it knows, where that is not the task's number
+ *                 "task_heads": {..},     of a model file: instead of the network's, as below
+ *                 ...}, ...],   and the settings of a network above
+ *    "fusion": {"method": "logistic" | "average",   several whole models as one (spoor fuse, docs/fuse.md); not trained
+ *               "groups": [1, ..],       how many members each model has, in order; default 1 each. A model's logits and
+ *                                        embedding are those of an ensemble of its members, as below
+ *               "scores": "probabilities" | "log-probabilities" | "none",
+ *               "weights": [w, ..]}}     average: of the models
+ *   logistic: z = [unit embeddings of the models, their scores of all tasks]; logits = W z + b per task, the parameters
+ *   "fusion.heads.TASK"; the embedding is z. average: log sum_g w_g p_g, or sum_g w_g log p_g, the weights divided by their
+ *   sum over the models that answer the task (one alone: its logits); the embedding is the unit embeddings side by side.
  * and, of any of these, "task_heads": {TASK: {"kind": "linear"}} (the default) or, of a task with two classes,
  *   {"kind": "one-class", "human": 0 (which class), "r_real": 0.9, "r_fake": 0.2, "alpha": 20,
  *    "linear": false (a linear layer beside the centre), "judge": "centre" | "linear"}: One-Class Softmax, see head.h
- * The members of an ensemble are trained side by side, each by its own loss. Their embeddings are joined, and the logits
- * are sum_m weight_m * log_softmax(logits_m): a product of experts, large only where they agree.
+ * The members of an ensemble are trained side by side, each by its own loss, of its own tasks. Their embeddings are joined,
+ * and the logits of a task are sum_m weight_m * log_softmax(logits_m) over the members that answer it: a product of experts,
+ * large only where they agree. Of a task that one member alone answers they are that member's own logits times its weight.
+ * Every task needs a member.
  * A training step leaves fitted members out: net_forward then gives the members that learn, and logits of these.
  * Unknown keys and impossible sizes are refused (config may come from a hostile file). tasks is copied. The initial
  * weights depend on `seed` and parameter names alone. */
@@ -62,6 +83,11 @@ spoor_status net_new_for_weights(spoor_context *ctx, const json_t *config, int64
 void net_free(net *n);
 /* Run on features [B,T,D]. Errors are sticky in the tape: ask tape_status. On failure every pointer of out is NULL. */
 void net_forward(net *n, tape *t, tensor *features, net_output *out);
+/* The same of features whose parts have rows of their own: rows[parts] from frontend_part_rows, NULL: all parts have all. */
+void net_forward_rows(net *n, tape *t, tensor *features, const int64_t *rows, net_output *out);
+/* Say which front end the features come from, before the first forward pass with rows. SPOOR_ERR_USAGE: a member reads parts
+ * at different rates, or names a part that is not there. */
+spoor_status net_bind(net *n, const struct frontend *fe, spoor_error *err);
 params *net_params(net *n);
 
 /* ---- members (1 of a network that is no ensemble) ---- */
@@ -73,12 +99,15 @@ typedef struct net_fit {
     double l2;
     int64_t copies;
     tensor *mean, *var;                                  /* [size] of the pooled vector */
-    tensor *weight[NET_MAX_TASKS], *bias[NET_MAX_TASKS]; /* [C_k, size], [C_k] */
+    tensor *weight[NET_MAX_TASKS], *bias[NET_MAX_TASKS]; /* [C_k, size], [C_k]; NULL: not its task */
 } net_fit;
 bool net_fits(const net *n); /* whether there is such a member at all */
 bool net_fit_at(const net *n, size_t i, net_fit *out);
 /* The pooled vector of member i, before its norm: [B, size]. */
-tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features);
+tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features, const int64_t *rows);
+bool net_is_fused(const net *n);
+/* What a fit of a logistic fusion fills in: [C,E] and [C] of a task, E = net_embedding_size. false: there is no such head. */
+bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias);
 int64_t net_embedding_size(const net *n);
 size_t net_tasks(const net *n);
 const net_task *net_task_at(const net *n, size_t i);

@@ -12,6 +12,7 @@ spoor_status spoor_session_new(spoor_model *model, spoor_session **out, spoor_er
     s->ctx = ctx;
     s->model = model;
     s->frames = frontend_frames(model->frontend, (size_t)model->window);
+    frontend_part_rows(model->frontend, (size_t)model->window, s->rows);
     s->samples = ctx_alloc(ctx, (size_t)model->window, sizeof *s->samples);
     s->features = ctx_alloc(ctx, s->frames * frontend_dim(model->frontend), sizeof *s->features);
     spoor_status status = SPOOR_OK;
@@ -62,7 +63,7 @@ spoor_status trace_window_forward(spoor_session *s, const float *samples, float 
     tape_begin(s->tape, false, false, 0);
     tensor *x = tape_view(s->tape, 3, (int64_t[]){1, (int64_t)s->frames, (int64_t)frontend_dim(m->frontend)}, s->features);
     net_output out;
-    net_forward(m->net, s->tape, x, &out);
+    net_forward_rows(m->net, s->tape, x, s->rows, &out);
     TRY(tape_status(s->tape, err));
     memcpy(embedding, out.embedding->data, (size_t)net_embedding_size(m->net) * sizeof *embedding);
     float *to = logits;

@@ -10,6 +10,7 @@ struct spoor_session {
     tape *tape;
     frontend_scratch *scratch;
     size_t frames;
+    int64_t rows[FRONTEND_MAX_PARTS]; /* of each part of the front end */
     float *samples;  /* [window] */
     float *features; /* [frames, dim] */
 };

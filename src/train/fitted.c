@@ -21,6 +21,7 @@ typedef struct fit {
     const fitted_options *o;
     augment_sources sources;
     worker *workers;
+    int64_t rows[FRONTEND_MAX_PARTS];
     int64_t copies;                 /* the most that any member wants */
     int64_t own[NET_MAX_MEMBERS];   /* copies of each member */
     float *pooled[NET_MAX_MEMBERS]; /* [(1 + own) * n_train, size] of fitted members, the clips themselves first; else NULL */
@@ -41,7 +42,7 @@ static spoor_status pool_clip(fit *f, worker *w, size_t clip, size_t copy, spoor
     tensor *x = tape_view(w->tape, 3, (int64_t[]){1, (int64_t)frames, (int64_t)dim}, w->features);
     for (size_t m = 0; m < net_members(f->net); m++) {
         if (f->pooled[m] != NULL && (int64_t)copy <= f->own[m]) {
-            tensor *v = net_member_pool(f->net, m, w->tape, x);
+            tensor *v = net_member_pool(f->net, m, w->tape, x, f->rows);
             TRY(tape_status(w->tape, err));
             size_t size = (size_t)tensor_count(v);
             memcpy(f->pooled[m] + place * size, v->data, size * sizeof *v->data);
@@ -102,6 +103,9 @@ static spoor_status fit_member(fit *f, size_t m, const net_fit *to, int32_t *lab
     size_t n = d->n_train, rows = n * (size_t)(1 + f->own[m]);
     standardise(to, f->pooled[m], rows);
     for (size_t k = 0; k < d->n_tasks; k++) {
+        if (to->weight[k] == NULL) { /* another member's */
+            continue;
+        }
         for (size_t i = 0; i < rows; i++) {
             label[i] = d->task[k].label[i % n];
         }
@@ -140,6 +144,7 @@ static spoor_status make_worker(fit *f, worker *w, spoor_error *err) {
 
 static spoor_status make(fit *f, spoor_error *err) {
     const fitted_options *o = f->o;
+    frontend_part_rows(o->fe, o->window, f->rows);
     f->workers = ctx_calloc(f->ctx, o->threads, sizeof *f->workers);
     bool good = f->workers != NULL;
     for (size_t m = 0; good && m < net_members(f->net); m++) {

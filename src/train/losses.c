@@ -137,12 +137,19 @@ static tensor *pair_loss(tape *t, const losses_options *o, tensor *embedding) {
 static tensor *loss_of(tape *t, const net *n, const net_output *out, const losses_options *o, losses_parts *parts) {
     tensor *part[NET_MAX_TASKS + 1];
     real weight[NET_MAX_TASKS + 1];
-    size_t tasks = net_tasks(n), count = tasks;
+    size_t tasks = net_tasks(n), count = 0, which[NET_MAX_TASKS];
     *parts = (losses_parts){0};
-    for (size_t i = 0; i < tasks; i++) {
-        part[i] = task_loss(t, o, i, out, parts);
-        weight[i] = o->task[i].weight;
+    if (!tape_ok(t)) {
+        return NULL;
     }
+    for (size_t i = 0; i < tasks; i++) {
+        if (out->logits[i]) { /* a member of an ensemble may leave tasks to others */
+            part[count] = task_loss(t, o, i, out, parts);
+            weight[count] = o->task[i].weight;
+            which[count++] = i;
+        }
+    }
+    tasks = count;
     if (o->pairs > 0 && o->pair_weight > 0) {
         part[count] = pair_loss(t, o, out->embedding);
         weight[count++] = o->pair_weight;
@@ -152,7 +159,7 @@ static tensor *loss_of(tape *t, const net *n, const net_output *out, const losse
         return NULL;
     }
     for (size_t i = 0; i < tasks; i++) {
-        parts->task[i] = part[i]->data[0];
+        parts->task[which[i]] = part[i]->data[0];
     }
     parts->pair = count > tasks ? part[tasks]->data[0] : 0;
     parts->total = total->data[0];
@@ -165,6 +172,7 @@ tensor *losses_build(tape *t, const net *n, const net_output *out, const losses_
     }
     tensor *total[NET_MAX_MEMBERS];
     real weight[NET_MAX_MEMBERS], share = 1 / (real)out->n_members;
+    size_t answering[NET_MAX_TASKS] = {0};
     *parts = (losses_parts){0};
     for (size_t i = 0; i < out->n_members; i++) {
         losses_parts own;
@@ -174,8 +182,12 @@ tensor *losses_build(tape *t, const net *n, const net_output *out, const losses_
         parts->pair += share * own.pair;
         parts->oc += share * own.oc;
         for (size_t k = 0; k < net_tasks(n); k++) {
-            parts->task[k] += share * own.task[k];
+            parts->task[k] += own.task[k];
+            answering[k] += out->members[i].logits[k] != NULL;
         }
+    }
+    for (size_t k = 0; k < net_tasks(n); k++) {
+        parts->task[k] /= answering[k] > 0 ? (real)answering[k] : 1;
     }
     return op_weighted_sum(t, total, weight, out->n_members);
 }

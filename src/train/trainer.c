@@ -46,6 +46,7 @@ static spoor_status make_network(trainer *t, spoor_error *err) {
     TRY(heads_choose(t->r, t->d, err));
     rng seed = rng_make((uint64_t)t->r->seed, STREAM_NET);
     TRY(net_new(t->ctx, t->r->network, (int64_t)frontend_dim(t->fe), tasks, t->d->n_tasks, rng_u64(&seed), &t->net, err));
+    TRY(net_bind(t->net, t->fe, err));
     TRY(use_config(t->r->resolved, "frontend", json_deep_copy(frontend_config(t->fe)), err));
     TRY(use_config(t->r->resolved, "augment", json_deep_copy(augment_config(t->augment)), err));
     TRY(use_config(t->r->resolved, "network", net_config(t->net), err));
@@ -370,7 +371,9 @@ static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
     net_output out;
     tensor *x = t->finetune ? finetune_features(t->finetune, t->tape, b, t->optimiser)
                             : tape_view(t->tape, 3, (int64_t[]){b->rows, b->frames, b->dim}, b->features);
-    net_forward(t->net, t->tape, x, &out);
+    int64_t rows[FRONTEND_MAX_PARTS];
+    frontend_part_rows(t->fe, (size_t)t->r->crop, rows);
+    net_forward_rows(t->net, t->tape, x, rows, &out);
     return losses_build(t->tape, t->net, &out, &o, parts);
 }
 

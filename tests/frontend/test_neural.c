@@ -273,7 +273,7 @@ static void wrong_settings_are_named(void **state) {
     refuse("{\"kind\":\"whisper\",\"weights\":\"whisper\",\"laier\":1}", SPOOR_ERR_USAGE, "laier");
     refuse("{\"kind\":\"whisper\",\"weights\":\"whisper\",\"precision\":\"f8\"}", SPOOR_ERR_USAGE, "precision");
     refuse("{\"kind\":\"whisper\",\"weights\":\"whisper\",\"weights_sha256\":\"00\"}", SPOOR_ERR_MODEL, "SHA-256");
-    refuse("{\"kind\":\"join\",\"parts\":[{\"kind\":\"log-mel\"}]}", SPOOR_ERR_USAGE, "2 to 4");
+    refuse("{\"kind\":\"join\",\"parts\":[{\"kind\":\"log-mel\"}]}", SPOOR_ERR_USAGE, "2 to 16");
     refuse("{\"kind\":\"join\",\"parts\":[{\"kind\":\"log-mel\"},{\"kind\":\"log-mel\",\"hop_length\":320}]}", SPOOR_ERR_USAGE,
            "rows a second");
     refuse("{\"kind\":\"wave2vec\"}", SPOOR_ERR_USAGE, "wav2vec2");

@@ -143,6 +143,56 @@ static void a_member_learns_as_it_would_alone(void **state) {
     end(&f);
 }
 
+/* Members that leave tasks to others: a task that one answers alone has that member's bits. */
+static const char SUBSETS[] = "{\"kind\":\"ensemble\",\"members\":["
+                              "{" SMALL ",\"tasks\":[\"source\"]},"
+                              "{" SMALL ",\"first\":8,\"embedding\":5,\"tasks\":[\"bonafide\"],\"embeds\":false},"
+                              "{\"kind\":\"pooled\",\"columns\":3,\"tasks\":[\"source\"],\"weight\":0.5}]}";
+
+static void members_may_leave_tasks_to_others(void **state) {
+    (void)state;
+    fixture f;
+    begin(&f, 1);
+    net_free(f.net);
+    f.net = make(f.ctx, SUBSETS, SPOOR_OK, NULL);
+    assert_null(params_find(net_params(f.net), "members.0.heads.bonafide.weight"));
+    assert_non_null(params_find(net_params(f.net), "members.1.heads.bonafide.weight"));
+    assert_int_equal(net_embedding_size(f.net), 16 + 6);
+    int64_t source[CLIPS] = {0, 3, 2}, bonafide[CLIPS] = {0, 1, 1};
+    losses_task tasks[2] = {{.weight = 1, .target = source}, {.weight = 2, .target = bonafide}};
+    losses_options o = {.plain = CLIPS, .task = tasks, .plain_weight = 1};
+    losses_parts parts, own[3];
+    net_output out;
+    spoor_error err = {0};
+    tape_begin(f.tape, true, true, 1);
+    net_forward(f.net, f.tape, features(&f), &out);
+    tensor *loss = losses_build(f.tape, f.net, &out, &o, &parts);
+    support_ok(tape_status(f.tape, &err), &err);
+    assert_memory_equal(out.logits[1]->data, out.members[1].logits[1]->data, CLIPS * 2 * sizeof(real));
+    assert_null(out.members[0].logits[1]);
+    assert_null(out.members[1].logits[0]);
+    assert_int_equal(out.embedding->dim[1], 22);
+    assert_memory_equal(out.embedding->data, out.members[0].embedding->data, 16 * sizeof(real));
+    double sum = 0;
+    for (size_t m = 0; m < 3; m++) {
+        assert_non_null(losses_build(f.tape, f.net, &out.members[m], &o, &own[m]));
+        sum += (double)own[m].total;
+    }
+    support_close((double)loss->data[0], sum, 1e-5, "each learns its own tasks");
+    support_close((double)parts.task[0], ((double)own[0].task[0] + (double)own[2].task[0]) / 2, 1e-5, "mean of those that answer");
+    support_close((double)parts.task[1], (double)own[1].task[1], 1e-6, "the one that answers");
+    json_t *config = net_config(f.net);
+    char *text = json_dumps(config, 0);
+    net *again = make(f.ctx, text, SPOOR_OK, NULL);
+    json_t *second = net_config(again);
+    assert_true(json_equal(config, second));
+    json_decref(config);
+    json_decref(second);
+    free(text);
+    net_free(again);
+    end(&f);
+}
+
 static void its_description_makes_it_again(void **state) {
     (void)state;
     fixture f;
@@ -178,10 +228,22 @@ static void wrong_ensembles_are_refused(void **state) {
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"first\":12}]}", SPOOR_ERR_USAGE, "first");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"first\":4,\"columns\":9}]}", SPOOR_ERR_USAGE, "columns");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"colums\":9}]}", SPOOR_ERR_USAGE, "columns");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"spans\":[]}]}", SPOOR_ERR_USAGE, "spans");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"spans\":[[0,13]]}]}", SPOOR_ERR_USAGE, "spans");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"spans\":[[0,4]],\"first\":4}]}", SPOOR_ERR_USAGE, "spans");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"rows\":[16]}]}", SPOOR_ERR_USAGE, "rows");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"rows\":[]}]}", SPOOR_ERR_USAGE, "rows");
     make(ctx, "{" SMALL ",\"mix\":5}", SPOOR_ERR_USAGE, "mix");
     make(ctx, "{\"kind\":\"pooled\",\"dim\":5}", SPOOR_ERR_USAGE, "dim");
     make(ctx, "{\"kind\":\"pooled\",\"crop\":0}", SPOOR_ERR_USAGE, "crop");
     make(ctx, "{" SMALL ",\"weight\":5}", SPOOR_ERR_USAGE, "weight");
+    make(ctx, "{" SMALL ",\"tasks\":[\"source\"]}", SPOOR_ERR_USAGE, "tasks");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[\"source\"]}]}", SPOOR_ERR_USAGE, "bonafide");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[\"vocoder\"]}]}", SPOOR_ERR_USAGE, "vocoder");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[\"source\",\"source\"]}]}", SPOOR_ERR_USAGE, "twice");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[]}]}", SPOOR_ERR_USAGE, "tasks");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[5]}]}", SPOOR_ERR_USAGE, "tasks");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"embeds\":false}]}", SPOOR_ERR_USAGE, "embeds");
     spoor_context_free(ctx);
 }
 
@@ -189,6 +251,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_see_their_columns_and_are_multiplied),
         cmocka_unit_test(a_member_learns_as_it_would_alone),
+        cmocka_unit_test(members_may_leave_tasks_to_others),
         cmocka_unit_test(its_description_makes_it_again),
         cmocka_unit_test(wrong_ensembles_are_refused),
     };
