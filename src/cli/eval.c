@@ -4,6 +4,7 @@
 #include "cli/ui.h"
 #include "eval/report_tables.h"
 #include "eval/scores.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 enum {
     KEY_MANIFEST = 'm', KEY_OUT = 'o', KEY_JSON = 256, KEY_SCORES, KEY_REPLICATES, KEY_BY_PAGE, KEY_SEED, KEY_FOLDS,
     KEY_SCORE, KEY_LABEL, KEY_TARGET, KEY_PREDICTED, KEY_KNOWN, KEY_LOWER, KEY_ID, KEY_PAGE, KEY_SETTING,
-    KEY_PRECISION
+    KEY_PRECISION, KEY_BY, KEY_DCF, KEY_THRESHOLD, KEY_THRESHOLD_FROM, KEY_OPEN_TASK
 };
 
 typedef struct options {
@@ -22,6 +23,7 @@ typedef struct options {
     score_columns columns;
     bool foreign, json;
     size_t folds;
+    const char *threshold, *threshold_from; /* as given */
 } options;
 
 static const struct argp_option OPTIONS[] = {
@@ -42,8 +44,16 @@ static const struct argp_option OPTIONS[] = {
     {"lower-is-target", KEY_LOWER, NULL, 0, "its scores are low for the target", 2},
     {"json", KEY_JSON, NULL, 0, "the report as JSON (docs/eval.md)", 3},
     {"replicates", KEY_REPLICATES, "N", 0, "bootstrap resamples for the intervals (default 1000; 0: no intervals)", 3},
-    {"by-page", KEY_BY_PAGE, NULL, 0, "resample whole pages instead of recordings", 3},
+    {"by", KEY_BY, "file|page|class", 0, "what the bootstrap draws: recordings, whole pages or whole sources", 3},
+    {"by-page", KEY_BY_PAGE, NULL, 0, "the same as --by page", 3},
     {"seed", KEY_SEED, "S", 0, "of the bootstrap", 3},
+    {"dcf", KEY_DCF, "PROFILE", 0, "of the detection costs: forensics, intelligence, asvspoof5 (default) or "
+                                   "PRIOR,C_MISS,C_FA with the prior of a target", 4},
+    {"threshold", KEY_THRESHOLD, "T", 0, "also accuracy and error rates where a score of T is accepted: a number (of the known "
+                                         "score where there is one), or, of --threshold-from, eer or accept:SHARE", 4},
+    {"threshold-from", KEY_THRESHOLD_FROM, "FILE", 0, "the score file that fixes the threshold, dev for example; read as "
+                                                      "--scores is, or in Spoor's own form beside a model", 4},
+    {"open-task", KEY_OPEN_TASK, "TASK", 0, "whose answers count in EERc, OSCR and CCR (default: source)", 4},
     {0}};
 
 static error_t parse_columns(int key, char *arg, options *o) {
@@ -77,7 +87,66 @@ static void parse_number(int key, const char *arg, options *o, struct argp_state
     }
 }
 
+static void parse_by(const char *arg, options *o, const struct argp_state *state) {
+    for (int by = EVAL_BY_FILE; by <= EVAL_BY_CLASS; by++) {
+        if (strcmp(arg, eval_by_name((eval_by)by)) == 0) {
+            o->eval.by = (eval_by)by;
+            return;
+        }
+    }
+    argp_error(state, "--by %s: what the bootstrap draws is file, page or class", arg);
+}
+
+/* A number at *s, after which *s stands; false if there is none. */
+static bool take_number(const char **s, double *out) {
+    char *end;
+    *out = strtod(*s, &end);
+    bool ok = end != *s;
+    *s = end;
+    return ok;
+}
+
+static void parse_dcf(const char *arg, options *o, const struct argp_state *state) {
+    const dcf_profile *named = dcf_profile_named(arg);
+    dcf_profile *p = &o->eval.dcf;
+    const char *at = arg;
+    if (named != NULL) {
+        *p = *named;
+        return;
+    }
+    *p = (dcf_profile){.name = arg};
+    bool ok = take_number(&at, &p->prior) && *at++ == ',' && take_number(&at, &p->c_miss) && *at++ == ',' &&
+              take_number(&at, &p->c_fa) && *at == '\0';
+    if (!ok || !(p->prior > 0 && p->prior < 1 && p->c_miss > 0 && p->c_miss <= 1e9 && p->c_fa > 0 && p->c_fa <= 1e9)) {
+        argp_error(state, "--dcf %s is neither forensics, intelligence or asvspoof5 nor PRIOR,C_MISS,C_FA with a prior "
+                          "between 0 and 1 and costs above 0", arg);
+    }
+}
+
+static bool whole_number(const char *s, double *out) { return take_number(&s, out) && *s == '\0' && isfinite(*out); }
+
+static bool acceptance_of(const char *rule, double *share) {
+    static const char word[] = "accept:";
+    return strncmp(rule, word, strlen(word)) == 0 && whole_number(rule + strlen(word), share) && *share > 0 && *share <= 1;
+}
+
+static void check_threshold(const options *o, const struct argp_state *state) {
+    double x;
+    bool rule = o->threshold != NULL && (strcmp(o->threshold, "eer") == 0 || acceptance_of(o->threshold, &x));
+    if (o->threshold != NULL && !rule && !whole_number(o->threshold, &x)) {
+        argp_error(state, "--threshold %s is no number, eer or accept:SHARE with a share of the targets above 0 and at most 1",
+                   o->threshold);
+    }
+    if (rule && o->threshold_from == NULL) {
+        argp_error(state, "--threshold %s needs --threshold-from FILE", o->threshold);
+    }
+    if (o->threshold != NULL && !rule && o->threshold_from != NULL) {
+        argp_error(state, "--threshold is a number already; --threshold-from has nothing to fix");
+    }
+}
+
 static void check(const options *o, struct argp_state *state) {
+    check_threshold(o, state);
     if (o->scores != NULL && (o->model != NULL || o->corpus.n_manifests > 0)) {
         argp_error(state, "give a model and manifests, or --scores, not both");
     }
@@ -98,7 +167,12 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_SCORES: o->scores = arg; return 0;
     case KEY_OUT: o->out = arg; return 0;
     case KEY_PRECISION: ui_precision(state, arg, &o->open); return 0;
-    case KEY_BY_PAGE: o->eval.by_page = true; return 0;
+    case KEY_BY: parse_by(arg, o, state); return 0;
+    case KEY_DCF: parse_dcf(arg, o, state); return 0;
+    case KEY_THRESHOLD: o->threshold = arg; return 0;
+    case KEY_THRESHOLD_FROM: o->threshold_from = arg; return 0;
+    case KEY_OPEN_TASK: o->eval.open_task = arg; return 0;
+    case KEY_BY_PAGE: o->eval.by = EVAL_BY_PAGE; return 0;
     case KEY_REPLICATES:
     case KEY_SEED:
     case KEY_FOLDS: parse_number(key, arg, o, state); return 0;
@@ -119,11 +193,60 @@ static const struct argp ARGP = {OPTIONS, parse, "MODEL --manifest CSV\n--scores
                                  "AUROC, FPR95, calibration, each with a 95 % interval.",
                                  CHILDREN, NULL, NULL};
 
-static spoor_status print_report(spoor_context *ctx, const options *o, const eval_set *set, spoor_error *err) {
-    json_t *report;
-    char *text = NULL;
-    TRY(eval_report(ctx, set, &o->eval, &report, err));
-    spoor_status status = SPOOR_OK;
+static bool has_scores(const eval_set *set, bool known) {
+    for (size_t i = 0; i < set->n; i++) {
+        const eval_clip *c = &set->clips[i];
+        if (!isnan(known ? c->known : c->bonafide) && (known ? c->is_known : c->is_bonafide) >= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static spoor_status fix_threshold(spoor_context *ctx, options *o, const eval_set *dev, bool known, const char *from,
+                                  spoor_error *err) {
+    double share = 0;
+    eval_threshold *t = known ? &o->eval.known : &o->eval.bonafide;
+    if (o->threshold != NULL) {
+        (void)acceptance_of(o->threshold, &share);
+    }
+    t->from = from;
+    return has_scores(dev, known) ? eval_fix_threshold(ctx, dev, known, share, &t->value, err) : SPOOR_OK;
+}
+
+/* The threshold that the options ask for. *from (freed with ctx_free) says where it is from. */
+static spoor_status choose_threshold(spoor_context *ctx, options *o, const eval_set *set, char **from, spoor_error *err) {
+    *from = NULL;
+    if (o->threshold_from == NULL) {
+        double x;
+        if (o->threshold != NULL && whole_number(o->threshold, &x)) {
+            *(has_scores(set, true) ? &o->eval.known : &o->eval.bonafide) = (eval_threshold){x, "given"};
+        }
+        return SPOOR_OK;
+    }
+    score_file *f;
+    TRY(o->foreign ? score_file_read_columns(ctx, o->threshold_from, &o->columns, &f, err)
+                   : score_file_read(ctx, o->threshold_from, &f, err));
+    *from = ctx_printf(ctx, "%s of %s", o->threshold != NULL ? o->threshold : "eer", o->threshold_from);
+    spoor_status status = *from == NULL ? error_memory(err, "fixing a threshold") : SPOOR_OK;
+    for (int known = 0; status == SPOOR_OK && known <= 1; known++) {
+        status = fix_threshold(ctx, o, score_file_set(f), known == 1, *from, err);
+    }
+    score_file_free(f);
+    return status;
+}
+
+static spoor_status print_report(spoor_context *ctx, options *o, const eval_set *set, spoor_error *err) {
+    json_t *report = NULL;
+    char *text = NULL, *from = NULL;
+    spoor_status status = choose_threshold(ctx, o, set, &from, err);
+    if (status == SPOOR_OK) {
+        status = eval_report(ctx, set, &o->eval, &report, err);
+    }
+    ctx_free(ctx, from);
+    if (status != SPOOR_OK) {
+        return status;
+    }
     if (o->json) {
         char *json = json_dumps(report, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
         status = json ? SPOOR_OK : error_memory(err, "printing a report");
@@ -161,6 +284,9 @@ static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cl
     }
     if (status == SPOOR_OK) {
         o->eval.system = spoor_model_name(m);
+        if (o->threshold == NULL && o->threshold_from == NULL && isfinite(m->openset.threshold)) {
+            o->eval.known = (eval_threshold){m->openset.threshold, "the model's own"};
+        }
         status = print_report(ctx, o, &set->set, err);
     }
     score_set_free(set);

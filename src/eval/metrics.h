@@ -21,8 +21,11 @@ typedef struct metric_value {
 
 typedef struct detection detection; /* scores sorted once; every figure is then one pass */
 
+/* What target[i] may be. A misclassified target is a target in every figure; only those of the open set (below) tell it
+ * from one that is classified rightly. */
+enum { DETECTION_OTHER = 0, DETECTION_TARGET = 1, DETECTION_MISCLASSIFIED = 2 };
 /* n scores and target flags are copied. n = 0 and one-class sets are fine (their figures are NaN with a reason).
- * NaN: SPOOR_ERR_INPUT; out of memory: SPOOR_ERR_LIMIT. */
+ * NaN: SPOOR_ERR_INPUT; out of memory: SPOOR_ERR_LIMIT. Figures of one detection are not for several threads at once. */
 spoor_status detection_new(spoor_context *ctx, const double *score, const unsigned char *target, size_t n,
                            detection **out, spoor_error *err);
 void detection_free(detection *d);
@@ -33,9 +36,11 @@ size_t detection_count(const detection *d, bool target);
 typedef enum eer_form {
     EER_ASVSPOOF, /* mean of FRR and FAR where |FRR - FAR| is least, the lowest such t (ASVspoof 2019-2024 scripts,
                      which break ties of scores by input order; here tied scores are one point) */
-    EER_ROC       /* where the ROC, linear between its points, meets FPR = 1 - TPR (brentq on the interpolated ROC) */
+    EER_ROC,      /* where the ROC, linear between its points, meets FPR = 1 - TPR (brentq on the interpolated ROC) */
+    EER_SKLEARN   /* FAR alone at the point of scikit-learn's roc_curve (with its default drop_intermediate) where
+                     |FRR - FAR| is least, the highest such t (scripts of the form fpr[argmin(|fnr - fpr|)]) */
 } eer_form;
-const char *eer_form_name(eer_form form); /* "asvspoof", "roc" */
+const char *eer_form_name(eer_form form); /* "asvspoof", "roc", "sklearn" */
 /* threshold (may be NULL): accept where score >= threshold. For EER_ROC that of the nearest point of the ROC. */
 metric_value detection_eer(const detection *d, const uint32_t *weight, eer_form form, double *threshold);
 
@@ -49,8 +54,55 @@ metric_value detection_fpr_interpolated(const detection *d, const uint32_t *weig
  * scores; share of non-targets with score >= threshold. */
 metric_value detection_fpr_percentile(const detection *d, const uint32_t *weight, double reject, double *threshold);
 
+/* Average precision (area under precision and recall, without interpolation: scikit-learn's average_precision_score),
+ * positives = the targets at high scores, or the others at low ones. */
+metric_value detection_aupr(const detection *d, const uint32_t *weight, bool of_targets);
+
+/* The rates at a threshold that is fixed beforehand (accept where score >= threshold). The accuracy needs no more than one
+ * item; FRR and FAR need both sides. */
+typedef enum detection_rate { DETECTION_ACCURACY, DETECTION_FRR, DETECTION_FAR } detection_rate;
+metric_value detection_at(const detection *d, const uint32_t *weight, double threshold, detection_rate rate);
+
+/* Detection cost: DCF(t) = c_miss * prior * FRR(t) + c_fa * (1 - prior) * FAR(t), prior = that of a target (Doddington
+ * et al. 2000). Normalised: divided by min(c_miss * prior, c_fa * (1 - prior)), the cost of saying always the same. */
+typedef struct dcf_profile {
+    const char *name;
+    double prior, c_miss, c_fa; /* prior in (0, 1), costs > 0 */
+} dcf_profile;
+const dcf_profile *dcf_profile_named(const char *name); /* "forensics", "intelligence", "asvspoof5"; NULL = none */
+const dcf_profile *dcf_profile_at(size_t index);        /* 0, 1, ...; NULL past the last */
+double dcf_bayes_threshold(const dcf_profile *p);       /* ln(c_fa (1 - prior) / (c_miss prior)) */
+/* The least cost over all thresholds; threshold (may be NULL): the lowest such. */
+metric_value detection_min_dcf(const detection *d, const uint32_t *weight, const dcf_profile *p, bool normalised,
+                               double *threshold);
+/* The cost at the Bayes threshold; scores are natural-log likelihood ratios. */
+metric_value detection_act_dcf(const detection *d, const uint32_t *weight, const dcf_profile *p, bool normalised);
+
 /* Cllr in bits for natural-log likelihood ratios (Bruemmer and du Preez 2006); 1 = as good as saying nothing. */
 metric_value detection_cllr(const detection *d, const uint32_t *weight);
+/* Cllr after the best rising map of the scores to LLRs (pool adjacent violators, ties pooled first): what calibration
+ * cannot repair. Scores of any kind. */
+metric_value detection_min_cllr(const detection *d, const uint32_t *weight);
+
+/* ---- the open set: known sources (targets) must be accepted and named rightly ------------------------------ */
+
+/* CCR(t) = share of targets that are classified rightly with score >= t; FPR(t) = share of others with score >= t. */
+/* EERc (Klein et al. 2025): where P(target rejected or misclassified) = 1 - CCR(t) and FPR(t) differ least, their mean, the
+ * lowest such t; the ASVspoof form of the EER if all are classified rightly. */
+metric_value detection_eerc(const detection *d, const uint32_t *weight, double *threshold);
+/* OSCR: area under CCR over FPR (Dhamija et al. 2018; Vaze et al. 2022), ties counted half; the AUROC if all are right. */
+metric_value detection_oscr(const detection *d, const uint32_t *weight);
+/* The greatest CCR at FPR <= fpr on the curve that is linear between its points. */
+metric_value detection_ccr_at_fpr(const detection *d, const uint32_t *weight, double fpr);
+/* Share of targets that are classified rightly, whatever their score. */
+metric_value detection_id_accuracy(const detection *d, const uint32_t *weight);
+
+/* The curve for a picture: points by falling threshold from (0, 0), at most `most`, evenly over the items where there are
+ * more. Returns their number; 0 where a side is missing or most < 2. */
+typedef struct detection_point {
+    double fpr, tpr, ccr;
+} detection_point;
+size_t detection_curve(const detection *d, size_t most, detection_point *points);
 
 /* ---- many classes: decisions -------------------------------------------------------------------------- */
 
@@ -107,6 +159,14 @@ metric_value metric_ece_adaptive(const double *confidence, const unsigned char *
                                  size_t n, const uint32_t *weight, size_t bins);
 /* order[n] = indices of value by rising value (ties by index). n < 2^32. */
 void metric_order(const double *value, size_t n, uint32_t *order);
+
+/* The bins of metric_ece, for a picture: n items with their mean confidence and share right (NaN where n = 0). Nothing is
+ * filled in, and false returned, where metric_ece would be undefined. */
+typedef struct metric_bin {
+    uint64_t n;
+    double confidence, accuracy;
+} metric_bin;
+bool metric_reliability(const double *confidence, const unsigned char *correct, size_t n, size_t bins, metric_bin *out);
 
 /* Multi-class Brier score: mean over items of sum_k (p_k - [k = truth])^2, in [0, 2] (Brier 1950), and mean -ln p_truth
  * (+Inf if a true class was given 0). p[n, classes]; items with truth outside 0..classes-1 are not counted. */

@@ -160,6 +160,30 @@ static const char *check_bins(const double *confidence, size_t n, size_t bins) {
     return NULL;
 }
 
+/* (b/bins, (b+1)/bins], 0 in the first. */
+static size_t bin_of(double confidence, size_t bins) {
+    double b = ceil(confidence * (double)bins) - 1;
+    return b < 0 ? 0 : (size_t)b;
+}
+
+bool metric_reliability(const double *confidence, const unsigned char *correct, size_t n, size_t bins, metric_bin *out) {
+    if (n == 0 || check_bins(confidence, n, bins) != NULL) {
+        return false;
+    }
+    memset(out, 0, bins * sizeof *out);
+    for (size_t i = 0; i < n; i++) {
+        metric_bin *b = &out[bin_of(confidence[i], bins)];
+        b->n++;
+        b->confidence += confidence[i];
+        b->accuracy += correct[i] ? 1 : 0;
+    }
+    for (size_t k = 0; k < bins; k++) {
+        out[k].confidence /= (double)out[k].n; /* 0 / 0: NaN */
+        out[k].accuracy /= (double)out[k].n;
+    }
+    return true;
+}
+
 metric_value metric_ece(const double *confidence, const unsigned char *correct, size_t n, const uint32_t *weight,
                         size_t bins) {
     const char *reason = check_bins(confidence, n, bins);
@@ -170,8 +194,7 @@ metric_value metric_ece(const double *confidence, const unsigned char *correct, 
     double all = 0, sum = 0;
     for (size_t i = 0; i < n; i++) {
         double w = weight_of(weight, i);
-        double b = ceil(confidence[i] * (double)bins) - 1;
-        gap[b < 0 ? 0 : (size_t)b] += w * ((correct[i] ? 1.0 : 0.0) - confidence[i]);
+        gap[bin_of(confidence[i], bins)] += w * ((correct[i] ? 1.0 : 0.0) - confidence[i]);
         all += w;
     }
     for (size_t b = 0; b < bins; b++) {

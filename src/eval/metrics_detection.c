@@ -1,36 +1,14 @@
 /* metrics_detection.c: two-class figures over scores that are sorted once; see metrics.h. */
-#include "eval/metrics.h"
+#include "eval/metrics_internal.h"
 #include <math.h>
 #include <stdlib.h>
-
-typedef struct item {
-    double score;
-    uint32_t index; /* in the caller's arrays, for weights */
-    uint32_t target;
-} item;
-
-struct detection {
-    spoor_context *ctx;
-    item *items; /* rising score */
-    size_t n, targets;
-};
-
-/* Totals of the multiset that a weight makes. */
-typedef struct totals {
-    double targets, others;
-} totals;
-
-/* A run of equal scores with its weights; doubles hold whole numbers exactly up to 2^53. */
-typedef struct run {
-    double score, targets, others;
-} run;
 
 static const char *const no_targets = "there is no target in the set";
 static const char *const no_others = "there is no non-target in the set";
 static const char *const no_items = "the set is empty";
 
 static int by_score(const void *a, const void *b) {
-    const item *x = a, *y = b;
+    const detection_item *x = a, *y = b;
     if (x->score != y->score) {
         return x->score < y->score ? -1 : 1;
     }
@@ -50,15 +28,17 @@ spoor_status detection_new(spoor_context *ctx, const double *score, const unsign
         }
     }
     detection *d = ctx_calloc(ctx, 1, sizeof *d);
-    item *items = ctx_alloc(ctx, n, sizeof *items);
-    if (d == NULL || items == NULL) {
+    detection_item *items = ctx_alloc(ctx, n, sizeof *items);
+    detection_run *scratch = ctx_alloc(ctx, n, sizeof *scratch);
+    if (d == NULL || items == NULL || scratch == NULL) {
         ctx_free(ctx, d);
         ctx_free(ctx, items);
+        ctx_free(ctx, scratch);
         return error_memory(err, "sorting scores");
     }
-    *d = (detection){ctx, items, n, 0};
+    *d = (detection){ctx, items, scratch, n, 0};
     for (size_t i = 0; i < n; i++) {
-        items[i] = (item){score[i], (uint32_t)i, target[i] != 0};
+        items[i] = (detection_item){score[i], (uint32_t)i, target[i] != 0, target[i] == DETECTION_TARGET};
         d->targets += target[i] != 0;
     }
     if (n > 1) {
@@ -72,95 +52,135 @@ void detection_free(detection *d) {
     if (d != NULL) {
         spoor_context *ctx = d->ctx;
         ctx_free(ctx, d->items);
+        ctx_free(ctx, d->scratch);
         ctx_free(ctx, d);
     }
 }
 
 size_t detection_count(const detection *d, bool target) { return target ? d->targets : d->n - d->targets; }
 
-static metric_value undefined(const char *reason) { return (metric_value){NAN, reason}; }
-static metric_value defined(double value) { return (metric_value){value, NULL}; }
-
-static double weight_of(const item *x, const uint32_t *weight) { return weight == NULL ? 1.0 : (double)weight[x->index]; }
-
-static totals count_all(const detection *d, const uint32_t *weight) {
+detection_totals detection_count_all(const detection *d, const uint32_t *weight) {
     uint64_t targets = 0, all = 0;
     if (weight == NULL) {
-        return (totals){(double)d->targets, (double)(d->n - d->targets)};
+        return (detection_totals){(double)d->targets, (double)(d->n - d->targets)};
     }
     for (size_t i = 0; i < d->n; i++) {
         uint64_t w = weight[d->items[i].index];
         targets += w * d->items[i].target;
         all += w;
     }
-    return (totals){(double)targets, (double)(all - targets)};
+    return (detection_totals){(double)targets, (double)(all - targets)};
 }
 
-static const char *missing(totals t) {
+const char *detection_missing(detection_totals t) {
     if (t.targets + t.others == 0) {
         return no_items;
     }
     return t.targets == 0 ? no_targets : t.others == 0 ? no_others : NULL;
 }
 
-static inline void add(const item *x, const uint32_t *weight, uint64_t *targets, uint64_t *all) {
+/* Whole multiplicities of a run. */
+typedef struct sums {
+    uint64_t targets, right, all;
+} sums;
+
+static inline void add(const detection_item *x, const uint32_t *weight, sums *s) {
     uint64_t w = weight == NULL ? 1 : weight[x->index];
-    *targets += w * x->target;
-    *all += w;
+    s->targets += w * x->target;
+    s->right += w * x->right;
+    s->all += w;
 }
 
-/* The next run of equal scores of positive weight, upwards from *at; false at the end. */
-static bool run_up(const detection *d, const uint32_t *weight, size_t *at, run *r) {
+static inline detection_run run_of(double score, const sums *s) {
+    return (detection_run){score, (double)s->targets, (double)s->right, (double)(s->all - s->targets)};
+}
+
+bool detection_run_up(const detection *d, const uint32_t *weight, size_t *at, detection_run *r) {
     for (size_t i = *at; i < d->n;) {
         double score = d->items[i].score;
-        uint64_t targets = 0, all = 0;
+        sums s = {0};
         for (; i < d->n && d->items[i].score == score; i++) {
-            add(&d->items[i], weight, &targets, &all);
+            add(&d->items[i], weight, &s);
         }
-        if (all > 0) {
+        if (s.all > 0) {
             *at = i;
-            *r = (run){score, (double)targets, (double)(all - targets)};
+            *r = run_of(score, &s);
             return true;
         }
     }
     return false;
 }
 
-/* The same downwards: *at is one past the items that are left. */
-static bool run_down(const detection *d, const uint32_t *weight, size_t *at, run *r) {
+bool detection_run_down(const detection *d, const uint32_t *weight, size_t *at, detection_run *r) {
     for (size_t i = *at; i > 0;) {
         double score = d->items[i - 1].score;
-        uint64_t targets = 0, all = 0;
+        sums s = {0};
         for (; i > 0 && d->items[i - 1].score == score; i--) {
-            add(&d->items[i - 1], weight, &targets, &all);
+            add(&d->items[i - 1], weight, &s);
         }
-        if (all > 0) {
+        if (s.all > 0) {
             *at = i;
-            *r = (run){score, (double)targets, (double)(all - targets)};
+            *r = run_of(score, &s);
             return true;
         }
     }
     return false;
 }
 
-const char *eer_form_name(eer_form form) { return form == EER_ROC ? "roc" : "asvspoof"; }
+const char *eer_form_name(eer_form form) {
+    switch (form) {
+    case EER_ASVSPOOF: return "asvspoof";
+    case EER_ROC: return "roc";
+    case EER_SKLEARN: return "sklearn";
+    }
+    return "";
+}
+
+/* Points by falling threshold, after that which accepts nothing. roc_curve leaves out the middle of a straight run of
+ * equal steps (drop_intermediate), never its own first and last point. */
+static double eer_sklearn(const detection *d, const uint32_t *weight, detection_totals t, double *threshold) {
+    size_t at = d->n;
+    detection_run now = {0}, next = {0};
+    double hit = 0, pass = 0, best_gap = t.targets * t.others, best = 0;
+    bool first = true, more = detection_run_down(d, weight, &at, &now);
+    for (*threshold = INFINITY; more; first = false, now = next) {
+        hit += now.targets;
+        pass += now.others;
+        more = detection_run_down(d, weight, &at, &next);
+        bool middle = more && !first && now.targets == next.targets && now.others == next.others;
+        double gap = fabs((t.targets - hit) * t.others - pass * t.targets);
+        if (!middle && gap < best_gap) {
+            best_gap = gap;
+            best = pass / t.others;
+            *threshold = now.score;
+        }
+    }
+    return best;
+}
 
 /* Walk the operating points by rising threshold. miss = targets below t, pass = non-targets at or above t. The
  * difference FRR - FAR is compared as miss * others - pass * targets: whole numbers, so that ties are exact. */
 metric_value detection_eer(const detection *d, const uint32_t *weight, eer_form form, double *threshold) {
-    totals t = count_all(d, weight);
+    detection_totals t = detection_count_all(d, weight);
     if (threshold != NULL) {
         *threshold = NAN;
     }
-    if (missing(t) != NULL) {
-        return undefined(missing(t));
+    if (detection_missing(t) != NULL) {
+        return metric_undefined(detection_missing(t));
+    }
+    if (form == EER_SKLEARN) {
+        double cut, value = eer_sklearn(d, weight, t, &cut);
+        if (threshold != NULL) {
+            *threshold = cut;
+        }
+        return metric_defined(value);
     }
     double miss = 0, pass = t.others, previous_miss = 0, previous_gap = 0;
     double best_gap = INFINITY, best = NAN, best_threshold = NAN, crossing = NAN;
     size_t at = 0;
-    run r;
+    detection_run r;
     for (bool more = true; more;) {
-        more = run_up(d, weight, &at, &r);
+        more = detection_run_up(d, weight, &at, &r);
         double point = more ? r.score : INFINITY; /* accept from this score on; above all: accept nothing */
         double gap = miss * t.others - pass * t.targets;
         if (fabs(gap) < best_gap) {
@@ -182,46 +202,46 @@ metric_value detection_eer(const detection *d, const uint32_t *weight, eer_form 
     if (threshold != NULL) {
         *threshold = best_threshold;
     }
-    return defined(form == EER_ROC ? crossing : best);
+    return metric_defined(form == EER_ROC ? crossing : best);
 }
 
 metric_value detection_auroc(const detection *d, const uint32_t *weight) {
-    totals t = count_all(d, weight);
-    if (missing(t) != NULL) {
-        return undefined(missing(t));
+    detection_totals t = detection_count_all(d, weight);
+    if (detection_missing(t) != NULL) {
+        return metric_undefined(detection_missing(t));
     }
     double below = 0, twice = 0;
     size_t at = 0;
-    run r;
-    while (run_up(d, weight, &at, &r)) {
+    detection_run r;
+    while (detection_run_up(d, weight, &at, &r)) {
         twice += r.targets * (2 * below + r.others);
         below += r.others;
     }
-    return defined(twice / (2 * t.targets * t.others));
+    return metric_defined(twice / (2 * t.targets * t.others));
 }
 
 metric_value detection_fpr_interpolated(const detection *d, const uint32_t *weight, double tpr) {
-    totals t = count_all(d, weight);
-    if (missing(t) != NULL) {
-        return undefined(missing(t));
+    detection_totals t = detection_count_all(d, weight);
+    if (detection_missing(t) != NULL) {
+        return metric_undefined(detection_missing(t));
     }
     double hit = 0, pass = 0;
     size_t at = d->n;
-    run r;
+    detection_run r;
     if (tpr <= 0) {
-        return defined(0);
+        return metric_defined(0);
     }
-    while (run_down(d, weight, &at, &r)) {
+    while (detection_run_down(d, weight, &at, &r)) {
         if ((hit + r.targets) / t.targets >= tpr) {
             /* share of this run that is needed; 1 exactly where its end is the point asked for */
             double end = (hit + r.targets) / t.targets;
             double share = end == tpr ? 1 : (tpr * t.targets - hit) / r.targets;
-            return defined((pass + share * r.others) / t.others);
+            return metric_defined((pass + share * r.others) / t.others);
         }
         hit += r.targets;
         pass += r.others;
     }
-    return defined(1); /* tpr > 1 */
+    return metric_defined(1); /* tpr > 1 */
 }
 
 /* Target score number k (from 0, rising) of the weighted multiset. */
@@ -229,7 +249,7 @@ static double target_at(const detection *d, const uint32_t *weight, double k) {
     double seen = 0, last = NAN;
     for (size_t i = 0; i < d->n; i++) {
         if (d->items[i].target) {
-            double w = weight_of(&d->items[i], weight);
+            double w = detection_weight(&d->items[i], weight);
             seen += w;
             last = w > 0 ? d->items[i].score : last;
             if (seen > k) {
@@ -241,40 +261,22 @@ static double target_at(const detection *d, const uint32_t *weight, double k) {
 }
 
 metric_value detection_fpr_percentile(const detection *d, const uint32_t *weight, double reject, double *threshold) {
-    totals t = count_all(d, weight);
+    detection_totals t = detection_count_all(d, weight);
     if (threshold != NULL) {
         *threshold = NAN;
     }
-    if (missing(t) != NULL) {
-        return undefined(missing(t));
+    if (detection_missing(t) != NULL) {
+        return metric_undefined(detection_missing(t));
     }
     double position = (t.targets - 1) * (reject < 0 ? 0 : reject > 1 ? 1 : reject);
     double low = floor(position);
     double cut = metric_between(target_at(d, weight, low), target_at(d, weight, low + 1), position - low);
     double pass = 0;
     for (size_t i = 0; i < d->n; i++) {
-        pass += !d->items[i].target && d->items[i].score >= cut ? weight_of(&d->items[i], weight) : 0;
+        pass += !d->items[i].target && d->items[i].score >= cut ? detection_weight(&d->items[i], weight) : 0;
     }
     if (threshold != NULL) {
         *threshold = cut;
     }
-    return defined(pass / t.others);
-}
-
-static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
-
-metric_value detection_cllr(const detection *d, const uint32_t *weight) {
-    totals t = count_all(d, weight);
-    if (missing(t) != NULL) {
-        return undefined(missing(t));
-    }
-    double targets = 0, others = 0;
-    for (size_t i = 0; i < d->n; i++) {
-        double w = weight_of(&d->items[i], weight);
-        if (w > 0) { /* 0 * Inf is NaN */
-            double s = d->items[i].score;
-            *(d->items[i].target ? &targets : &others) += w * softplus(d->items[i].target ? -s : s);
-        }
-    }
-    return defined((targets / t.targets + others / t.others) / (2 * 0.69314718055994530942));
+    return metric_defined(pass / t.others);
 }

@@ -4,15 +4,51 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIGURES = 6, BRIEF = 3 }; /* sources and pages, of which there are many, have the first three */
-static const char *const figure_names[FIGURES] = {"eer", "auroc", "fpr95", "eer_roc", "fpr95_percentile", "cllr"};
+/* What a figure needs beyond scores and labels; without it the figure is left out. */
+enum { FULL = 1, LLR = 2, THRESHOLD = 4, OPEN = 8 };
+
+typedef enum figure {
+    EER, AUROC, FPR95, EER_OF_ROC, EER_OF_SKLEARN, FPR95_PERCENTILE, AUPR, AUPR_OTHER, MIN_CLLR, MIN_DCF, MIN_DCF_RAW, CLLR,
+    ACT_DCF, ACT_DCF_RAW, ACCURACY, FRR, FAR, ID_ACCURACY, EERC, OSCR, CCR_FPR1, CCR_FPR5, CCR_FPR10, FIGURES
+} figure;
+enum { BRIEF = FPR95 + 1 }; /* sources and pages, of which there are many, have these alone */
+static const struct {
+    const char *name;
+    unsigned needs;
+} ALL[FIGURES] = {
+    [EER] = {"eer", 0},
+    [AUROC] = {"auroc", 0},
+    [FPR95] = {"fpr95", 0},
+    [EER_OF_ROC] = {"eer_roc", FULL},
+    [EER_OF_SKLEARN] = {"eer_sklearn", FULL},
+    [FPR95_PERCENTILE] = {"fpr95_percentile", FULL},
+    [AUPR] = {"aupr", FULL},
+    [AUPR_OTHER] = {"aupr_other", FULL},
+    [MIN_CLLR] = {"min_cllr", FULL},
+    [MIN_DCF] = {"min_dcf", FULL},
+    [MIN_DCF_RAW] = {"min_dcf_raw", FULL},
+    [CLLR] = {"cllr", FULL | LLR},
+    [ACT_DCF] = {"act_dcf", FULL | LLR},
+    [ACT_DCF_RAW] = {"act_dcf_raw", FULL | LLR},
+    [ACCURACY] = {"accuracy", FULL | THRESHOLD},
+    [FRR] = {"frr", FULL | THRESHOLD},
+    [FAR] = {"far", FULL | THRESHOLD},
+    [ID_ACCURACY] = {"id_accuracy", FULL | OPEN},
+    [EERC] = {"eerc", FULL | OPEN},
+    [OSCR] = {"oscr", FULL | OPEN},
+    [CCR_FPR1] = {"ccr_fpr1", FULL | OPEN},
+    [CCR_FPR5] = {"ccr_fpr5", FULL | OPEN},
+    [CCR_FPR10] = {"ccr_fpr10", FULL | OPEN},
+};
 
 /* Scored and labelled clips of one kind, and which of them a figure takes. */
 typedef struct sides {
     const report *r;
     bool known;
+    unsigned has;      /* LLR, THRESHOLD, OPEN */
+    double threshold;
     double *score;
-    signed char *flag; /* 1 target, 0 other, -1 not scored or not labelled; [set->n] */
+    signed char *flag; /* DETECTION_..., -1 not scored or not labelled; [set->n] */
     size_t targets, others;
 } sides;
 
@@ -21,6 +57,10 @@ typedef struct contest {
     detection *d;
     uint32_t *clip; /* [n] indices into the set */
     size_t n, figures;
+    figure list[FIGURES];
+    const char *names[FIGURES];
+    const dcf_profile *dcf;
+    double threshold;
 } contest;
 
 static void contest_clear(spoor_context *ctx, contest *c) {
@@ -37,10 +77,24 @@ typedef struct choice {
 
 static bool chosen(const choice *c, size_t i) { return c->group == NULL || c->group[i] == c->which; }
 
+static void choose_figures(contest *c, const sides *s, bool full) {
+    unsigned has = s->has | (full ? FULL : 0);
+    c->dcf = &s->r->options.dcf;
+    c->threshold = s->threshold;
+    c->figures = 0;
+    for (int f = 0; f < FIGURES; f++) {
+        if ((ALL[f].needs & ~has) == 0) {
+            c->names[c->figures] = ALL[f].name;
+            c->list[c->figures++] = (figure)f;
+        }
+    }
+}
+
 static spoor_status contest_new(const sides *s, choice targets, choice others, contest *out, spoor_error *err) {
     spoor_context *ctx = s->r->ctx;
     size_t n = s->r->set->n;
-    *out = (contest){.clip = ctx_alloc(ctx, n, sizeof *out->clip), .figures = BRIEF};
+    *out = (contest){.clip = ctx_alloc(ctx, n, sizeof *out->clip)};
+    choose_figures(out, s, false);
     double *score = ctx_alloc(ctx, n, sizeof *score);
     unsigned char *target = ctx_alloc(ctx, n, 1);
     spoor_status status = SPOOR_OK;
@@ -48,10 +102,10 @@ static spoor_status contest_new(const sides *s, choice targets, choice others, c
         status = error_memory(err, "measuring a detection");
     }
     for (size_t i = 0; status == SPOOR_OK && i < n; i++) {
-        if (s->flag[i] >= 0 && chosen(s->flag[i] == 1 ? &targets : &others, i)) {
+        if (s->flag[i] >= 0 && chosen(s->flag[i] > 0 ? &targets : &others, i)) {
             out->clip[out->n] = (uint32_t)i;
             score[out->n] = s->score[i];
-            target[out->n++] = s->flag[i] == 1;
+            target[out->n++] = (unsigned char)s->flag[i];
         }
     }
     if (status == SPOOR_OK) {
@@ -65,17 +119,41 @@ static spoor_status contest_new(const sides *s, choice targets, choice others, c
     return status;
 }
 
+static metric_value one_figure(const contest *c, const uint32_t *weight, figure f) {
+    const detection *d = c->d;
+    switch (f) {
+    case EER: return detection_eer(d, weight, EER_ASVSPOOF, NULL);
+    case AUROC: return detection_auroc(d, weight);
+    case FPR95: return detection_fpr_interpolated(d, weight, 0.95);
+    case EER_OF_ROC: return detection_eer(d, weight, EER_ROC, NULL);
+    case EER_OF_SKLEARN: return detection_eer(d, weight, EER_SKLEARN, NULL);
+    case FPR95_PERCENTILE: return detection_fpr_percentile(d, weight, 0.05, NULL);
+    case AUPR: return detection_aupr(d, weight, true);
+    case AUPR_OTHER: return detection_aupr(d, weight, false);
+    case MIN_CLLR: return detection_min_cllr(d, weight);
+    case MIN_DCF: return detection_min_dcf(d, weight, c->dcf, true, NULL);
+    case MIN_DCF_RAW: return detection_min_dcf(d, weight, c->dcf, false, NULL);
+    case CLLR: return detection_cllr(d, weight);
+    case ACT_DCF: return detection_act_dcf(d, weight, c->dcf, true);
+    case ACT_DCF_RAW: return detection_act_dcf(d, weight, c->dcf, false);
+    case ACCURACY: return detection_at(d, weight, c->threshold, DETECTION_ACCURACY);
+    case FRR: return detection_at(d, weight, c->threshold, DETECTION_FRR);
+    case FAR: return detection_at(d, weight, c->threshold, DETECTION_FAR);
+    case ID_ACCURACY: return detection_id_accuracy(d, weight);
+    case EERC: return detection_eerc(d, weight, NULL);
+    case OSCR: return detection_oscr(d, weight);
+    case CCR_FPR1: return detection_ccr_at_fpr(d, weight, 0.01);
+    case CCR_FPR5: return detection_ccr_at_fpr(d, weight, 0.05);
+    case CCR_FPR10: return detection_ccr_at_fpr(d, weight, 0.10);
+    case FIGURES: break;
+    }
+    return (metric_value){NAN, "there is no such figure"};
+}
+
 static void contest_figures(void *arg, const uint32_t *weight, metric_value *out) {
     const contest *c = arg;
-    out[0] = detection_eer(c->d, weight, EER_ASVSPOOF, NULL);
-    out[1] = detection_auroc(c->d, weight);
-    out[2] = detection_fpr_interpolated(c->d, weight, 0.95);
-    if (c->figures > BRIEF) {
-        out[3] = detection_eer(c->d, weight, EER_ROC, NULL);
-        out[4] = detection_fpr_percentile(c->d, weight, 0.05, NULL);
-    }
-    if (c->figures == FIGURES) {
-        out[5] = detection_cllr(c->d, weight);
+    for (size_t k = 0; k < c->figures; k++) {
+        out[k] = one_figure(c, weight, c->list[k]);
     }
 }
 
@@ -83,15 +161,13 @@ static spoor_status put_contest(const sides *s, const char *kind, const char *na
                                 choice others, json_t *groups, spoor_error *err) {
     contest c;
     TRY(contest_new(s, targets, others, &c, err));
-    if (strcmp(kind, "source") != 0 && strcmp(kind, "page") != 0) {
-        c.figures = !s->known && s->r->set->bonafide_is_llr ? FIGURES : FIGURES - 1;
-    }
+    choose_figures(&c, s, strcmp(kind, "source") != 0 && strcmp(kind, "page") != 0);
     json_t *g = json_pack("{s:s, s:o, s:s, s:I, s:I}", "group", kind, "name", report_string(name), "against", against,
                           "targets", (json_int_t)detection_count(c.d, true), "others",
                           (json_int_t)detection_count(c.d, false));
     spoor_status status = report_append(groups, g, err);
     if (status == SPOOR_OK) {
-        status = report_measure(s->r, c.clip, c.n, contest_figures, &c, c.figures, figure_names, g, err);
+        status = report_measure(s->r, c.clip, c.n, contest_figures, &c, c.figures, c.names, g, err);
     }
     contest_clear(s->r->ctx, &c);
     return status;
@@ -102,7 +178,7 @@ static void count_sides(const sides *s, const int32_t *group, int32_t which, siz
     *targets = *others = 0;
     for (size_t i = 0; i < s->r->set->n; i++) {
         if (group[i] == which && s->flag[i] >= 0) {
-            *(s->flag[i] == 1 ? targets : others) += 1;
+            *(s->flag[i] > 0 ? targets : others) += 1;
         }
     }
 }
@@ -179,7 +255,7 @@ static spoor_status measure_balance(const sides *s, const contest *whole, const 
                           "mean over sources", "against", "all targets", "targets", (json_int_t)s->targets, "others",
                           (json_int_t)s->others, "sources", (json_int_t)b->count);
     TRY(report_append(groups, o, err));
-    return report_measure(s->r, whole->clip, whole->n, balanced_figures, b, BRIEF, figure_names, o, err);
+    return report_measure(s->r, whole->clip, whole->n, balanced_figures, b, BRIEF, whole->names, o, err);
 }
 
 static spoor_status put_balanced(const sides *s, const grouping *g, json_t *groups, spoor_error *err) {
@@ -248,13 +324,30 @@ static spoor_status warn_of_polarity(const sides *s, const char *key, json_t *gr
     return report_append(s->r->warnings, json_string(text), err);
 }
 
+static json_t *dcf_json(const sides *s) {
+    const dcf_profile *p = &s->r->options.dcf;
+    return json_pack("{s:o, s:f, s:f, s:f, s:f}", "profile", report_string(p->name != NULL ? p->name : "given"), "prior",
+                     p->prior, "c_miss", p->c_miss, "c_fa", p->c_fa, "bayes_threshold", dcf_bayes_threshold(p));
+}
+
 static spoor_status put_all(const sides *s, json_t *root, spoor_error *err) {
     const char *key = s->known ? "known" : "bonafide";
+    const eval_threshold *threshold = s->known ? &s->r->options.known : &s->r->options.bonafide;
     json_t *groups = json_array();
-    TRY(report_put(root, key,
-                   json_pack("{s:s, s:s, s:s, s:o}", "target", s->known ? "known source" : "bona fide", "other",
-                             s->known ? "unknown source" : "synthetic", "polarity", "higher = target", "groups", groups),
-                   err));
+    json_t *part = json_pack("{s:s, s:s, s:s, s:o}", "target", s->known ? "known source" : "bona fide", "other",
+                             s->known ? "unknown source" : "synthetic", "polarity", "higher = target", "dcf",
+                             dcf_json(s));
+    TRY(report_put(root, key, part, err));
+    if (s->has & THRESHOLD) {
+        TRY(report_put(part, "threshold",
+                       json_pack("{s:f, s:o}", "value", threshold->value, "from",
+                                 report_string(threshold->from == NULL ? "given" : threshold->from)),
+                       err));
+    }
+    if (s->has & OPEN) {
+        TRY(report_put(part, "task", report_string(s->r->set->tasks[s->r->open_task].name), err));
+    }
+    TRY(report_put(part, "groups", groups, err));
     TRY(put_contest(s, "all", "all", "own", (choice){0}, (choice){0}, groups, err));
     TRY(warn_of_polarity(s, key, groups, err));
     if (s->targets == 0 || s->others == 0) {
@@ -265,10 +358,40 @@ static spoor_status put_all(const sides *s, json_t *root, spoor_error *err) {
     return put_groups(s, GROUP_PAGE, "page", groups, err);
 }
 
+/* Which known sources are named rightly. Without an answer and a label for each of them the open set is not measured. */
+static spoor_status mark_right(sides *s, spoor_error *err) {
+    const report *r = s->r;
+    size_t unanswered = 0;
+    if (!s->known || s->targets == 0 || r->open_task >= r->set->task_count) {
+        return SPOOR_OK;
+    }
+    for (size_t i = 0; i < r->set->n; i++) {
+        if (s->flag[i] > 0) {
+            int answer = report_answer(r->set, r->open_task, &r->set->clips[i]);
+            unanswered += answer < 0;
+            s->flag[i] = answer == 0 ? DETECTION_MISCLASSIFIED : DETECTION_TARGET;
+        }
+    }
+    if (unanswered == 0) {
+        s->has |= OPEN;
+    } else if (unanswered < s->targets) {
+        char text[256];
+        (void)snprintf(text, sizeof text,
+                       "known: %zu of %zu known recordings lack a label or an answer of task %.60s, so that EERc, OSCR and CCR "
+                       "are left out",
+                       unanswered, s->targets, r->set->tasks[r->open_task].name);
+        return report_append(r->warnings, report_string(text), err);
+    }
+    return SPOOR_OK;
+}
+
 spoor_status report_detection(const report *r, bool known, json_t *root, spoor_error *err) {
     spoor_context *ctx = r->ctx;
     size_t n = r->set->n;
-    sides s = {.r = r, .known = known, .score = ctx_alloc(ctx, n, sizeof *s.score), .flag = ctx_alloc(ctx, n, 1)};
+    const double threshold = known ? r->options.known.value : r->options.bonafide.value;
+    sides s = {.r = r, .known = known, .score = ctx_alloc(ctx, n, sizeof *s.score), .flag = ctx_alloc(ctx, n, 1),
+               .has = (!known && r->set->bonafide_is_llr ? LLR : 0) | (isfinite(threshold) ? THRESHOLD : 0),
+               .threshold = threshold};
     if (s.score == NULL || s.flag == NULL) {
         ctx_free(ctx, s.score);
         ctx_free(ctx, s.flag);
@@ -279,10 +402,13 @@ spoor_status report_detection(const report *r, bool known, json_t *root, spoor_e
         int flag = known ? c->is_known : c->is_bonafide;
         s.score[i] = known ? c->known : c->bonafide;
         s.flag[i] = isnan(s.score[i]) || flag < 0 ? -1 : flag > 0;
-        s.targets += s.flag[i] == 1;
+        s.targets += s.flag[i] > 0;
         s.others += s.flag[i] == 0;
     }
-    spoor_status status = s.targets + s.others > 0 ? put_all(&s, root, err) : SPOOR_OK;
+    spoor_status status = mark_right(&s, err);
+    if (status == SPOOR_OK && s.targets + s.others > 0) {
+        status = put_all(&s, root, err);
+    }
     ctx_free(ctx, s.score);
     ctx_free(ctx, s.flag);
     return status;

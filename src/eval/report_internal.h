@@ -7,7 +7,8 @@ typedef struct report {
     spoor_context *ctx;
     const eval_set *set;
     eval_options options;
-    const int32_t *page; /* [set->n] cluster of each clip where resampling is by page, else NULL */
+    const int32_t *cluster; /* [set->n] of each clip where whole pages or sources are drawn, else NULL */
+    size_t open_task;       /* task_count: there is none */
     json_t *warnings;
 } report;
 
@@ -38,6 +39,8 @@ json_t *report_string(const char *s);
 spoor_status report_put(json_t *object, const char *key, json_t *value, spoor_error *err);
 spoor_status report_append(json_t *array, json_t *value, spoor_error *err);
 
+/* Is the clip's best class of the task the true one? -1: no label or no answer. */
+int report_answer(const eval_set *set, size_t task, const eval_clip *c);
 spoor_status report_task(const report *r, size_t task, json_t *tasks, spoor_error *err);
 /* Two-class part: known false = bona fide. Nothing is added where no clip has a score and a label. */
 spoor_status report_detection(const report *r, bool known, json_t *root, spoor_error *err);

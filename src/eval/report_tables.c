@@ -6,7 +6,13 @@
 #include <string.h>
 
 void eval_options_init(eval_options *options) {
-    *options = (eval_options){.replicates = 1000, .confusion = true};
+    *options = (eval_options){.replicates = 1000, .confusion = true, .dcf = *dcf_profile_named("asvspoof5"),
+                              .known = {NAN, NULL}, .bonafide = {NAN, NULL}};
+}
+
+const char *eval_by_name(eval_by by) {
+    static const char *const names[] = {"file", "page", "class"};
+    return names[by];
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
@@ -106,19 +112,19 @@ static void one_resample(void *arg, const uint32_t *weight, double *values) {
     }
 }
 
-/* Clusters of these clips renumbered to 0, 1, ... in order of first use, so that only pages that are there are drawn. */
+/* Clusters of these clips renumbered to 0, 1, ... in order of first use, so that only those that are there are drawn. */
 static spoor_status renumber(const report *r, const uint32_t *clip, size_t n, int32_t *cluster, size_t *count,
                              spoor_error *err) {
     int32_t *fresh = ctx_alloc(r->ctx, r->set->n, sizeof *fresh);
     if (fresh == NULL) {
-        return error_memory(err, "resampling pages");
+        return error_memory(err, "resampling");
     }
     for (size_t i = 0; i < r->set->n; i++) {
         fresh[i] = -1;
     }
     *count = 0;
     for (size_t i = 0; i < n; i++) {
-        int32_t *to = &fresh[r->page[clip[i]]];
+        int32_t *to = &fresh[r->cluster[clip[i]]];
         if (*to < 0) {
             *to = (int32_t)(*count)++;
         }
@@ -137,7 +143,7 @@ static spoor_status measure(const report *r, const uint32_t *clip, size_t n, mea
     bootstrap_options_init(&o);
     o.seed = r->options.seed;
     o.replicates = r->options.replicates;
-    if (r->page != NULL) {
+    if (r->cluster != NULL) {
         TRY(renumber(r, clip, n, m->cluster, &o.clusters, err));
         o.cluster = m->cluster;
     }
@@ -184,6 +190,10 @@ static spoor_status check(const eval_set *set, const eval_options *o, spoor_erro
     if (set->n > INT32_MAX || o->replicates > 1000000) {
         return error_set(err, SPOOR_ERR_LIMIT, "%zu recordings with %zu resamples are over the limit", set->n, o->replicates);
     }
+    if (!(o->dcf.prior > 0 && o->dcf.prior < 1 && o->dcf.c_miss > 0 && o->dcf.c_fa > 0) ||
+        !isfinite(o->dcf.c_miss) || !isfinite(o->dcf.c_fa)) {
+        return error_set(err, SPOOR_ERR_USAGE, "a detection cost needs a prior between 0 and 1 and costs above 0");
+    }
     for (size_t i = 0; i < set->n; i++) {
         for (size_t t = 0; t < set->task_count; t++) {
             int32_t truth = set->clips[i].truth[t];
@@ -193,6 +203,21 @@ static spoor_status check(const eval_set *set, const eval_options *o, spoor_erro
             }
         }
     }
+    return SPOOR_OK;
+}
+
+static spoor_status find_open_task(report *r, spoor_error *err) {
+    const eval_set *set = r->set;
+    const char *name = r->options.open_task != NULL ? r->options.open_task : "source";
+    for (r->open_task = 0; r->open_task < set->task_count; r->open_task++) {
+        if (strcmp(set->tasks[r->open_task].name, name) == 0) {
+            return SPOOR_OK;
+        }
+    }
+    if (r->options.open_task != NULL) {
+        return error_set(err, SPOOR_ERR_USAGE, "there is no task called \"%.60s\" to measure the open set with", name);
+    }
+    r->open_task = 0;
     return SPOOR_OK;
 }
 
@@ -214,7 +239,7 @@ static spoor_status frame(const report *r, json_t *root, spoor_error *err) {
     TRY(report_put(root, "not_evaluated", json_integer((json_int_t)not_evaluated(r->set)), err));
     return report_put(root, "bootstrap",
                       json_pack("{s:I, s:I, s:s, s:f}", "replicates", (json_int_t)o->replicates, "seed",
-                                (json_int_t)o->seed, "by", o->by_page ? "page" : "file", "level", 0.95),
+                                (json_int_t)o->seed, "by", eval_by_name(o->by), "level", 0.95),
                       err);
 }
 
@@ -228,16 +253,16 @@ static spoor_status parts(const report *r, json_t *root, spoor_error *err) {
     return report_detection(r, true, root, err);
 }
 
-/* A clip without a page is a cluster of its own. */
-static spoor_status number_pages(report *r, int32_t **page, spoor_error *err) {
+/* A clip without a page, or source, is a cluster of its own. */
+static spoor_status number_clusters(report *r, int32_t **cluster, spoor_error *err) {
     grouping g;
-    TRY(report_group(r->ctx, r->set, GROUP_PAGE, &g, err));
+    TRY(report_group(r->ctx, r->set, r->options.by == EVAL_BY_PAGE ? GROUP_PAGE : GROUP_SOURCE, &g, err));
     int32_t next = (int32_t)g.count; /* stays below n: each name stands for at least one clip */
     for (size_t i = 0; i < r->set->n; i++) {
         g.group[i] = g.group[i] < 0 ? next++ : g.group[i];
     }
-    *page = g.group;
-    r->page = g.group;
+    *cluster = g.group;
+    r->cluster = g.group;
     g.group = NULL;
     report_group_clear(r->ctx, &g);
     return SPOOR_OK;
@@ -252,12 +277,13 @@ spoor_status eval_report(spoor_context *ctx, const eval_set *set, const eval_opt
         r.options = *options;
     }
     TRY(check(set, &r.options, err));
+    TRY(find_open_task(&r, err));
     json_t *root = json_object();
-    int32_t *page = NULL;
+    int32_t *cluster = NULL;
     r.warnings = json_array(); /* root's */
     spoor_status status = report_put(root, "warnings", r.warnings, err);
-    if (status == SPOOR_OK && r.options.by_page) {
-        status = number_pages(&r, &page, err);
+    if (status == SPOOR_OK && r.options.by != EVAL_BY_FILE) {
+        status = number_clusters(&r, &cluster, err);
     }
     if (status == SPOOR_OK) {
         status = frame(&r, root, err);
@@ -265,7 +291,7 @@ spoor_status eval_report(spoor_context *ctx, const eval_set *set, const eval_opt
     if (status == SPOOR_OK) {
         status = parts(&r, root, err);
     }
-    ctx_free(ctx, page);
+    ctx_free(ctx, cluster);
     if (status != SPOOR_OK) {
         json_decref(root);
         return status;

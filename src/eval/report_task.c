@@ -5,15 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TOP = 5, FIGURES = 9, BRIEF = 2 };
-static const char *const figure_names[FIGURES] = {"accuracy",    "top5", "balanced_accuracy", "macro_f1", "weighted_f1",
-                                                  "ece",         "ece_adaptive", "nll",       "brier"};
+enum { TOP = 5, FIGURES = 13, BRIEF = 2 };
+static const char *const figure_names[FIGURES] = {
+    "accuracy", "top5",        "balanced_accuracy", "macro_f1", "weighted_f1",  "micro_f1", "macro_f1_all",
+    "weighted_f1_all", "micro_f1_all", "ece",       "ece_adaptive", "nll",      "brier"};
 
 /* The labelled and answered clips of a group, as columns. */
 typedef struct view {
     size_t n, classes, figures;
     uint32_t *clip;
-    int32_t *truth, *predicted, *rank, *labels; /* labels[classes]: 0, 1, ... */
+    int32_t *truth, *predicted, *rank, *labels, *present; /* labels[classes]: 0, 1, ...; present: those with support */
     double *confidence, *p;                     /* p[n, classes] where probabilities are reported */
     unsigned char *correct;
     uint32_t *order;
@@ -27,6 +28,7 @@ static void view_clear(spoor_context *ctx, view *v) {
     ctx_free(ctx, v->predicted);
     ctx_free(ctx, v->rank);
     ctx_free(ctx, v->labels);
+    ctx_free(ctx, v->present);
     ctx_free(ctx, v->confidence);
     ctx_free(ctx, v->p);
     ctx_free(ctx, v->correct);
@@ -40,12 +42,13 @@ static bool view_allocate(spoor_context *ctx, size_t n, size_t classes, bool pro
     v->predicted = ctx_alloc(ctx, n, sizeof *v->predicted);
     v->rank = ctx_alloc(ctx, n, sizeof *v->rank);
     v->labels = ctx_alloc(ctx, classes, sizeof *v->labels);
+    v->present = ctx_alloc(ctx, classes, sizeof *v->present);
     v->confidence = ctx_alloc(ctx, n, sizeof *v->confidence);
     v->p = ctx_alloc(ctx, probabilities ? n : 0, classes * sizeof *v->p);
     v->correct = ctx_alloc(ctx, n, sizeof *v->correct);
     v->order = ctx_alloc(ctx, n, sizeof *v->order);
     v->confusion = ctx_alloc(ctx, classes + 1, classes * sizeof *v->confusion);
-    return v->clip != NULL && v->truth != NULL && v->predicted != NULL && v->rank != NULL && v->labels != NULL &&
+    return v->clip != NULL && v->truth != NULL && v->predicted != NULL && v->rank != NULL && v->labels != NULL && v->present != NULL &&
            v->confidence != NULL && v->p != NULL && v->correct != NULL && v->order != NULL && v->confusion != NULL;
 }
 
@@ -75,6 +78,14 @@ static void view_fill(const report *r, size_t task, const int32_t *group, int32_
     metric_order(v->confidence, v->n, v->order);
 }
 
+int report_answer(const eval_set *set, size_t task, const eval_clip *c) {
+    size_t offset = eval_offset(set, task);
+    if (c->truth[task] < 0 || c->scores == NULL || isnan(c->scores[offset])) {
+        return -1;
+    }
+    return metric_argmax(c->scores + offset, set->tasks[task].classes) == c->truth[task];
+}
+
 static spoor_status view_new(const report *r, size_t task, const int32_t *group, int32_t which, bool brief, view *v,
                              spoor_error *err) {
     bool probabilities = r->set->probabilities && !brief;
@@ -93,6 +104,17 @@ static spoor_status view_new(const report *r, size_t task, const int32_t *group,
     return SPOOR_OK;
 }
 
+/* Fills v->present from v->confusion. */
+static size_t labels_with_support(view *v) {
+    size_t labels = 0;
+    for (size_t k = 0; k < v->classes; k++) {
+        if (metric_one_class(v->confusion, v->classes, k).support > 0) {
+            v->present[labels++] = (int32_t)k;
+        }
+    }
+    return labels;
+}
+
 static void task_figures(void *arg, const uint32_t *weight, metric_value *out) {
     view *v = arg;
     out[0] = metric_accuracy(v->truth, v->predicted, v->n, weight);
@@ -102,15 +124,20 @@ static void task_figures(void *arg, const uint32_t *weight, metric_value *out) {
         return;
     }
     metric_confusion(v->truth, v->predicted, v->n, weight, v->classes, v->confusion);
-    metric_f1 f = metric_f1_set(v->confusion, v->classes, v->labels, v->classes, F1_SUPPORTED);
+    metric_f1 f = metric_f1_set(v->confusion, v->classes, v->present, labels_with_support(v), F1_SUPPORTED);
+    metric_f1 all = metric_f1_set(v->confusion, v->classes, v->labels, v->classes, F1_ABSENT_ZERO);
     out[2] = f.balanced;
     out[3] = f.macro;
     out[4] = f.weighted;
+    out[5] = f.micro;
+    out[6] = all.macro;
+    out[7] = all.weighted;
+    out[8] = all.micro;
     if (v->figures == FIGURES) {
-        out[5] = metric_ece(v->confidence, v->correct, v->n, weight, METRIC_ECE_BINS);
-        out[6] = metric_ece_adaptive(v->confidence, v->correct, v->order, v->n, weight, METRIC_ECE_BINS);
-        out[7] = metric_nll(v->p, v->truth, v->n, v->classes, weight);
-        out[8] = metric_brier(v->p, v->truth, v->n, v->classes, weight);
+        out[9] = metric_ece(v->confidence, v->correct, v->n, weight, METRIC_ECE_BINS);
+        out[10] = metric_ece_adaptive(v->confidence, v->correct, v->order, v->n, weight, METRIC_ECE_BINS);
+        out[11] = metric_nll(v->p, v->truth, v->n, v->classes, weight);
+        out[12] = metric_brier(v->p, v->truth, v->n, v->classes, weight);
     }
 }
 
@@ -126,20 +153,12 @@ static void class_figures(void *arg, const uint32_t *weight, metric_value *out) 
     }
 }
 
-static size_t labels_with_support(const view *v) {
-    size_t labels = 0;
-    metric_confusion(v->truth, v->predicted, v->n, NULL, v->classes, v->confusion);
-    for (size_t k = 0; k < v->classes; k++) {
-        labels += metric_one_class(v->confusion, v->classes, k).support > 0;
-    }
-    return labels;
-}
-
 static spoor_status put_group(const report *r, view *v, const char *kind, const char *name, json_t *groups,
                               spoor_error *err) {
     if (v->n == 0) {
         return SPOOR_OK; /* nothing of this task in the group */
     }
+    metric_confusion(v->truth, v->predicted, v->n, NULL, v->classes, v->confusion);
     json_t *g = json_pack("{s:s, s:o, s:I, s:I}", "group", kind, "name", report_string(name), "n", (json_int_t)v->n,
                           "labels", (json_int_t)labels_with_support(v));
     TRY(report_append(groups, g, err));
@@ -225,6 +244,35 @@ static spoor_status put_confusion(const report *r, const view *v, size_t task, j
     return status;
 }
 
+/* The labels that have recordings: those over which F1 is taken. */
+static spoor_status put_label_set(const report *r, view *v, size_t task, json_t *into, spoor_error *err) {
+    json_t *set = json_array();
+    TRY(report_put(into, "label_set", set, err));
+    metric_confusion(v->truth, v->predicted, v->n, NULL, v->classes, v->confusion);
+    size_t labels = labels_with_support(v);
+    for (size_t k = 0; k < labels; k++) {
+        TRY(report_append(set, report_string(r->set->tasks[task].names[v->present[k]]), err));
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status put_reliability(const report *r, const view *v, json_t *into, spoor_error *err) {
+    metric_bin bin[METRIC_ECE_BINS];
+    if (!r->set->probabilities || !metric_reliability(v->confidence, v->correct, v->n, METRIC_ECE_BINS, bin)) {
+        return SPOOR_OK;
+    }
+    json_t *list = json_array();
+    TRY(report_put(into, "reliability", list, err));
+    for (size_t k = 0; k < METRIC_ECE_BINS; k++) {
+        json_t *b = json_pack("{s:f, s:f, s:I}", "low", (double)k / METRIC_ECE_BINS, "high",
+                              (double)(k + 1) / METRIC_ECE_BINS, "n", (json_int_t)bin[k].n);
+        TRY(report_append(list, b, err));
+        TRY(report_put(b, "confidence", bin[k].n > 0 ? json_real(bin[k].confidence) : json_null(), err));
+        TRY(report_put(b, "accuracy", bin[k].n > 0 ? json_real(bin[k].accuracy) : json_null(), err));
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status put_task(const report *r, view *all, size_t task, json_t *tasks, spoor_error *err) {
     const eval_task *t = &r->set->tasks[task];
     json_t *groups = json_array();
@@ -233,6 +281,8 @@ static spoor_status put_task(const report *r, view *all, size_t task, json_t *ta
                              "groups", groups);
     TRY(report_append(tasks, into, err));
     TRY(put_group(r, all, "all", "all", groups, err));
+    TRY(put_label_set(r, all, task, into, err));
+    TRY(put_reliability(r, all, into, err));
     TRY(put_groups(r, task, GROUP_SETTING, "setting", groups, err));
     TRY(put_groups(r, task, GROUP_PAGE, "page", groups, err));
     TRY(put_classes(r, all, task, into, err));

@@ -220,10 +220,69 @@ static void print_confusion(buffer *b, const json_t *confusion) {
     }
 }
 
+static size_t points_of(const char *s) {
+    size_t points = 0;
+    for (; *s != '\0'; s++) {
+        points += ((unsigned char)*s & 0xc0) != 0x80;
+    }
+    return points;
+}
+
+/* "title (n): a, b, c", over as many lines as it takes. */
+static void print_list(buffer *b, const char *title, const json_t *list) {
+    size_t i, used = (size_t)snprintf(NULL, 0, "%s (%zu):", title, json_array_size(list));
+    const json_t *name;
+    print(b, "\n%s (%zu):", title, json_array_size(list));
+    json_array_foreach(list, i, name) {
+        size_t width = points_of(json_string_value(name));
+        width = width > WIDE - 4 ? WIDE - 4 : width;
+        if (used + width + 2 > WIDE) {
+            print(b, "\n ");
+            used = 1;
+        }
+        print(b, " ");
+        print_name(b, json_string_value(name), width);
+        print(b, i + 1 < json_array_size(list) ? "," : "");
+        used += width + 2;
+    }
+    print(b, "\n");
+}
+
+/* A bar for the share of right answers in each bin that has recordings; '|' stands at the mean confidence. */
+static void print_reliability(buffer *b, const json_t *bins) {
+    enum { BAR = 50 };
+    size_t k;
+    const json_t *bin;
+    if (bins == NULL) {
+        return;
+    }
+    print(b, "\nreliability: share of right answers (=) by confidence (|)\n%-14s%7s%8s%8s\n", "confidence", "n", "mean",
+          "right");
+    json_array_foreach(bins, k, bin) {
+        const json_t *confidence = json_object_get(bin, "confidence"), *accuracy = json_object_get(bin, "accuracy");
+        if (!json_is_number(confidence)) {
+            continue;
+        }
+        char bar[BAR + 2];
+        int end = (int)(json_number_value(accuracy) * BAR + 0.5), mark = (int)(json_number_value(confidence) * BAR + 0.5);
+        for (int i = 0; i <= BAR; i++) {
+            bar[i] = i == mark ? '|' : i < end ? '=' : ' ';
+        }
+        bar[BAR + 1] = '\0';
+        print(b, "%.2f to %.2f  %7lld%8.3f%8.3f  %s", json_number_value(json_object_get(bin, "low")),
+              json_number_value(json_object_get(bin, "high")), (long long)integer_of(bin, "n"),
+              json_number_value(confidence), json_number_value(accuracy), bar);
+        end_line(b);
+    }
+}
+
 static void print_task(buffer *b, const json_t *task) {
     static const column decisions[] = {{"n", "n", 6}, {"accuracy", "accuracy", 0}, {"top5", "top 5", 0},
                                        {"balanced_accuracy", "class-balanced", 0}};
-    static const column f1[] = {{"labels", "labels", 8}, {"macro_f1", "macro F1", 0}, {"weighted_f1", "weighted F1", 0}};
+    static const column f1[] = {{"labels", "labels", 8}, {"macro_f1", "macro F1", 0}, {"weighted_f1", "weighted F1", 0},
+                                {"micro_f1", "micro F1", 0}};
+    static const column f1_all[] = {{"macro_f1_all", "macro F1", 0}, {"weighted_f1_all", "weighted F1", 0},
+                                    {"micro_f1_all", "micro F1", 0}};
     static const column belief[] = {{"ece", "ECE", 0}, {"ece_adaptive", "ECE, equal mass", 0}, {"nll", "NLL", 0},
                                     {"brier", "Brier", 0}};
     static const char *const main_kinds[] = {"all", "setting", NULL}, *const pages[] = {"page", NULL};
@@ -231,13 +290,15 @@ static void print_task(buffer *b, const json_t *task) {
     print(b, "\nTask ");
     print_name(b, text_of(task, "task"), 40);
     end_line(b);
-    print(b, "%lld classes; F1 is over the labels that have recordings in the group\n",
-          (long long)integer_of(task, "classes"));
+    print(b, "%lld classes\n", (long long)integer_of(task, "classes"));
     print_groups(b, groups, main_kinds, "recordings", 24, decisions, 4);
-    print_groups(b, groups, main_kinds, "recordings", 24, f1, 3);
+    print_groups(b, groups, main_kinds, "F1, labels of the group", 24, f1, 4);
+    print_groups(b, groups, main_kinds, "F1, all classes", 24, f1_all, 3);
+    print_list(b, "labels of the recordings", json_object_get(task, "label_set"));
     if (strcmp(text_of(task, "scores"), "probabilities") == 0) {
         print_groups(b, groups, main_kinds, "recordings", 20, belief, 4);
     }
+    print_reliability(b, json_object_get(task, "reliability"));
     print_classes(b, json_object_get(task, "per_class"));
     print_confusion(b, json_object_get(task, "confusion"));
     print_groups(b, groups, pages, "page", 52, decisions, 3);
@@ -245,21 +306,63 @@ static void print_task(buffer *b, const json_t *task) {
 
 /* ---- two classes -------------------------------------------------------------------------------------- */
 
+static const char *const ALL_AND_SETTINGS[] = {"all", "setting", NULL};
+
+static void print_forms(buffer *b, const json_t *part, const json_t *groups) {
+    static const column forms[] = {{"eer_roc", "EER, ROC form", 0}, {"eer_sklearn", "EER, sklearn form", 0},
+                                   {"fpr95_percentile", "FPR95, percentile", 0}},
+                        areas[] = {{"aupr", "AUPR of targets", 0}, {"aupr_other", "AUPR of others", 0},
+                                   {"min_cllr", "min Cllr (bits)", 0}, {"cllr", "Cllr (bits)", 0}},
+                        costs[] = {{"min_dcf", "minDCF, normalised", 0}, {"min_dcf_raw", "minDCF", 0},
+                                   {"act_dcf", "actDCF, normalised", 0}, {"act_dcf_raw", "actDCF", 0}},
+                        fixed[] = {{"accuracy", "accuracy", 0}, {"frr", "targets rejected", 0},
+                                   {"far", "others accepted", 0}};
+    const json_t *dcf = json_object_get(part, "dcf"), *threshold = json_object_get(part, "threshold");
+    const json_t *first = json_array_get(groups, 0);
+    print_groups(b, groups, ALL_AND_SETTINGS, "recordings", 24, forms, 3);
+    print_groups(b, groups, ALL_AND_SETTINGS, "recordings", 20, areas, json_object_get(first, "cllr") != NULL ? 4 : 3);
+    print(b, "\ndetection cost, profile ");
+    print_name(b, text_of(dcf, "profile"), points_of(text_of(dcf, "profile")));
+    print(b, ": prior of a target %g, c_miss %g, c_fa %g", json_number_value(json_object_get(dcf, "prior")),
+          json_number_value(json_object_get(dcf, "c_miss")), json_number_value(json_object_get(dcf, "c_fa")));
+    print_groups(b, groups, ALL_AND_SETTINGS, "recordings", 20, costs, json_object_get(first, "act_dcf") != NULL ? 4 : 2);
+    if (threshold != NULL) {
+        print(b, "\naccepted from the score %.6g on (", json_number_value(json_object_get(threshold, "value")));
+        print_name(b, text_of(threshold, "from"), points_of(text_of(threshold, "from")) > 60
+                                                      ? 60 : points_of(text_of(threshold, "from")));
+        print(b, ")");
+        print_groups(b, groups, ALL_AND_SETTINGS, "recordings", 24, fixed, 3);
+    }
+}
+
+static void print_open_set(buffer *b, const json_t *part, const json_t *groups) {
+    static const column whole[] = {{"id_accuracy", "ID accuracy", 0}, {"eerc", "EERc", 0}, {"oscr", "OSCR", 0}},
+                        points[] = {{"ccr_fpr1", "CCR at FPR 1 %", 0}, {"ccr_fpr5", "CCR at FPR 5 %", 0},
+                                    {"ccr_fpr10", "CCR at FPR 10 %", 0}};
+    if (json_object_get(part, "task") == NULL) {
+        return;
+    }
+    print(b, "\naccepted and named rightly, by task ");
+    print_name(b, text_of(part, "task"), 40);
+    end_line(b);
+    b->n -= b->n > 0 ? 1 : 0; /* print_groups begins with a line break */
+    print_groups(b, groups, ALL_AND_SETTINGS, "recordings", 24, whole, 3);
+    print_groups(b, groups, ALL_AND_SETTINGS, "recordings", 24, points, 3);
+}
+
 static void print_detection(buffer *b, const json_t *part, const char *title) {
     if (part == NULL) {
         return;
     }
     static const column main_columns[] = {{"targets", "targets", 8}, {"others", "others", 8}, {"eer", "EER", 0},
                                           {"auroc", "AUROC", 0}, {"fpr95", "FPR95", 0}};
-    static const column forms[] = {{"eer_roc", "EER, ROC form", 0}, {"fpr95_percentile", "FPR95, percentile", 0},
-                                   {"cllr", "Cllr (bits)", 0}};
-    static const char *const main_kinds[] = {"all", "setting", "class_balanced", NULL}, *const all[] = {"all", NULL},
-                      *const sources[] = {"source", NULL}, *const pages[] = {"page", NULL};
+    static const char *const main_kinds[] = {"all", "setting", "class_balanced", NULL}, *const sources[] = {"source", NULL}, *const pages[] = {"page", NULL};
     const json_t *groups = json_object_get(part, "groups");
     print(b, "\n%s\ntarget: %s; other: %s; higher scores = target\n", title, text_of(part, "target"),
           text_of(part, "other"));
     print_groups(b, groups, main_kinds, "recordings", 24, main_columns, 5);
-    print_groups(b, groups, all, "recordings", 24, forms, 3);
+    print_forms(b, part, groups);
+    print_open_set(b, part, groups);
     print_groups(b, groups, sources, "source", 24, main_columns, 5);
     print_groups(b, groups, pages, "page", 24, main_columns, 5);
 }

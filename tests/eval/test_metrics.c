@@ -56,6 +56,62 @@ static void detection_by_hand(void **state) {
     detection_free(d);
 }
 
+/* The set above with the second target of score 2 misclassified. */
+static void costs_and_open_set_by_hand(void **state) {
+    (void)state;
+    const double s[] = {3, 2, 2, 0, 2, 1, 0, -1};
+    const unsigned char t[] = {1, 1, DETECTION_MISCLASSIFIED, 1, 0, 0, 0, 0};
+    detection *d = make(s, t, 8);
+    double threshold;
+    /* FAR where |FRR - FAR| is least: (1/4, 1/4) at 2 */
+    support_close(detection_eer(d, NULL, EER_SKLEARN, &threshold).value, 0.25, 0, "EER sklearn");
+    support_close(threshold, 2, 0, "its threshold");
+    /* costs of the points (FRR, FAR) above at prior 1/2, c 1/1: 1/2 3/8 3/8 1/4 3/8 1/2; by the least of (1/2, 1/2) */
+    const dcf_profile even = {"even", 0.5, 1, 1}, dear = {"dear", 0.5, 1, 9};
+    support_close(detection_min_dcf(d, NULL, &even, true, &threshold).value, 0.5, 1e-15, "minDCF");
+    support_close(threshold, 2, 0, "its threshold");
+    support_close(detection_min_dcf(d, NULL, &even, false, NULL).value, 0.25, 1e-15, "minDCF, not normalised");
+    /* Bayes threshold 0: (0, 3/4) */
+    support_close(detection_act_dcf(d, NULL, &even, true).value, 0.75, 1e-15, "actDCF");
+    support_close(detection_act_dcf(d, NULL, &even, false).value, 0.375, 1e-15, "actDCF, not normalised");
+    support_close(dcf_bayes_threshold(&dear), log(9), 1e-15, "Bayes threshold");
+    /* false acceptances nine times as dear: (3/4, 0) at 3 costs .375 of .5; threshold ln 9 = 2.2 is the same point */
+    support_close(detection_min_dcf(d, NULL, &dear, true, &threshold).value, 0.75, 1e-15, "minDCF, dear");
+    support_close(threshold, 3, 0, "its threshold");
+    support_close(detection_act_dcf(d, NULL, &dear, true).value, 0.75, 1e-15, "actDCF, dear");
+    /* at 1: 3 of 4 targets in, 2 of 4 others in */
+    support_close(detection_at(d, NULL, 1, DETECTION_ACCURACY).value, 5.0 / 8, 1e-15, "accuracy at 1");
+    support_close(detection_at(d, NULL, 1, DETECTION_FRR).value, 0.25, 0, "FRR at 1");
+    support_close(detection_at(d, NULL, 1, DETECTION_FAR).value, 0.5, 0, "FAR at 1");
+    /* precision at the targets found: 3: 1/1 (1 of 4); 2: 3/4 (2 of 4); 0: 4/7 (1 of 4) */
+    support_close(detection_aupr(d, NULL, true).value, 0.25 + 0.5 * 0.75 + 0.25 * 4 / 7, 1e-15, "AUPR of targets");
+    /* of the others from below: -1: 1/1; 0: 2/3; 1: 3/4; 2: 4/7, a quarter each */
+    support_close(detection_aupr(d, NULL, false).value, (1 + 2.0 / 3 + 0.75 + 4.0 / 7) / 4, 1e-15, "AUPR of others");
+    /* pooled: {-1} no target; {0, 1}: 1 target, 2 others; {2}: 2 targets, 1 other; {3} no other */
+    double pooled = 0.25 * log(3) + 0.5 * log(1.5) + 0.5 * log(1.5) + 0.25 * log(3);
+    support_close(detection_min_cllr(d, NULL).value, pooled / (2 * log(2)), 1e-15, "min Cllr");
+    /* fail (1/4 1/4 1/2 1/2 3/4 1), pass (1 3/4 1/2 ...): equal at threshold 1 where fail = 1/2 */
+    support_close(detection_eerc(d, NULL, &threshold).value, 0.5, 1e-15, "EERc");
+    support_close(threshold, 1, 0, "its threshold");
+    /* pairs won by the right ones: 4 + 3.5 + 1.5 = 9 of 16 */
+    support_close(detection_oscr(d, NULL).value, 9.0 / 16, 1e-15, "OSCR");
+    /* (FPR, CCR): (0, 1/4) (1/4, 1/2) (1/2, 1/2) (3/4, 3/4) (1, 3/4) */
+    support_close(detection_ccr_at_fpr(d, NULL, 0).value, 0.25, 1e-15, "CCR at FPR 0");
+    support_close(detection_ccr_at_fpr(d, NULL, 0.1).value, 0.25 + 0.4 * 0.25, 1e-15, "CCR at FPR 0.1");
+    support_close(detection_ccr_at_fpr(d, NULL, 0.25).value, 0.5, 1e-15, "CCR at a point");
+    support_close(detection_ccr_at_fpr(d, NULL, 1).value, 0.75, 1e-15, "CCR at FPR 1");
+    support_close(detection_id_accuracy(d, NULL).value, 0.75, 1e-15, "ID accuracy");
+    support_close(detection_auroc(d, NULL).value, 12.5 / 16, 0, "AUROC, misclassified or not");
+    detection_point curve[9];
+    assert_int_equal(detection_curve(d, 9, curve), 6);
+    assert_true(curve[2].fpr == 0.25 && curve[2].tpr == 0.75 && curve[2].ccr == 0.5 && curve[5].tpr == 1);
+    assert_int_equal(detection_curve(d, 4, curve), 3);
+    assert_true(curve[0].fpr == 0 && curve[2].fpr == 1 && curve[2].ccr == 0.75);
+    detection_free(d);
+    assert_null(dcf_profile_named("none"));
+    assert_true(dcf_profile_named("asvspoof5") == dcf_profile_at(2) && dcf_profile_at(3) == NULL);
+}
+
 static void forms_of_the_eer_differ(void **state) {
     (void)state;
     /* one target at 1, others 2, 0, 0: points (0,1) (0,1/3) (1,1/3) (1,0). |FRR-FAR| is least, 1/3, at (0,1/3):
@@ -65,7 +121,18 @@ static void forms_of_the_eer_differ(void **state) {
     detection *d = make(s, t, 4);
     support_close(detection_eer(d, NULL, EER_ASVSPOOF, NULL).value, 1.0 / 6, 1e-15, "EER asvspoof");
     support_close(detection_eer(d, NULL, EER_ROC, NULL).value, 1.0 / 3, 1e-15, "EER roc");
+    /* by falling threshold: (1, 0) (1, 1/3) (0, 1/3) (0, 1) differ by 1, 2/3, 1/3, 1 */
+    support_close(detection_eer(d, NULL, EER_SKLEARN, NULL).value, 1.0 / 3, 1e-15, "EER sklearn");
     detection_free(d);
+    /* targets and others alternate downwards in pairs of equal scores: each step is (1/4, 1/4), so that roc_curve drops
+     * all between the first and the last: (3/4, 1/4) and (0, 1) and (1, 0) remain, the first of them nearest: FAR 1/4 */
+    const double steps[] = {4, 4, 3, 3, 2, 2, 1, 1};
+    const unsigned char turns[] = {1, 0, 1, 0, 1, 0, 1, 0};
+    d = make(steps, turns, 8);
+    support_close(detection_eer(d, NULL, EER_ASVSPOOF, NULL).value, 0.5, 0, "EER asvspoof");
+    support_close(detection_eer(d, NULL, EER_SKLEARN, NULL).value, 0.25, 0, "EER sklearn");
+    detection_free(d);
+    assert_string_equal(eer_form_name(EER_SKLEARN), "sklearn");
     assert_string_equal(eer_form_name(EER_ASVSPOOF), "asvspoof");
     assert_string_equal(eer_form_name(EER_ROC), "roc");
 }
@@ -120,6 +187,19 @@ static void all_undefined(const detection *d, const uint32_t *weight, const char
     is_undefined(detection_fpr_interpolated(d, weight, 0.95), word);
     is_undefined(detection_fpr_percentile(d, weight, 0.05, NULL), word);
     is_undefined(detection_cllr(d, weight), word);
+    is_undefined(detection_eer(d, weight, EER_SKLEARN, NULL), word);
+    is_undefined(detection_min_cllr(d, weight), word);
+    is_undefined(detection_aupr(d, weight, true), word);
+    is_undefined(detection_aupr(d, weight, false), word);
+    is_undefined(detection_min_dcf(d, weight, dcf_profile_at(0), true, &threshold), word);
+    assert_true(isnan(threshold));
+    is_undefined(detection_act_dcf(d, weight, dcf_profile_at(0), true), word);
+    is_undefined(detection_at(d, weight, 0, DETECTION_FRR), word);
+    is_undefined(detection_eerc(d, weight, &threshold), word);
+    assert_true(isnan(threshold));
+    is_undefined(detection_oscr(d, weight), word);
+    is_undefined(detection_ccr_at_fpr(d, weight, 0.05), word);
+    assert_int_equal(detection_curve(d, 8, (detection_point[8]){{0}}), weight == NULL ? 0 : 3);
 }
 
 static void one_class_and_empty_sets(void **state) {
@@ -129,12 +209,16 @@ static void one_class_and_empty_sets(void **state) {
     const uint32_t nothing[] = {0, 0}, first[] = {3, 0};
     detection *d = make(s, ones, 2);
     all_undefined(d, NULL, "non-target");
+    support_close(detection_at(d, NULL, 1.5, DETECTION_ACCURACY).value, 0.5, 0, "accuracy of targets alone");
+    support_close(detection_id_accuracy(d, NULL).value, 1, 0, "ID accuracy of targets alone");
     detection_free(d);
     d = make(s, zeros, 2);
     all_undefined(d, NULL, "no target");
     detection_free(d);
     d = make(s, ones, 0);
     all_undefined(d, NULL, "empty");
+    is_undefined(detection_at(d, NULL, 0, DETECTION_ACCURACY), "empty");
+    is_undefined(detection_id_accuracy(d, NULL), "empty");
     detection_free(d);
     d = make(s, both, 2);
     all_undefined(d, nothing, "empty");
@@ -217,6 +301,12 @@ static void probabilities_by_hand(void **state) {
     const unsigned char right[] = {1, 0, 1, 1};
     /* four bins: (.5,.75] has .6, (.75,1] the rest: (|1 - .6| + |2 - 2.6|) / 4 */
     support_close(metric_ece(conf, right, 4, NULL, 4).value, 0.25, 1e-12, "ECE");
+    metric_bin bins[4];
+    assert_true(metric_reliability(conf, right, 4, 4, bins));
+    assert_true(bins[0].n == 0 && isnan(bins[1].accuracy) && bins[2].n == 1 && bins[3].n == 3);
+    support_close(bins[3].confidence, 2.6 / 3, 1e-12, "confidence of a bin");
+    support_close(bins[3].accuracy, 2.0 / 3, 1e-12, "accuracy of a bin");
+    assert_false(metric_reliability(conf, right, 0, 4, bins) || metric_reliability(conf, right, 4, 0, bins));
     uint32_t order[4];
     metric_order(conf, 4, order);
     assert_true(order[0] == 3 && order[1] == 2 && order[2] == 0 && order[3] == 1);
@@ -257,14 +347,34 @@ static uint32_t take_u32(cursor *c) {
 
 enum { MOST = 128, MOST_K = 16 };
 
+enum { WANTED = 25 };
+
 static void check_detection(const double *s, const unsigned char *t, size_t n, const uint32_t *w, const double *want) {
     detection *d = make(s, t, n);
     support_close(detection_eer(d, w, EER_ASVSPOOF, NULL).value, want[0], 1e-9, "EER asvspoof");
     support_close(detection_eer(d, w, EER_ROC, NULL).value, want[1], 1e-9, "EER roc");
-    support_close(detection_auroc(d, w).value, want[2], 1e-9, "AUROC");
-    support_close(detection_fpr_interpolated(d, w, 0.95).value, want[3], 1e-9, "FPR95 interpolated");
-    support_close(detection_fpr_percentile(d, w, 0.05, NULL).value, want[4], 1e-9, "FPR95 percentile");
-    support_close(detection_cllr(d, w).value, want[5], 1e-9, "Cllr");
+    support_close(detection_eer(d, w, EER_SKLEARN, NULL).value, want[2], 1e-9, "EER sklearn");
+    support_close(detection_auroc(d, w).value, want[3], 1e-9, "AUROC");
+    support_close(detection_fpr_interpolated(d, w, 0.95).value, want[4], 1e-9, "FPR95 interpolated");
+    support_close(detection_fpr_percentile(d, w, 0.05, NULL).value, want[5], 1e-9, "FPR95 percentile");
+    support_close(detection_cllr(d, w).value, want[6], 1e-9, "Cllr");
+    support_close(detection_min_cllr(d, w).value, want[7], 1e-9, "min Cllr");
+    support_close(detection_aupr(d, w, true).value, want[8], 1e-9, "AUPR of targets");
+    support_close(detection_aupr(d, w, false).value, want[9], 1e-9, "AUPR of others");
+    for (size_t k = 0; k < 3; k++) {
+        const dcf_profile *p = dcf_profile_at(k);
+        support_close(detection_min_dcf(d, w, p, true, NULL).value, want[10 + 2 * k], 1e-9, p->name);
+        support_close(detection_act_dcf(d, w, p, true).value, want[11 + 2 * k], 1e-9, p->name);
+    }
+    support_close(detection_at(d, w, 0.5, DETECTION_ACCURACY).value, want[16], 1e-9, "accuracy at 0.5");
+    support_close(detection_at(d, w, 0.5, DETECTION_FRR).value, want[17], 1e-9, "FRR at 0.5");
+    support_close(detection_at(d, w, 0.5, DETECTION_FAR).value, want[18], 1e-9, "FAR at 0.5");
+    support_close(detection_eerc(d, w, NULL).value, want[19], 1e-9, "EERc");
+    support_close(detection_oscr(d, w).value, want[20], 1e-9, "OSCR");
+    support_close(detection_ccr_at_fpr(d, w, 0.01).value, want[21], 1e-9, "CCR at FPR 0.01");
+    support_close(detection_ccr_at_fpr(d, w, 0.05).value, want[22], 1e-9, "CCR at FPR 0.05");
+    support_close(detection_ccr_at_fpr(d, w, 0.10).value, want[23], 1e-9, "CCR at FPR 0.10");
+    support_close(detection_id_accuracy(d, w).value, want[24], 1e-9, "ID accuracy");
     detection_free(d);
 }
 
@@ -298,7 +408,7 @@ static void detection_equals_scikit_learn(void **state) {
         uint32_t n = take_u32(&c), fw[MOST + 1];
         int8_t raw[MOST];
         unsigned char t[MOST], ft[MOST + 1];
-        double s[MOST], fs[MOST + 1], want[6];
+        double s[MOST], fs[MOST + 1], want[WANTED];
         assert_true(n <= MOST);
         take(&c, raw, n);
         take(&c, t, n);
@@ -456,7 +566,7 @@ static void order_does_not_matter(void **state) {
     (void)state;
     enum { N = 60 };
     rng r = rng_make(6, 0);
-    double s[N], first[5] = {0};
+    double s[N], first[9] = {0};
     unsigned char t[N];
     for (size_t i = 0; i < N; i++) {
         s[i] = (double)rng_below(&r, 7);
@@ -473,9 +583,11 @@ static void order_does_not_matter(void **state) {
             t[j] = y;
         }
         detection *d = make(s, t, N);
-        double now[5] = {detection_eer(d, NULL, EER_ASVSPOOF, NULL).value, detection_eer(d, NULL, EER_ROC, NULL).value,
+        double now[9] = {detection_eer(d, NULL, EER_ASVSPOOF, NULL).value, detection_eer(d, NULL, EER_ROC, NULL).value,
                          detection_auroc(d, NULL).value, detection_fpr_interpolated(d, NULL, 0.95).value,
-                         detection_fpr_percentile(d, NULL, 0.05, NULL).value};
+                         detection_fpr_percentile(d, NULL, 0.05, NULL).value, detection_eer(d, NULL, EER_SKLEARN, NULL).value,
+                         detection_min_cllr(d, NULL).value, detection_aupr(d, NULL, true).value,
+                         detection_eerc(d, NULL, NULL).value};
         if (round == 0) {
             memcpy(first, now, sizeof first);
         }
@@ -488,7 +600,7 @@ static void out_of_memory(void **state) {
     (void)state;
     const double s[] = {1, 2};
     const unsigned char t[] = {0, 1};
-    for (size_t at = 1; at <= 2; at++) {
+    for (size_t at = 1; at <= 3; at++) {
         support_failing failing = {0};
         spoor_context *weak = support_failing_context(&failing);
         failing.fail_at = at;
@@ -504,6 +616,7 @@ static void out_of_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(detection_by_hand),          cmocka_unit_test(forms_of_the_eer_differ),
+        cmocka_unit_test(costs_and_open_set_by_hand),
         cmocka_unit_test(extremes_of_detection),      cmocka_unit_test(one_class_and_empty_sets),
         cmocka_unit_test(classes_by_hand),            cmocka_unit_test(ranks_and_ties),
         cmocka_unit_test(probabilities_by_hand),      cmocka_unit_test(detection_equals_scikit_learn),

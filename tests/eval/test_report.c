@@ -59,6 +59,22 @@ static void fill_hand(eval_clip clips[6]) {
     }
 }
 
+/* known: a 3, a 2, b 1 against new 2; of the three the first alone is named rightly */
+static void check_open_set(json_t *known, json_t *all) {
+    assert_string_equal(json_string_value(json_object_get(known, "task")), "source");
+    support_close(value_of(all, "id_accuracy"), 1.0 / 3, 1e-12, "ID accuracy");
+    support_close(value_of(all, "oscr"), 1.0 / 3, 1e-12, "OSCR");
+    support_close(value_of(all, "ccr_fpr1"), 1.0 / 3, 1e-12, "CCR at FPR 1 %");
+    /* 1 - CCR is 2/3 up to the threshold 3, FPR 1 up to 2, then 0: |2/3 - 1| is least, the mean 5/6 */
+    support_close(value_of(all, "eerc"), 5.0 / 6, 1e-12, "EERc");
+    support_close(value_of(all, "aupr"), (1.0 + 2.0 / 3 + 3.0 / 4) / 3, 1e-12, "AUPR");
+    /* (FRR, FAR) = (0, 1) costs .5, (2/3, 0) .63, none accepted .95; saying always the same: .5 */
+    support_close(value_of(all, "min_dcf"), 1, 1e-12, "minDCF");
+    support_close(value_of(all, "min_dcf_raw"), 0.5, 1e-12, "minDCF, not normalised");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(known, "dcf"), "profile")), "asvspoof5");
+    assert_true(json_object_get(all, "act_dcf") == NULL && json_object_get(all, "accuracy") == NULL);
+}
+
 static void figures_by_hand(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
@@ -76,6 +92,15 @@ static void figures_by_hand(void **state) {
     support_close(value_of(all, "balanced_accuracy"), (1 + 0.5 + 0) / 3, 1e-12, "balanced accuracy");
     support_close(value_of(all, "macro_f1"), (1 + 0.5 + 0) / 3, 1e-12, "macro F1");
     support_close(value_of(all, "weighted_f1"), (1 + 2 * 0.5 + 0) / 4, 1e-12, "weighted F1");
+    support_close(value_of(all, "micro_f1"), 0.5, 1e-12, "micro F1");
+    assert_int_equal(json_array_size(json_object_get(task, "label_set")), 3);
+    json_t *cross = group_of(task, "setting", "cross"); /* truth a b, said b a: human is absent */
+    support_close(value_of(group_of(task, "setting", "same"), "macro_f1"), 1, 1e-12, "macro F1 of the labels");
+    support_close(value_of(group_of(task, "setting", "same"), "macro_f1_all"), 2.0 / 3, 1e-12, "macro F1 of all classes");
+    support_close(value_of(cross, "micro_f1_all"), 0, 0, "micro F1 of all classes");
+    json_t *bin = json_array_get(json_object_get(task, "reliability"), 7); /* (7/15, 8/15]: two of .5, one right */
+    assert_int_equal(count_of(bin, "n"), 2);
+    support_close(json_number_value(json_object_get(bin, "accuracy")), 0.5, 1e-12, "reliability");
     support_close(value_of(all, "nll"), -(log(0.8) + log(0.5) + log(0.3) + log(0.3)) / 4, 1e-6, "NLL");
     support_close(value_of(group_of(task, "setting", "cross"), "accuracy"), 0, 0, "accuracy on cross");
     assert_int_equal(count_of(group_of(task, "setting", "cross"), "labels"), 2);
@@ -102,13 +127,19 @@ static void figures_by_hand(void **state) {
     json_t *known = json_object_get(report, "known");
     support_close(value_of(group_of(known, "all", "all"), "auroc"), 0.5, 1e-12, "AUROC of known");
     support_close(value_of(group_of(known, "setting", "cross"), "auroc"), 0.25, 1e-12, "AUROC of known on cross");
-    assert_int_equal(count_of(group_of(known, "all", "all"), "targets"), 3); /* the human clip is neither */
+    all = group_of(known, "all", "all");
+    assert_int_equal(count_of(all, "targets"), 3); /* the human clip is neither */
+    check_open_set(known, all);
     assert_int_equal(json_array_size(json_object_get(report, "warnings")), 0);
     json_decref(report);
     set.bonafide_is_llr = true;
     clips[0].bonafide = -9; /* below all others */
     report = make(ctx, &set, NULL);
-    assert_true(value_of(group_of(json_object_get(report, "bonafide"), "all", "all"), "cllr") > 1);
+    all = group_of(json_object_get(report, "bonafide"), "all", "all");
+    assert_true(value_of(all, "cllr") > 1 && value_of(all, "min_cllr") <= 1);
+    /* from ln(10 * .05 / .95) = -.64 on, the one target is out and 1 of 4 others in */
+    support_close(value_of(all, "act_dcf_raw"), 0.95 + 0.5 * 0.25, 1e-12, "actDCF");
+    support_close(value_of(all, "act_dcf"), 2 * (0.95 + 0.5 * 0.25), 1e-12, "actDCF, normalised");
     assert_non_null(strstr(json_string_value(json_array_get(json_object_get(report, "warnings"), 0)), "polarity"));
     json_decref(report);
     spoor_context_free(ctx);
@@ -250,7 +281,7 @@ static void a_set_like_the_corpus(void **state) {
     assert_true(json_equal(report, again));
     json_decref(again);
     json_decref(report);
-    o.by_page = true;
+    o.by = EVAL_BY_PAGE;
     report = make(ctx, &c->set, &o);
     all = group_of(json_array_get(json_object_get(report, "tasks"), 0), "all", "all");
     figure = json_object_get(all, "accuracy");
@@ -268,6 +299,88 @@ static void a_set_like_the_corpus(void **state) {
     assert_null(json_object_get(json_array_get(json_object_get(report, "tasks"), 0), "confusion"));
     json_decref(report);
     free(c);
+    spoor_context_free(ctx);
+}
+
+/* ---- options ------------------------------------------------------------------------------------------ */
+
+static void thresholds_and_profiles(void **state) {
+    (void)state;
+    spoor_context *ctx = support_context();
+    eval_clip clips[6];
+    fill_hand(clips);
+    eval_set set = {.tasks = &hand_task, .task_count = 1, .clips = clips, .n = 6};
+    double t;
+    support_ok(eval_fix_threshold(ctx, &set, true, 0, &t, &err), &err); /* known 3 2 1 against 2 */
+    support_close(t, 2, 0, "threshold of the EER"); /* (1/3, 1) there, (2/3, 0) at 3: the lower of equals */
+    support_ok(eval_fix_threshold(ctx, &set, true, 0.5, &t, &err), &err);
+    support_close(t, 2, 0, "threshold that accepts half");
+    support_ok(eval_fix_threshold(ctx, &set, false, 1, &t, &err), &err);
+    support_close(t, 1, 0, "threshold that accepts all");
+    eval_options o;
+    eval_options_init(&o);
+    o.known = (eval_threshold){2, "dev"};
+    o.dcf = (dcf_profile){"half", 0.5, 1, 1};
+    o.by = EVAL_BY_CLASS;
+    json_t *report = make(ctx, &set, &o), *known = json_object_get(report, "known"), *all = group_of(known, "all", "all");
+    support_close(value_of(all, "accuracy"), 0.5, 1e-12, "OOD accuracy"); /* 3 and 2 in, 1 out; the other in */
+    support_close(value_of(all, "frr"), 1.0 / 3, 1e-12, "FRR");
+    support_close(value_of(all, "far"), 1, 1e-12, "FAR");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(known, "threshold"), "from")), "dev");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(report, "bootstrap"), "by")), "class");
+    assert_null(json_object_get(json_object_get(report, "bonafide"), "threshold"));
+    check_text(ctx, report, "accepted from the score 2 on (dev)");
+    check_text(ctx, report, "profile half: prior of a target 0.5, c_miss 1, c_fa 1");
+    check_text(ctx, report, "accepted and named rightly, by task source");
+    json_decref(report);
+    o.dcf.prior = 1;
+    assert_int_equal(eval_report(ctx, &set, &o, &report, &err), SPOOR_ERR_USAGE);
+    eval_options_init(&o);
+    o.open_task = "vocoder";
+    assert_int_equal(eval_report(ctx, &set, &o, &report, &err), SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "no task called \"vocoder\""));
+    static const int32_t none = -1;
+    clips[1].truth = &none; /* a known recording without a label: no open set, and it is said */
+    report = make(ctx, &set, NULL);
+    known = json_object_get(report, "known");
+    assert_true(json_object_get(known, "task") == NULL && json_object_get(group_of(known, "all", "all"), "oscr") == NULL);
+    assert_non_null(strstr(json_string_value(json_array_get(json_object_get(report, "warnings"), 0)), "1 of 3 known"));
+    json_decref(report);
+    for (size_t i = 0; i < 6; i++) {
+        clips[i].is_known = clips[i].is_known == 1 ? 0 : clips[i].is_known;
+    }
+    assert_int_equal(eval_fix_threshold(ctx, &set, true, 0, &t, &err), SPOOR_ERR_INPUT);
+    assert_non_null(strstr(err.message, "known score: there is no target"));
+    assert_int_equal(eval_fix_threshold(ctx, &set, true, 0.9, &t, &err), SPOOR_ERR_INPUT);
+    spoor_context_free(ctx);
+}
+
+/* Sources fare alike: drawn whole, the interval is wider. */
+static void whole_sources_are_drawn(void **state) {
+    (void)state;
+    spoor_context *ctx = support_context();
+    enum { SOURCES = 10, EACH = 20 };
+    static eval_clip clips[SOURCES * EACH];
+    static char names[SOURCES][8];
+    for (size_t i = 0; i < SOURCES * EACH; i++) {
+        size_t source = i / EACH;
+        snprintf(names[source], sizeof names[source], "s%zu", source);
+        clips[i] = (eval_clip){.id = "x", .split = "", .page = "", .setting = "", .source = names[source],
+                               .bonafide = (double)(source * source % 11) + 0.01 * (double)(i % EACH), .known = NAN,
+                               .is_bonafide = source % 2, .is_known = -1};
+    }
+    eval_set set = {.clips = clips, .n = SOURCES * EACH};
+    eval_options o;
+    eval_options_init(&o);
+    double width[2];
+    for (int by = 0; by < 2; by++) {
+        o.by = by == 0 ? EVAL_BY_FILE : EVAL_BY_CLASS;
+        json_t *report = make(ctx, &set, &o);
+        json_t *v = json_object_get(group_of(json_object_get(report, "bonafide"), "all", "all"), "auroc");
+        width[by] = json_number_value(json_object_get(v, "high")) - json_number_value(json_object_get(v, "low"));
+        json_decref(report);
+    }
+    assert_true(width[0] > 0 && width[1] > 2 * width[0]);
     spoor_context_free(ctx);
 }
 
@@ -301,7 +414,7 @@ static void sets_with_little_in_them(void **state) {
     eval_options o;
     eval_options_init(&o);
     o.system = "\x1b]0;x\x07";
-    o.by_page = true;
+    o.by = EVAL_BY_PAGE;
     report = make(ctx, &one, &o);
     check_text(ctx, report, "h\xc3\xb6ren/sehr");
     check_text(ctx, report, "?[2J??");
@@ -334,7 +447,7 @@ static void report_without_memory(void **state) {
     eval_options o;
     eval_options_init(&o);
     o.replicates = 2;
-    o.by_page = true;
+    o.by = EVAL_BY_PAGE;
     spoor_status status = SPOOR_ERR_LIMIT;
     size_t at = 1;
     for (; status != SPOOR_OK && at < 5000; at++) {
@@ -363,6 +476,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_by_hand),
         cmocka_unit_test(a_set_like_the_corpus),
+        cmocka_unit_test(thresholds_and_profiles),
+        cmocka_unit_test(whole_sources_are_drawn),
         cmocka_unit_test(sets_with_little_in_them),
         cmocka_unit_test(report_without_memory),
     };

@@ -2,8 +2,10 @@
 """Vectors for tests/eval and tests/openset: random small sets with many ties and what scikit-learn, SciPy and NumPy say
 of them. Scores are whole eighths in one byte, so that they are exact everywhere. Little-endian, records back to back:
 
-detection.bin: u32 sets; each u32 n, i8 score*8 [n], u8 target [n],
-    f64 {EER asvspoof, EER roc, AUROC, FPR95 interpolated, FPR95 percentile, Cllr}
+detection.bin: u32 sets; each u32 n, i8 score*8 [n], u8 target [n] (0 other, 1 target, 2 misclassified target),
+    f64 {EER asvspoof, EER roc, EER sklearn, AUROC, FPR95 interpolated, FPR95 percentile, Cllr, min Cllr, AUPR of targets,
+    AUPR of others, then for forensics, intelligence and asvspoof5: minDCF normalised, actDCF normalised; accuracy, FRR and
+    FAR at 0.5; EERc, OSCR, CCR at FPR 0.01, 0.05, 0.10, ID accuracy}
 classes.bin: u32 sets; each u32 n, u32 K, u32 m, i8 score*8 [n, K], u8 truth [n], u8 predicted [n], u8 labels [m],
     u8 confidence*64 [n], u8 correct [n], f64 {accuracy, balanced accuracy, top-3, macro, weighted, micro F1 over the labels,
     Brier, NLL, ECE, adaptive ECE}, f64 precision, recall, F1 [K, 3]
@@ -17,6 +19,7 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn import metrics as sk
+from sklearn.isotonic import IsotonicRegression
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -42,8 +45,57 @@ def fpr95(score, target):
     return fpr[exact].min() if exact.any() else np.interp(0.95, tpr, fpr)
 
 
+def eer_sklearn(score, target):
+    """fpr[argmin |fnr - fpr|] of roc_curve as it is called by default; the comparison in whole numbers."""
+    fpr, tpr, _ = sk.roc_curve(target, score)
+    p, q = int(target.sum()), int((1 - target).sum())
+    gap = np.abs((p - np.rint(tpr * p).astype(np.int64)) * q - np.rint(fpr * q).astype(np.int64) * p)
+    return fpr[np.argmin(gap)]
+
+
+def min_cllr(score, target):
+    p = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(score, target).predict(score)
+    with np.errstate(divide="ignore"):
+        llr = np.log(p) - np.log1p(-p) - np.log(target.sum() / (1 - target).sum())
+    return (np.logaddexp(0, -llr[target == 1]).mean() + np.logaddexp(0, llr[target == 0]).mean()) / (2 * np.log(2))
+
+
+def dcf(score, target, prior, c_miss, c_fa):
+    """Least cost over the points of the ROC, and the cost at the Bayes threshold, both normalised."""
+    fpr, tpr, _ = sk.roc_curve(target, score, drop_intermediate=False)
+    cut = np.log(c_fa * (1 - prior) / (c_miss * prior))
+    frr, far = np.mean(score[target == 1] < cut), np.mean(score[target == 0] >= cut)
+    least = min(c_miss * prior, c_fa * (1 - prior))
+    return [np.min(c_miss * prior * (1 - tpr) + c_fa * (1 - prior) * fpr) / least,
+            (c_miss * prior * frr + c_fa * (1 - prior) * far) / least]
+
+
+def open_set(score, target, right):
+    known, unknown = score[target == 1], score[target == 0]
+    named = right[target == 1] == 1
+    cuts = np.r_[np.unique(score), np.inf]
+    ccr = np.array([np.mean(named & (known >= c)) for c in cuts])
+    fpr = np.array([np.mean(unknown >= c) for c in cuts])
+    # whole numbers: the first of equal gaps, by rising threshold
+    gap = np.abs((len(known) - np.rint(ccr * len(known))) * len(unknown) - np.rint(fpr * len(unknown)) * len(known))
+    i = np.argmin(gap)
+    eerc = (1 - ccr[i] + fpr[i]) / 2
+    pairs = (known[:, None] > unknown[None]) + 0.5 * (known[:, None] == unknown[None])
+    at = []
+    for x in (0.01, 0.05, 0.10):
+        up = np.r_[0, fpr[::-1]], np.r_[0, ccr[::-1]]
+        last = np.searchsorted(up[0], x, side="right") - 1
+        if last + 1 == len(up[0]):
+            at.append(up[1][last])
+        else:
+            part = (x - up[0][last]) / (up[0][last + 1] - up[0][last])
+            at.append(up[1][last] + part * (up[1][last + 1] - up[1][last]))
+    return [eerc, (pairs * named[:, None]).mean(), *at, named.mean()]
+
+
 def detection(rng):
     out = [struct.pack("<I", 1000)]
+    choice = np.random.default_rng(11)
     for i in range(1000):
         n = int(rng.integers(2, 90))
         spread = int(rng.integers(1, 60))
@@ -54,8 +106,16 @@ def detection(rng):
         t, o = s[target == 1], s[target == 0]
         cut = np.percentile(t, 5)
         want = [eer_asvspoof(s, target), eer_roc(s, target), sk.roc_auc_score(target, s), fpr95(s, target),
-                np.mean(o >= cut), (np.logaddexp(0, -t).mean() + np.logaddexp(0, o).mean()) / (2 * np.log(2))]
-        out += [struct.pack("<I", n), raw.tobytes(), target.tobytes(), np.array(want, "<f8").tobytes()]
+                np.mean(o >= cut), (np.logaddexp(0, -t).mean() + np.logaddexp(0, o).mean()) / (2 * np.log(2)),
+                min_cllr(s, target), sk.average_precision_score(target, s), sk.average_precision_score(1 - target, -s)]
+        want.insert(2, eer_sklearn(s, target))
+        for profile in ((0.01, 1, 1), (0.10, 1, 1), (0.95, 1, 10)):
+            want += dcf(s, target, *profile)
+        want += [np.mean((s >= 0.5) == target), np.mean(t < 0.5), np.mean(o >= 0.5)]
+        right = (choice.random(n) < choice.uniform(0.3, 1)).astype(np.uint8)
+        want += open_set(s, target, right)
+        flag = np.where((target == 1) & (right == 0), 2, target).astype(np.uint8)
+        out += [struct.pack("<I", n), raw.tobytes(), flag.tobytes(), np.array(want, "<f8").tobytes()]
     return b"".join(out)
 
 
