@@ -29,7 +29,7 @@ static size_t distance(const char *a, const char *b) {
     return row[n];
 }
 
-static const char *nearest(const char *name, const char *const *known) {
+const char *config_nearest(const char *name, const char *const *known) {
     const char *best = known[0];
     for (size_t i = 0; known[i] != NULL; i++) {
         if (distance(name, known[i]) < distance(name, best)) {
@@ -55,7 +55,7 @@ spoor_status config_keys(const json_t *object, const char *where, const char *co
         }
         if (!found) {
             return error_set(err, SPOOR_ERR_USAGE, "%s has no setting \"%.64s\"; did you mean \"%s\"?", where, key,
-                             nearest(key, known));
+                             config_nearest(key, known));
         }
     }
     return SPOOR_OK;

@@ -9,6 +9,8 @@
 
 /* Refuse keys that are not in `known` (NULL-terminated); the sentence names the nearest known key. NULL object is fine. */
 spoor_status config_keys(const json_t *object, const char *where, const char *const *known, spoor_error *err);
+/* The name of `known` (NULL-terminated, not empty) that is most like this one, for "did you mean". */
+const char *config_nearest(const char *name, const char *const *known);
 /* Missing key: the default. Wrong type or out of [min, max]: SPOOR_ERR_USAGE. */
 spoor_status config_int(const json_t *object, const char *where, const char *key, int64_t fallback, int64_t min,
                         int64_t max, int64_t *out, spoor_error *err);

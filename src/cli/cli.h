@@ -8,5 +8,6 @@ int cli_eval(int argc, char **argv);
 int cli_embed(int argc, char **argv);
 int cli_extract(int argc, char **argv);
 int cli_convert(int argc, char **argv);
+int cli_data(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 #endif

@@ -18,6 +18,7 @@ static const command COMMANDS[] = {
     {"embed", cli_embed, "write the embedding of each recording as .npy"},
     {"extract", cli_extract, "compute features once and keep them on disk for training"},
     {"convert", cli_convert, "write any checkpoint as one safetensors file"},
+    {"data", cli_data, "say what lists of recordings hold, or write them as a manifest"},
     {"inspect", cli_inspect, "show what a model file or a checkpoint holds"},
 };
 

@@ -8,6 +8,7 @@ typedef struct reader {
     unsigned char *at, *end;
     size_t line;
     char separator;
+    bool quotes; /* '"' has a meaning */
 } reader;
 
 void delimited_clear(delimited *d) {
@@ -65,13 +66,13 @@ static spoor_status quoted(reader *r, unsigned char **stop, spoor_error *err) {
 
 /* One field; leaves r->at on what ended it. */
 static spoor_status field(reader *r, unsigned char **start, unsigned char **stop, spoor_error *err) {
-    if (r->separator != ' ' && r->at < r->end && *r->at == '"') {
+    if (r->quotes && r->separator != ' ' && r->at < r->end && *r->at == '"') {
         *start = ++r->at;
         TRY(quoted(r, stop, err));
     } else {
         *start = r->at;
         while (!at_line_end(r) && (r->separator == ' ' ? !blank(*r->at) : *r->at != (unsigned char)r->separator)) {
-            if (*r->at == '"' && r->separator == ',') {
+            if (r->quotes && *r->at == '"' && r->separator == ',') {
                 return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: a quote inside a field that does not begin with one; "
                                  "put the whole field in quotes and write the quote twice", r->path, r->line);
             }
@@ -184,12 +185,13 @@ static void take_comment(delimited *d, reader *r) {
     }
 }
 
-spoor_status delimited_read(spoor_context *ctx, const char *path, char separator, delimited *out, spoor_error *err) {
+static spoor_status read_table(spoor_context *ctx, const char *path, char separator, bool quotes, delimited *out,
+                               spoor_error *err) {
     memset(out, 0, sizeof *out);
     size_t size;
     TRY(io_read_file(ctx, path, DELIMITED_MAX_BYTES, &out->bytes, &size, err));
     out->ctx = ctx;
-    reader r = {path, out->bytes, out->bytes + size, 1, separator};
+    reader r = {path, out->bytes, out->bytes + size, 1, separator, quotes};
     unsigned char *nul = memchr(out->bytes, '\0', size);
     if (nul != NULL) {
         size_t line = 1;
@@ -208,4 +210,13 @@ spoor_status delimited_read(spoor_context *ctx, const char *path, char separator
         delimited_clear(out);
     }
     return status;
+}
+
+spoor_status delimited_read(spoor_context *ctx, const char *path, char separator, delimited *out, spoor_error *err) {
+    return read_table(ctx, path, separator, true, out, err);
+}
+
+spoor_status delimited_read_unquoted(spoor_context *ctx, const char *path, char separator, delimited *out,
+                                     spoor_error *err) {
+    return read_table(ctx, path, separator, false, out, err);
 }

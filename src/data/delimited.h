@@ -25,6 +25,9 @@ typedef struct delimited {
  * after a closing one, and, between commas, a quote inside a field that does not begin with one (RFC 4180);
  * SPOOR_ERR_LIMIT over a limit above; SPOOR_ERR_IO where the file cannot be read. */
 spoor_status delimited_read(spoor_context *ctx, const char *path, char separator, delimited *out, spoor_error *err);
+/* The same where a quote is a character like any other (MLAAD's meta.csv). */
+spoor_status delimited_read_unquoted(spoor_context *ctx, const char *path, char separator, delimited *out,
+                                     spoor_error *err);
 void delimited_clear(delimited *d);
 static inline size_t delimited_fields(const delimited *d, size_t row) { return d->first[row + 1] - d->first[row]; }
 static inline const char *delimited_cell(const delimited *d, size_t row, size_t column) {

@@ -105,7 +105,7 @@ spoor_status labels_groups(spoor_context *ctx, const manifest *m, const size_t *
     }
     size_t index = manifest_column(m, column);
     for (size_t i = 0; i < n; i++) {
-        text[i] = manifest_cell(m, rows[i], index);
+        text[i] = manifest_cell(m, rows ? rows[i] : i, index);
     }
     spoor_status status = labels_number(ctx, text, n, out, n_groups, err);
     ctx_free(ctx, text);

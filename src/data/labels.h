@@ -24,7 +24,7 @@ int32_t labels_find(const char *const *classes, size_t n, const char *name);
 /* Numbers the distinct non-empty texts from 0 in order of appearance, -1 for empty ones: out[n]. */
 spoor_status labels_number(spoor_context *ctx, const char *const *text, size_t n, int32_t *out, size_t *n_groups,
                            spoor_error *err);
-/* The same for the cells of a column. */
+/* The same for the cells of a column in these rows (NULL: the first n). */
 spoor_status labels_groups(spoor_context *ctx, const manifest *m, const size_t *rows, size_t n, const char *column,
                            int32_t *out, size_t *n_groups, spoor_error *err);
 /* Rows of the manifest that pass the filters: *rows is freed with ctx_free. */

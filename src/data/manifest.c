@@ -1,14 +1,14 @@
-/* manifest.c: several CSV files as one table; a cell points into the bytes of its file. */
+/* manifest.c: several lists as one table; a cell points into the table of its list. */
 #include "data/manifest.h"
-#include "data/delimited.h"
 #include <string.h>
 #include <unistd.h>
 
 typedef struct source {
-    delimited table; /* owns the cells */
-    char *folder;    /* "" or ending in '/' */
-    char *paths;     /* of its rows, joined */
-    size_t columns, path_column;
+    protocol_table table; /* owns the cells */
+    size_t index;         /* among the lists */
+    char *folder;         /* "" or ending in '/' */
+    char *paths;          /* of its rows, joined */
+    size_t columns;
     size_t column_map[MANIFEST_MAX_COLUMNS]; /* column of the file -> column of the table */
 } source;
 
@@ -16,6 +16,7 @@ typedef struct row {
     const source *source;
     const char *path;
     const char *const *cells; /* of the source's columns */
+    size_t line;
 } row;
 
 struct manifest {
@@ -39,7 +40,7 @@ spoor_status manifest_new(spoor_context *ctx, manifest **out, spoor_error *err) 
 
 static void source_free(spoor_context *ctx, source *s) {
     if (s) {
-        delimited_clear(&s->table);
+        protocol_clear(&s->table);
         ctx_free(ctx, s->folder);
         ctx_free(ctx, s->paths);
         ctx_free(ctx, s);
@@ -90,34 +91,9 @@ static spoor_status add_column(manifest *m, const char *name, size_t *index, spo
     return SPOOR_OK;
 }
 
-static spoor_status read_header(manifest *m, source *s, const char *csv, spoor_error *err) {
-    if (s->table.rows == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s is empty; its first line must name the columns", csv);
-    }
-    size_t columns = delimited_fields(&s->table, 0);
-    if (columns > MANIFEST_MAX_COLUMNS) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%s has more than %d columns", csv, MANIFEST_MAX_COLUMNS);
-    }
-    s->path_column = SIZE_MAX;
-    for (; s->columns < columns; s->columns++) {
-        const char *name = delimited_cell(&s->table, 0, s->columns);
-        if (!*name) {
-            return error_set(err, SPOOR_ERR_INPUT, "%s: column %zu of the header has no name", csv, s->columns + 1);
-        }
-        size_t index;
-        TRY(add_column(m, name, &index, err));
-        for (size_t i = 0; i < s->columns; i++) {
-            if (s->column_map[i] == index) {
-                return error_set(err, SPOOR_ERR_INPUT, "%s: the column %.80s is named twice", csv, name);
-            }
-        }
-        if (strcmp(name, "path") == 0) {
-            s->path_column = s->columns;
-        }
-        s->column_map[s->columns] = index;
-    }
-    if (s->path_column == SIZE_MAX) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s has no column named path; its first line must name the columns", csv);
+static spoor_status add_columns(manifest *m, source *s, spoor_error *err) {
+    for (; s->columns < s->table.columns; s->columns++) {
+        TRY(add_column(m, s->table.names[s->columns], &s->column_map[s->columns], err));
     }
     return SPOOR_OK;
 }
@@ -144,41 +120,29 @@ static bool row_passes(const manifest *m, const source *s, const char *const *ce
     return true;
 }
 
-static spoor_status check_row(const source *s, size_t i, const char *csv, spoor_error *err) {
-    size_t n = delimited_fields(&s->table, i), line = s->table.line[i];
-    if (n != s->columns) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: %zu fields where the header names %zu", csv, line, n,
-                         s->columns);
-    }
-    size_t length = strlen(delimited_cell(&s->table, i, s->path_column));
-    if (length == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: the path is empty", csv, line);
-    }
-    if (length + strlen(s->folder) >= MANIFEST_MAX_PATH) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: the path is longer than %d bytes", csv, line,
-                         MANIFEST_MAX_PATH);
-    }
-    return SPOOR_OK;
-}
-
 /* Rows behind the table's end, which take_rows makes part of it; *bytes: what their paths need. */
-static spoor_status read_rows(manifest *m, const source *s, const char *csv, const manifest_where *where, size_t n_where,
+static spoor_status read_rows(manifest *m, const source *s, const char *list, const manifest_where *where, size_t n_where,
                               size_t *n, size_t *bytes, spoor_error *err) {
-    for (size_t i = 1; i < s->table.rows; i++) {
-        const char *const *cells = s->table.cells + s->table.first[i];
-        TRY(check_row(s, i, csv, err));
+    const protocol_table *t = &s->table;
+    for (size_t i = 0; i < t->rows; i++) {
+        const char *const *cells = t->cells + i * t->columns;
+        size_t length = strlen(s->folder) + strlen(cells[t->path_column]);
+        if (length >= MANIFEST_MAX_PATH) {
+            return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: the path is longer than %d bytes", list, t->lines[i],
+                             MANIFEST_MAX_PATH);
+        }
         if (!row_passes(m, s, cells, where, n_where)) {
             continue;
         }
         if (*n >= MANIFEST_MAX_ROWS) {
-            return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: more than %d rows in all manifests", csv,
-                             s->table.line[i], MANIFEST_MAX_ROWS);
+            return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: more than %d rows in all manifests", list, t->lines[i],
+                             MANIFEST_MAX_ROWS);
         }
         if (!ctx_grow(m->ctx, (void **)&m->rows, &m->cap_rows, *n + 1, sizeof *m->rows)) {
             return error_memory(err, "reading a manifest");
         }
-        m->rows[(*n)++] = (row){s, NULL, cells};
-        *bytes += strlen(s->folder) + strlen(cells[s->path_column]) + 1;
+        m->rows[(*n)++] = (row){s, NULL, cells, t->lines[i]};
+        *bytes += length + 1;
     }
     return SPOOR_OK;
 }
@@ -189,11 +153,12 @@ static spoor_status take_rows(manifest *m, source *s, size_t n, size_t bytes, sp
     if (!s->paths || !ctx_grow(m->ctx, (void **)&m->sources, &m->cap_sources, m->n_sources + 1, sizeof *m->sources)) {
         return error_memory(err, "reading a manifest");
     }
+    s->index = m->n_sources;
     m->sources[m->n_sources++] = s;
     char *to = s->paths;
     for (; m->n_rows < n; m->n_rows++) {
         row *r = &m->rows[m->n_rows];
-        const char *path = r->cells[s->path_column];
+        const char *path = r->cells[s->table.path_column];
         size_t length = strlen(path), prefix = path[0] == '/' ? 0 : strlen(s->folder);
         memcpy(to, s->folder, prefix);
         memcpy(to + prefix, path, length + 1);
@@ -203,36 +168,41 @@ static spoor_status take_rows(manifest *m, source *s, size_t n, size_t bytes, sp
     return SPOOR_OK;
 }
 
-static char *folder_of(spoor_context *ctx, const char *csv, const char *root) {
+static char *folder_of(spoor_context *ctx, const char *list, const char *root) {
     if (root) {
         size_t n = strlen(root);
         return ctx_printf(ctx, "%s%s", root, n == 0 || root[n - 1] == '/' ? "" : "/");
     }
-    const char *slash = strrchr(csv, '/');
-    return ctx_strndup(ctx, csv, slash ? (size_t)(slash - csv) + 1 : 0);
+    const char *slash = strrchr(list, '/');
+    return ctx_strndup(ctx, list, slash ? (size_t)(slash - list) + 1 : 0);
 }
 
-static spoor_status add_source(manifest *m, source *s, const char *csv, const char *root, const manifest_where *where,
-                               size_t n_where, spoor_error *err) {
-    s->folder = folder_of(m->ctx, csv, root);
+static spoor_status add_source(manifest *m, source *s, const char *list, const char *root, const protocol_options *how,
+                               const manifest_where *where, size_t n_where, spoor_error *err) {
+    TRY(protocol_read(m->ctx, list, how, &s->table, err));
+    s->folder = folder_of(m->ctx, list, root ? root : s->table.root);
     if (!s->folder) {
         return error_memory(err, "reading a manifest");
     }
     size_t n = m->n_rows, bytes = 1;
-    TRY(delimited_read(m->ctx, csv, ',', &s->table, err));
-    TRY(read_header(m, s, csv, err));
-    TRY(read_rows(m, s, csv, where, n_where, &n, &bytes, err));
+    TRY(add_columns(m, s, err));
+    TRY(read_rows(m, s, list, where, n_where, &n, &bytes, err));
     return take_rows(m, s, n, bytes, err);
 }
 
 spoor_status manifest_add(manifest *m, const char *csv, const char *root, const manifest_where *where, size_t n_where,
                           spoor_error *err) {
+    return manifest_add_list(m, csv, root, NULL, where, n_where, err);
+}
+
+spoor_status manifest_add_list(manifest *m, const char *list, const char *root, const protocol_options *how,
+                               const manifest_where *where, size_t n_where, spoor_error *err) {
     source *s = ctx_calloc(m->ctx, 1, sizeof *s);
     if (!s) {
         return error_memory(err, "reading a manifest");
     }
     size_t columns = m->n_columns;
-    spoor_status status = add_source(m, s, csv, root, where, n_where, err);
+    spoor_status status = add_source(m, s, list, root, how, where, n_where, err);
     if (status != SPOOR_OK) {
         while (m->n_columns > columns) {
             ctx_free(m->ctx, m->columns[--m->n_columns]);
@@ -248,10 +218,12 @@ size_t manifest_rows(const manifest *m) { return m->n_rows; }
 size_t manifest_columns(const manifest *m) { return m->n_columns; }
 const char *manifest_column_name(const manifest *m, size_t column) { return m->columns[column]; }
 const char *manifest_path(const manifest *m, size_t i) { return m->rows[i].path; }
+size_t manifest_list(const manifest *m, size_t i) { return m->rows[i].source->index; }
+size_t manifest_line(const manifest *m, size_t i) { return m->rows[i].line; }
 
 const char *manifest_id(const manifest *m, size_t i) {
     const row *r = &m->rows[i];
-    return r->cells[r->source->path_column];
+    return r->cells[r->source->table.path_column];
 }
 
 const char *manifest_cell(const manifest *m, size_t i, size_t column) {
@@ -263,6 +235,19 @@ const char *manifest_cell(const manifest *m, size_t i, size_t column) {
         }
     }
     return "";
+}
+
+bool manifest_own_root(const manifest *m) {
+    for (size_t i = 0; i < m->n_sources; i++) {
+        if (m->sources[i]->table.root) {
+            return true;
+        }
+    }
+    return false;
+}
+
+char *manifest_join(const manifest *m, size_t i, const char *path) {
+    return ctx_printf(m->ctx, "%s%s", path[0] == '/' ? "" : m->rows[i].source->folder, path);
 }
 
 bool manifest_match(const manifest *m, size_t i, const manifest_where *where, size_t n_where) {

@@ -1,13 +1,14 @@
-/* manifest.h: one or more CSV files (RFC 4180, with a header) joined into one in-memory table of clips.
+/* manifest.h: one or more lists of recordings joined into one in-memory table of clips: CSV files (RFC 4180, with a header)
+ * or the protocols of data sets (protocol.h).
  * Every clip has a path; every other column is a label or a group ("source", "page", "speaker"). A missing label is "". */
 #ifndef DATA_MANIFEST_H
 #define DATA_MANIFEST_H
-#include "base/context.h"
+#include "data/protocol.h"
 
 enum {
     MANIFEST_MAX_ROWS = 20000000,  /* of all files */
-    MANIFEST_MAX_COLUMNS = 256,    /* of one file */
-    MANIFEST_MAX_PATH = 4096       /* bytes of a path, folder included */
+    MANIFEST_MAX_COLUMNS = PROTOCOL_MAX_COLUMNS, /* of one file */
+    MANIFEST_MAX_PATH = PROTOCOL_MAX_PATH /* bytes of a path, folder included */
 };
 
 typedef struct manifest manifest;
@@ -27,6 +28,10 @@ void manifest_free(manifest *m);
  * On failure the table is as it was before. */
 spoor_status manifest_add(manifest *m, const char *csv, const char *root, const manifest_where *where, size_t n_where,
                           spoor_error *err);
+/* The same for a list in any format. how = NULL: a CSV file. Some formats know where their paths begin (MLAAD's meta.csv, a
+ * folder); `root` goes before that. */
+spoor_status manifest_add_list(manifest *m, const char *list, const char *root, const protocol_options *how,
+                               const manifest_where *where, size_t n_where, spoor_error *err);
 
 size_t manifest_rows(const manifest *m);
 size_t manifest_columns(const manifest *m);
@@ -37,6 +42,12 @@ const char *manifest_column_name(const manifest *m, size_t column);
 const char *manifest_cell(const manifest *m, size_t row, size_t column);
 const char *manifest_id(const manifest *m, size_t row);   /* the path as the CSV has it */
 const char *manifest_path(const manifest *m, size_t row); /* the path to open */
+size_t manifest_list(const manifest *m, size_t row); /* which of the lists that were added, from 0 */
+size_t manifest_line(const manifest *m, size_t row); /* its line in the list; 0: a folder has none */
+/* True if a list says itself where its paths begin (a folder of recordings does). */
+bool manifest_own_root(const manifest *m);
+/* Another path of the row's list, as the row's own path is opened; freed with ctx_free, NULL = out of memory. */
+char *manifest_join(const manifest *m, size_t row, const char *path);
 /* True if the row passes all filters. */
 bool manifest_match(const manifest *m, size_t row, const manifest_where *where, size_t n_where);
 
