@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Streams of the recipe's seed; the sampler has a seed of its own derived from it. */
-enum { STREAM_SAMPLER = 11, STREAM_CLIP, STREAM_MIX };
+enum { STREAM_SAMPLER = 11, STREAM_CLIP, STREAM_MIX, STREAM_MATCHED, STREAM_RESYNTH };
 
 typedef struct scratch { /* of one worker */
     float *samples;
@@ -21,8 +21,14 @@ struct loader {
     const augment *augment;
     augment_sources sources;
     const stored *stored; /* NULL: features are computed */
+    const resynth *generators;         /* NULL: none */
     sampler *sampler;
+    matched *matched, *transformed;    /* blocks of content-matched pairs; NULL: none */
+    matched_place *block;              /* [largest block] scratch */
     uint32_t *clip;   /* [batch] */
+    uint32_t *stretch; /* [batch] place whose random numbers say where in the recording the clip begins: its own, or that of
+                          another clip of the same recording, so that both hold the same stretch */
+    int32_t *through; /* [batch] pseudo-generator that the clip is put through, -1 = none */
     float *clean;     /* [batch, frames, dim], where rows are mixed */
     uint32_t *mate;   /* [batch] place of the other clip of a mixed row */
     scratch *scratch;
@@ -30,6 +36,9 @@ struct loader {
     batch out;
     uint64_t epoch, step;
 };
+
+/* Rows of a batch that are in content-matched pairs: behind the pairs of distinct classes, before the rest. */
+static int64_t matched_rows(const recipe *r) { return recipe_pair_rows(r) - 2 * r->pairs; }
 
 static void free_targets(spoor_context *ctx, int64_t **v, size_t n) {
     for (size_t i = 0; v && i < n; i++) {
@@ -51,6 +60,12 @@ void loader_free(loader *l) {
     free_targets(l->ctx, l->out.partner, l->d->n_tasks);
     ctx_free(l->ctx, l->scratch);
     ctx_free(l->ctx, l->clip);
+    ctx_free(l->ctx, l->stretch);
+    ctx_free(l->ctx, l->through);
+    ctx_free(l->ctx, l->block);
+    ctx_free(l->ctx, l->out.block);
+    matched_free(l->matched);
+    matched_free(l->transformed);
     ctx_free(l->ctx, l->mate);
     ctx_free(l->ctx, l->clean);
     ctx_free(l->ctx, l->out.features);
@@ -62,6 +77,35 @@ void loader_free(loader *l) {
     ctx_free(l->ctx, l);
 }
 
+/* Blocks of rows of the manifests that say from which recording they were made, and of recordings put through the
+ * pseudo-generators. */
+static spoor_status make_matched(loader *l, const dataset_task *task, spoor_error *err) {
+    const recipe *r = l->r;
+    const int32_t *group[SAMPLER_MAX_GROUPS];
+    for (size_t g = 0; g < l->d->n_groups; g++) {
+        group[g] = l->d->group[g];
+    }
+    rng seeds[2] = {rng_make((uint64_t)r->seed, STREAM_MATCHED), rng_make((uint64_t)r->seed, STREAM_RESYNTH)};
+    matched_options o = {.seed = rng_u64(&seeds[0]), .n_clips = l->d->n_train, .content = l->d->content, .label = task->label,
+                         .generators = task->n_classes, .n_groups = l->d->n_groups, .group = group,
+                         .pairs = (size_t)r->matched.pairs, .crossed = r->crossed};
+    spoor_error inner = {SPOOR_OK, ""};
+    if (r->matched.n_content > 0 && matched_new(l->ctx, &o, &l->matched, &inner) != SPOOR_OK) {
+        return error_set(err, inner.status, "sampler.matched: %s", inner.message);
+    }
+    if (l->generators) {
+        o.seed = rng_u64(&seeds[1]);
+        o.content = l->generators->content;
+        o.label = NULL;
+        o.generators = l->generators->n;
+        o.pairs = (size_t)r->resynth.pairs;
+        if (matched_new(l->ctx, &o, &l->transformed, &inner) != SPOOR_OK) {
+            return error_set(err, inner.status, "sampler.resynth: %s", inner.message);
+        }
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status make_sampler(loader *l, spoor_error *err) {
     const recipe *r = l->r;
     size_t task = 0;
@@ -71,7 +115,7 @@ static spoor_status make_sampler(loader *l, spoor_error *err) {
             task = i + 1;
         }
     }
-    bool needed = r->pairs > 0 || r->sampler == SAMPLER_BALANCED;
+    bool needed = r->pairs > 0 || r->matched.n_content > 0 || r->sampler == SAMPLER_BALANCED;
     if (task == 0 && (needed || *r->sampler_task)) {
         return error_set(err, SPOOR_ERR_USAGE, "sampler.task: there is no task named %.80s", name);
     }
@@ -81,10 +125,11 @@ static spoor_status make_sampler(loader *l, spoor_error *err) {
         group[g] = l->d->group[g];
     }
     rng seed = rng_make((uint64_t)r->seed, STREAM_SAMPLER);
-    sampler_options o = {.kind = (sampler_kind)r->sampler, .seed = rng_u64(&seed), .batch = (size_t)r->batch,
+    sampler_options o = {.kind = (sampler_kind)r->sampler, .seed = rng_u64(&seed), .batch = (size_t)(r->batch - matched_rows(r)),
                          .pairs = (size_t)r->pairs, .n_clips = l->d->n_train, .label = l->d->task[task].label,
                          .n_classes = l->d->task[task].n_classes, .n_groups = l->d->n_groups, .group = group};
-    return sampler_new(l->ctx, &o, &l->sampler, err);
+    TRY(sampler_new(l->ctx, &o, &l->sampler, err));
+    return make_matched(l, &l->d->task[task], err);
 }
 
 static bool masks(const recipe *r) { return r->time_masks + r->band_masks > 0; }
@@ -110,6 +155,10 @@ static bool make_buffers(loader *l) {
     size_t batch_rows = (size_t)l->r->batch, row = (size_t)(l->out.frames * l->out.dim);
     size_t rows = batch_rows * (l->r->mixup == RECIPE_REGMIXUP ? 2 : 1), tasks = l->d->n_tasks;
     l->clip = ctx_alloc(l->ctx, batch_rows, sizeof *l->clip);
+    l->stretch = ctx_alloc(l->ctx, batch_rows, sizeof *l->stretch);
+    l->through = ctx_alloc(l->ctx, batch_rows, sizeof *l->through);
+    l->block = ctx_alloc(l->ctx, (size_t)matched_rows(l->r), sizeof *l->block);
+    l->out.block = ctx_alloc(l->ctx, (size_t)matched_rows(l->r), sizeof *l->out.block);
     l->mate = ctx_alloc(l->ctx, batch_rows, sizeof *l->mate);
     bool waves = l->r->finetune.on, mixes = l->r->mixup != RECIPE_MIXUP_NONE && !waves;
     l->out.features = waves ? NULL : ctx_alloc(l->ctx, rows, row * sizeof *l->out.features);
@@ -118,7 +167,7 @@ static bool make_buffers(loader *l) {
     l->out.partner = ctx_calloc(l->ctx, tasks, sizeof *l->out.partner);
     l->clean = ctx_alloc(l->ctx, mixes ? batch_rows : 0, row * sizeof *l->clean);
     l->scratch = ctx_calloc(l->ctx, l->threads, sizeof *l->scratch);
-    bool ok = l->clip && l->mate && (waves ? make_waves(l) : l->out.features != NULL) && l->out.lambda && l->out.target &&
+    bool ok = l->clip && l->stretch && l->through && l->block && l->out.block && l->mate && (waves ? make_waves(l) : l->out.features != NULL) && l->out.lambda && l->out.target &&
               l->out.partner && l->clean && l->scratch;
     for (size_t i = 0; ok && i < tasks; i++) {
         l->out.target[i] = ctx_alloc(l->ctx, rows, sizeof **l->out.target);
@@ -142,13 +191,13 @@ static spoor_status make_scratch(loader *l, spoor_error *err) {
 }
 
 spoor_status loader_new(spoor_context *ctx, const recipe *r, const dataset *d, const frontend *fe, const augment *a,
-                        unsigned threads, loader **out, spoor_error *err) {
+                        const resynth *generators, unsigned threads, loader **out, spoor_error *err) {
     *out = NULL;
     loader *l = ctx_calloc(ctx, 1, sizeof *l);
     if (!l) {
         return error_memory(err, "making a loader");
     }
-    *l = (loader){.ctx = ctx, .r = r, .d = d, .fe = fe, .augment = a, .threads = threads};
+    *l = (loader){.ctx = ctx, .r = r, .d = d, .fe = fe, .augment = a, .generators = generators, .threads = threads};
     l->sources = (augment_sources){d->n_train, d->cache, cache_round};
     l->out.frames = (int64_t)frontend_frames(fe, (size_t)r->crop);
     l->out.dim = (int64_t)frontend_dim(fe);
@@ -174,6 +223,7 @@ void loader_skip_part(loader *l, size_t part) {
 
 size_t loader_steps(const loader *l) { return sampler_steps(l->sampler); }
 const sampler *loader_sampler(const loader *l) { return l->sampler; }
+const matched *loader_matched(const loader *l) { return l->matched; }
 
 /* ---- features ---- */
 
@@ -211,10 +261,21 @@ static rng clip_rng(const loader *l, int64_t place) {
     return rng_make(rng_u64(&random), l->step * (uint64_t)l->r->batch + (uint64_t)place);
 }
 
+/* Where in its recording a clip begins: the first of its random numbers, or of those of the clip it goes with. */
+static double clip_where(const loader *l, int64_t place, rng *random) {
+    double own = rng_uniform(random);
+    rng other = clip_rng(l, l->stretch[place]);
+    return l->stretch[place] == (uint32_t)place ? own : rng_uniform(&other);
+}
+
 static spoor_status clip_samples(loader *l, scratch *s, int64_t place, double where, rng *random, float *out,
                                  spoor_error *err) {
     size_t n = (size_t)l->r->crop;
     TRY(cache_crop(l->d->cache, l->clip[place], where, out, n, err));
+    if (l->through[place] >= 0) {
+        const augment *chain = l->generators->generator[l->through[place]].chain;
+        TRY(augment_apply(chain, s->augment, &l->sources, random, out, n, err));
+    }
     return rng_uniform(random) < l->r->augment_p
                ? augment_apply(l->augment, s->augment, &l->sources, random, out, n, err)
                : SPOOR_OK;
@@ -222,7 +283,7 @@ static spoor_status clip_samples(loader *l, scratch *s, int64_t place, double wh
 
 static spoor_status clip_wave(loader *l, scratch *s, int64_t place, spoor_error *err) {
     rng random = clip_rng(l, place);
-    double where = rng_uniform(&random);
+    double where = clip_where(l, place, &random);
     int64_t row = l->out.frames * l->out.dim;
     TRY(clip_samples(l, s, place, where, &random, l->out.waves + place * l->out.samples, err));
     float *mask = l->out.mask ? l->out.mask + place * row : NULL;
@@ -237,7 +298,7 @@ static spoor_status clip_wave(loader *l, scratch *s, int64_t place, spoor_error 
 
 static spoor_status clip_features(loader *l, scratch *s, int64_t place, float *out, spoor_error *err) {
     rng random = clip_rng(l, place);
-    double where = rng_uniform(&random);
+    double where = clip_where(l, place, &random);
     if (l->stored) {
         TRY(stored_clip(l->stored, l->clip[place], where, &random, out, (size_t)l->out.frames, err));
     } else {
@@ -284,7 +345,7 @@ static void plan(loader *l) {
     random = rng_make(rng_u64(&random), l->epoch);
     random = rng_make(rng_u64(&random), l->step);
     bool mix = l->r->mixup != RECIPE_MIXUP_NONE && rng_uniform(&random) < l->r->mixup_p;
-    b->plain = mix && l->r->mixup == RECIPE_MIXUP ? 2 * l->r->pairs : size;
+    b->plain = mix && l->r->mixup == RECIPE_MIXUP ? recipe_pair_rows(l->r) : size;
     b->mixed = !mix ? 0 : l->r->mixup == RECIPE_MIXUP ? size - b->plain : size;
     b->rows = b->plain + b->mixed;
     for (int64_t i = 0; i < b->mixed; i++) {
@@ -299,6 +360,12 @@ static void plan(loader *l) {
     }
 }
 
+/* The class of the clip in a place, -1 = none. */
+static int64_t place_target(const loader *l, size_t task, int64_t place) {
+    int64_t own = l->d->task[task].label[l->clip[place]];
+    return l->through[place] < 0 ? own : resynth_target(l->generators, (size_t)l->through[place], task, own);
+}
+
 static void fill_targets(loader *l) {
     batch *b = &l->out;
     int64_t first = l->r->batch - b->mixed;
@@ -310,21 +377,51 @@ static void fill_targets(loader *l) {
         b->other_clip[i] = l->mate[i];
     }
     for (size_t task = 0; task < l->d->n_tasks; task++) {
-        const int32_t *label = l->d->task[task].label;
         for (int64_t i = 0; i < b->plain; i++) {
-            b->target[task][i] = label[l->clip[i]];
+            b->target[task][i] = place_target(l, task, i);
         }
         for (int64_t i = 0; i < b->mixed; i++) {
-            b->target[task][b->plain + i] = label[l->clip[first + i]];
-            b->partner[task][i] = label[l->clip[l->mate[i]]];
+            b->target[task][b->plain + i] = place_target(l, task, first + i);
+            b->partner[task][i] = place_target(l, task, l->mate[i]);
         }
     }
+}
+
+/* The next blocks of m into the places from `at` on; the place behind them. */
+static int64_t draw_blocks(loader *l, matched *m, int64_t at, int64_t pairs, int64_t blocks, bool transformed) {
+    for (int64_t k = 0; m && k < blocks; k++) {
+        matched_draw(m, l->epoch, l->step, (uint64_t)k, l->block);
+        for (int64_t i = 0; i < 2 * pairs; i++) {
+            const matched_place *p = &l->block[i];
+            l->clip[at + i] = p->clip;
+            l->stretch[at + i] = (uint32_t)(at + (p->side == 0 ? 0 : pairs)); /* the first place of each recording */
+            l->through[at + i] = transformed ? p->generator : -1;
+        }
+        l->out.block[l->out.n_blocks++] = (losses_block){at, pairs};
+        at += 2 * pairs;
+    }
+    return at;
+}
+
+/* Places: pairs of distinct classes, content-matched blocks, the rest. */
+static void choose_clips(loader *l) {
+    const recipe *r = l->r;
+    int64_t at = 2 * r->pairs, behind = recipe_pair_rows(r);
+    sampler_batch(l->sampler, l->epoch, l->step, l->clip);
+    memmove(l->clip + behind, l->clip + at, (size_t)(r->batch - behind) * sizeof *l->clip);
+    for (int64_t i = 0; i < r->batch; i++) {
+        l->stretch[i] = (uint32_t)i;
+        l->through[i] = -1;
+    }
+    l->out.n_blocks = 0;
+    at = draw_blocks(l, l->matched, at, r->matched.pairs, r->matched.blocks, false);
+    (void)draw_blocks(l, l->transformed, at, r->resynth.pairs, r->resynth.blocks, true);
 }
 
 spoor_status loader_batch(loader *l, compute *c, uint64_t epoch, uint64_t step, const batch **out, spoor_error *err) {
     l->epoch = epoch;
     l->step = step;
-    sampler_batch(l->sampler, epoch, step, l->clip);
+    choose_clips(l);
     plan(l);
     fill_targets(l);
     for (unsigned i = 0; i < l->threads; i++) {

@@ -5,10 +5,12 @@
 #ifndef TRAIN_BATCH_H
 #define TRAIN_BATCH_H
 #include "audio/augment/augment.h"
-#include "data/sampler.h"
+#include "data/matched.h"
 #include "frontend/frontend.h"
 #include "tensor/compute.h"
 #include "train/dataset.h"
+#include "train/losses.h"
+#include "train/resynth.h"
 #include "train/stored.h"
 
 typedef struct batch {
@@ -23,13 +25,15 @@ typedef struct batch {
     int64_t **target;           /* [tasks][rows] */
     int64_t **partner;          /* [tasks][mixed] */
     real *lambda;               /* [mixed] */
+    int64_t n_blocks;           /* of content-matched pairs, behind those of distinct classes */
+    losses_block *block;
 } batch;
 
 typedef struct loader loader;
 
-/* All arguments must outlive the loader. */
+/* All arguments must outlive the loader. generators: NULL where the recipe has none. */
 spoor_status loader_new(spoor_context *ctx, const recipe *r, const dataset *d, const frontend *fe, const augment *a,
-                        unsigned threads, loader **out, spoor_error *err);
+                        const resynth *generators, unsigned threads, loader **out, spoor_error *err);
 void loader_free(loader *l);
 /* Clips come from s (checked, and outliving the loader) instead of from their samples. */
 void loader_use_store(loader *l, const stored *s);
@@ -37,6 +41,7 @@ void loader_use_store(loader *l, const stored *s);
 void loader_skip_part(loader *l, size_t part);
 size_t loader_steps(const loader *l); /* batches of an epoch */
 const sampler *loader_sampler(const loader *l);
+const matched *loader_matched(const loader *l); /* NULL: none */
 /* The batch of (epoch, step); valid until the next call. */
 spoor_status loader_batch(loader *l, compute *c, uint64_t epoch, uint64_t step, const batch **out, spoor_error *err);
 #endif

@@ -14,6 +14,7 @@ void dataset_free(dataset *d) {
     for (size_t g = 0; g < SAMPLER_MAX_GROUPS; g++) {
         ctx_free(d->ctx, d->group[g]);
     }
+    ctx_free(d->ctx, d->content);
     cache_free(d->cache);
     ctx_free(d->ctx, d->task);
     ctx_free(d->ctx, d->paths);
@@ -103,6 +104,43 @@ static spoor_status number_groups(dataset *d, const recipe *r, spoor_error *err)
     return SPOOR_OK;
 }
 
+/* The cells of a row in these columns as one text, "" where one of them is empty; NULL when out of memory. */
+static char *joined(const dataset *d, size_t row, const char *const *column, size_t n) {
+    char *text = ctx_strdup(d->ctx, "");
+    for (size_t i = 0; text && i < n; i++) {
+        const char *cell = manifest_cell(d->manifest, row, manifest_column(d->manifest, column[i]));
+        char *longer = *cell ? ctx_printf(d->ctx, "%s%zu:%s", text, strlen(cell), cell) : ctx_strdup(d->ctx, "");
+        ctx_free(d->ctx, text);
+        text = longer;
+        n = *cell ? n : 0;
+    }
+    return text;
+}
+
+static spoor_status number_content(dataset *d, const recipe *r, spoor_error *err) {
+    const recipe_matched *m = &r->matched;
+    size_t n, made = 0;
+    for (size_t i = 0; i < m->n_content; i++) {
+        if (manifest_column(d->manifest, m->content[i]) == SIZE_MAX) {
+            return error_set(err, SPOOR_ERR_INPUT, "sampler.matched.content names the column %.60s, which no manifest has",
+                             m->content[i]);
+        }
+    }
+    d->content = ctx_alloc(d->ctx, d->n, sizeof *d->content);
+    char **text = ctx_calloc(d->ctx, d->n, sizeof *text);
+    while (d->content && text && made < d->n && (text[made] = joined(d, d->rows[made], m->content, m->n_content))) {
+        made++;
+    }
+    spoor_status status = made == d->n && d->content && text
+                              ? labels_number(d->ctx, (const char *const *)text, d->n, d->content, &n, err)
+                              : error_memory(err, "numbering recordings");
+    for (size_t i = 0; i < made; i++) {
+        ctx_free(d->ctx, text[i]);
+    }
+    ctx_free(d->ctx, text);
+    return status;
+}
+
 static spoor_status fill(dataset *d, const recipe *r, spoor_error *err) {
     TRY(read_manifests(d, r, err));
     TRY(choose_rows(d, r, err));
@@ -115,6 +153,7 @@ static spoor_status fill(dataset *d, const recipe *r, spoor_error *err) {
         TRY(number_task(d, &r->task[i], &d->task[i], err));
     }
     TRY(number_groups(d, r, err));
+    TRY(r->matched.n_content > 0 ? number_content(d, r, err) : SPOOR_OK);
     TRY(manifest_check_files(d->manifest, d->rows, d->n, err));
     return cache_new(d->ctx, d->paths, d->n, (size_t)r->cache_mb << 20, &d->cache, err);
 }

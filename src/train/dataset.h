@@ -23,6 +23,7 @@ typedef struct dataset {
     size_t n_tasks;
     int32_t *group[SAMPLER_MAX_GROUPS]; /* [n] */
     size_t n_groups;
+    int32_t *content;  /* [n] number of the recording that a clip was made from, as sampler.matched.content tells; or NULL */
     const char **paths;
     clip_cache *cache;
 } dataset;

@@ -126,12 +126,37 @@ static tensor *task_loss(tape *t, const losses_options *o, size_t task, const ne
     return op_weighted_sum(t, parts, weights, 2);
 }
 
+static tensor *block_loss(tape *t, const losses_options *o, tensor *e, losses_block b) {
+    return op_n_pair(t, rows(t, e, b.start, b.pairs), rows(t, e, b.start + b.pairs, b.pairs), o->pair_l2);
+}
+
+/* Multi-class N-pair: of each block, then their mean. */
 static tensor *pair_loss(tape *t, const losses_options *o, tensor *embedding) {
-    tensor *e = rows(t, embedding, 0, 2 * o->pairs);
+    size_t count = 0, most = 1 + (size_t)o->n_blocks;
+    tensor **part = tape_alloc(t, most, sizeof *part);
+    real *weight = tape_alloc(t, most, sizeof *weight);
+    if (!part || !weight) {
+        return NULL;
+    }
+    int64_t all = 2 * o->pairs;
+    for (int64_t i = 0; i < o->n_blocks; i++) {
+        int64_t end = o->block[i].start + 2 * o->block[i].pairs;
+        all = end > all ? end : all;
+    }
+    tensor *e = rows(t, embedding, 0, all);
     if (o->pair_normalise) {
         e = op_scale(t, op_normalise(t, e, (real)1e-12), (real)sqrt((double)o->pair_scale));
     }
-    return op_n_pair(t, rows(t, e, 0, o->pairs), rows(t, e, o->pairs, o->pairs), o->pair_l2);
+    if (o->pairs > 0) {
+        part[count++] = block_loss(t, o, e, (losses_block){0, o->pairs});
+    }
+    for (int64_t i = 0; i < o->n_blocks; i++) {
+        part[count++] = block_loss(t, o, e, o->block[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        weight[i] = 1 / (real)count;
+    }
+    return count == 1 ? part[0] : op_weighted_sum(t, part, weight, count);
 }
 
 static tensor *loss_of(tape *t, const net *n, const net_output *out, const losses_options *o, losses_parts *parts) {
@@ -150,7 +175,7 @@ static tensor *loss_of(tape *t, const net *n, const net_output *out, const losse
         }
     }
     tasks = count;
-    if (o->pairs > 0 && o->pair_weight > 0) {
+    if ((o->pairs > 0 || o->n_blocks > 0) && o->pair_weight > 0) {
         part[count] = pair_loss(t, o, out->embedding);
         weight[count++] = o->pair_weight;
     }

@@ -17,6 +17,10 @@ typedef struct losses_task {
     int64_t human;             /* its class of human speech */
 } losses_task;
 
+typedef struct losses_block { /* rows start .. start + pairs - 1 are anchors, the next `pairs` rows their positives */
+    int64_t start, pairs;
+} losses_block;
+
 /* The rows of a batch are [0, plain) as they are and [plain, plain + mixed) mixed: row plain + i is
  * lambda[i] * clip a + (1 - lambda[i]) * clip b, the target of a in `target`, that of b in `partner`. */
 typedef struct losses_options {
@@ -27,6 +31,8 @@ typedef struct losses_options {
     real plain_weight;         /* of the mean loss of the plain rows */
     real mixed_weight;         /* of the mean loss of the mixed rows (RegMixup's eta) */
     int64_t pairs;             /* rows 0 .. pairs-1 are anchors, pairs .. 2 pairs-1 their positives, all plain */
+    int64_t n_blocks;          /* further blocks of pairs, within plain rows; the loss is the mean over all blocks */
+    const losses_block *block;
     real pair_weight, pair_l2;
     bool pair_normalise;       /* unit embeddings times sqrt(pair_scale), so that products are scaled cosines */
     real pair_scale;

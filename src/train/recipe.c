@@ -60,6 +60,7 @@ static const setting SETTINGS[] = {
     {"sampler", "kind", CHOICE, AT(sampler), 0, 0, 0, "shuffled|balanced"},
     {"sampler", "task", TEXT, AT(sampler_task), 0, 0, 0, ""},
     {"sampler", "pairs", INTEGER, AT(pairs), 0, 0, 32768, NULL},
+    {"sampler", "crossed", FLAG, AT(crossed), 1, 0, 1, NULL},
     {"optimiser", "kind", CHOICE, AT(adamw), 1, 0, 0, "adam|adamw"},
     {"optimiser", "lr", NUMBER, AT(lr), 1e-3, 0, 100, NULL},
     {"optimiser", "beta1", NUMBER, AT(beta1), 0.9, 0, 0.999999, NULL},
@@ -98,7 +99,7 @@ enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 static const char *const OTHERS[][2] = {{"data", "manifests"}, {"data", "train"}, {"data", "dev"}, {"data", "tasks"},
                                         {"data", "groups"},    {"dev", "metrics"}, {"dev", "select"}, {"", "frontend"},
                                         {"", "network"},       {"", "augment"},    {"finetune", "freeze"},
-                                        {"finetune", "lr_factors"}};
+                                        {"finetune", "lr_factors"}, {"sampler", "matched"}, {"sampler", "resynth"}};
 enum { N_OTHERS = sizeof OTHERS / sizeof *OTHERS, MAX_KEYS = N_SETTINGS + N_OTHERS + 16, MAX_CHOICES = 8 };
 
 static bool listed(const char *const *keys, size_t n, const char *key) {
@@ -236,6 +237,7 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     TRY(recipe_read_data(ctx, r, err));
     TRY(recipe_read_dev(ctx, r, err));
     TRY(recipe_read_finetune(ctx, r, err));
+    TRY(recipe_read_matched(ctx, r, err));
     r->frontend = json_object_get(r->resolved, "frontend");
     r->network = json_object_get(r->resolved, "network");
     r->augment = json_object_get(r->resolved, "augment");
@@ -252,8 +254,12 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     if (r->cache_copies > 0 && json_array_size(r->augment) == 0) {
         return error_set(err, SPOOR_ERR_USAGE, "cache.copies needs a list of steps in augment");
     }
-    if (r->pairs * 2 > r->batch) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler: %lld pairs do not fit into a batch of %lld", (long long)r->pairs,
+    if (recipe_pair_rows(r) > r->batch) {
+        return error_set(err, SPOOR_ERR_USAGE, "sampler: %lld pairs do not fit into a batch of %lld",
+                         (long long)recipe_pair_rows(r) / 2, (long long)r->batch);
+    }
+    if (recipe_pair_rows(r) == r->batch && r->pairs == 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "sampler: content-matched pairs fill the whole batch of %lld; other clips need room",
                          (long long)r->batch);
     }
     if (r->finetune.on && *r->cache_path) {
@@ -267,8 +273,9 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     if (r->oc.linear_judges && !r->oc.linear) {
         return error_set(err, SPOOR_ERR_USAGE, "oc.judge: linear needs oc.linear: true");
     }
-    if (r->npair_weight > 0 && r->pairs < 2) {
-        return error_set(err, SPOOR_ERR_USAGE, "npair.weight needs sampler.pairs of at least 2");
+    if (r->npair_weight > 0 && (r->pairs == 1 || recipe_pair_rows(r) == 0)) {
+        return error_set(err, SPOOR_ERR_USAGE, "npair.weight needs sampler.pairs of at least 2, or sampler.matched or "
+                         "sampler.resynth");
     }
     return SPOOR_OK;
 }

@@ -81,6 +81,20 @@ typedef struct recipe_oc {
     int linear_judges; /* which of the two says what is bona fide */
 } recipe_oc;
 
+/* Content-matched pairs (data/matched.h): of rows that say from which recording they were made ... */
+typedef struct recipe_matched {
+    const char *const *content; /* columns that together name a recording; NULL: no such pairs */
+    size_t n_content;
+    int64_t pairs, blocks;
+} recipe_matched;
+
+/* ... and of any recordings, put through chains of augmentation steps as if these were generators. */
+typedef struct recipe_resynth {
+    json_t *generators;         /* list of {steps: [...], labels: {TASK: CLASS}}; NULL: none. Belongs to resolved */
+    recipe_where where;         /* training clips that are put through them */
+    int64_t pairs, blocks;
+} recipe_resynth;
+
 typedef struct recipe {
     json_t *resolved; /* the whole recipe with every default filled in; owns all strings here */
     char *folder;     /* of the recipe file, "" or ending in '/' */
@@ -114,6 +128,9 @@ typedef struct recipe {
     int sampler;
     const char *sampler_task;
     int64_t pairs;
+    bool crossed;           /* content-matched pairs are turned round in turn */
+    recipe_matched matched;
+    recipe_resynth resynth;
 
     bool adamw;
     double lr, beta1, beta2, eps, weight_decay, clip;
@@ -143,6 +160,8 @@ spoor_status recipe_open(spoor_context *ctx, const char *path, const char *const
 /* From a JSON object (borrowed); folder as in struct recipe. */
 spoor_status recipe_from_json(spoor_context *ctx, const json_t *json, const char *folder, recipe **out, spoor_error *err);
 void recipe_free(spoor_context *ctx, recipe *r);
+/* Rows of a batch that are in pairs; they come first. */
+int64_t recipe_pair_rows(const recipe *r);
 /* Path of a file named in the recipe; freed with ctx_free, NULL = out of memory. */
 char *recipe_path(spoor_context *ctx, const recipe *r, const char *path);
 #endif

@@ -16,6 +16,8 @@ void recipe_free_parts(spoor_context *ctx, recipe *r) {
     }
     free_where(ctx, &r->train);
     free_where(ctx, &r->dev);
+    free_where(ctx, &r->resynth.where);
+    ctx_free(ctx, (void *)(uintptr_t)r->matched.content);
     for (size_t i = 0; i < r->n_tasks; i++) {
         ctx_free(ctx, (void *)(uintptr_t)r->task[i].except);
     }
@@ -28,9 +30,8 @@ void recipe_free_parts(spoor_context *ctx, recipe *r) {
     ctx_free(ctx, (void *)(uintptr_t)r->finetune.freeze);
 }
 
-/* A string or a list of strings (null: none) as an array of pointers into the JSON; freed with ctx_free. */
-static spoor_status strings(spoor_context *ctx, const json_t *json, const char *where, const char *const **out, size_t *n,
-                            spoor_error *err) {
+spoor_status recipe_read_strings(spoor_context *ctx, const json_t *json, const char *where, const char *const **out,
+                                 size_t *n, spoor_error *err) {
     bool list = json_is_array(json);
     size_t count = list ? json_array_size(json) : json && !json_is_null(json);
     const char **v = ctx_calloc(ctx, count, sizeof *v);
@@ -49,7 +50,7 @@ static spoor_status strings(spoor_context *ctx, const json_t *json, const char *
     return SPOOR_OK;
 }
 
-static spoor_status read_where(spoor_context *ctx, const json_t *json, const char *where, recipe_where *out,
+spoor_status recipe_read_where(spoor_context *ctx, const json_t *json, const char *where, recipe_where *out,
                                spoor_error *err) {
     if (!json || json_is_null(json)) {
         return SPOOR_OK;
@@ -64,7 +65,7 @@ static spoor_status read_where(spoor_context *ctx, const json_t *json, const cha
             return error_set(err, SPOOR_ERR_LIMIT, "%s has more than %d columns", where, RECIPE_MAX_WHERE);
         }
         manifest_where *w = &out->item[out->n];
-        TRY(strings(ctx, value, where, &w->values, &w->n_values, err));
+        TRY(recipe_read_strings(ctx, value, where, &w->values, &w->n_values, err));
         w->column = key;
         out->n++;
     }
@@ -88,7 +89,7 @@ static spoor_status read_manifests(spoor_context *ctx, const json_t *list, recip
         if (!m->path) {
             return error_set(err, SPOOR_ERR_USAGE, "data.manifests: entry %zu has no path", i + 1);
         }
-        TRY(read_where(ctx, json_object_get(item, "where"), "data.manifests.where", &m->where, err));
+        TRY(recipe_read_where(ctx, json_object_get(item, "where"), "data.manifests.where", &m->where, err));
     }
     return SPOOR_OK;
 }
@@ -105,7 +106,7 @@ static spoor_status read_task(spoor_context *ctx, const char *name, json_t *json
         return error_memory(err, "reading a recipe");
     }
     const char *const *columns;
-    TRY(strings(ctx, json_object_get(json, "column"), where, &columns, &t->n_columns, err));
+    TRY(recipe_read_strings(ctx, json_object_get(json, "column"), where, &columns, &t->n_columns, err));
     bool fits = t->n_columns > 0 && t->n_columns <= RECIPE_MAX_COLUMNS;
     for (size_t i = 0; fits && i < t->n_columns; i++) {
         t->column[i] = columns[i];
@@ -114,7 +115,7 @@ static spoor_status read_task(spoor_context *ctx, const char *name, json_t *json
     if (!fits) {
         return error_set(err, SPOOR_ERR_USAGE, "%s.column must name 1 to %d columns", where, RECIPE_MAX_COLUMNS);
     }
-    TRY(strings(ctx, json_object_get(json, "except"), where, &t->except, &t->n_except, err));
+    TRY(recipe_read_strings(ctx, json_object_get(json, "except"), where, &t->except, &t->n_except, err));
     TRY(config_string(json, where, "from", NULL, &t->from, err));
     TRY(config_number(json, where, "weight", 1, 0, 1e6, &t->weight, err));
     TRY(config_number(json, where, "smoothing", 0, 0, 0.99, &t->smoothing, err));
@@ -167,7 +168,7 @@ static spoor_status read_groups(spoor_context *ctx, json_t *data, recipe *r, spo
     }
     const char *const *names;
     size_t n;
-    TRY(strings(ctx, groups, "data.groups", &names, &n, err));
+    TRY(recipe_read_strings(ctx, groups, "data.groups", &names, &n, err));
     for (size_t i = 0; i < n && i < SAMPLER_MAX_GROUPS; i++) {
         r->group[r->n_groups++] = names[i];
     }
@@ -182,8 +183,8 @@ spoor_status recipe_read_data(spoor_context *ctx, recipe *r, spoor_error *err) {
     TRY(read_manifests(ctx, json_object_get(data, "manifests"), r, err));
     TRY(split_default(data, "train", err));
     TRY(split_default(data, "dev", err));
-    TRY(read_where(ctx, json_object_get(data, "train"), "data.train", &r->train, err));
-    TRY(read_where(ctx, json_object_get(data, "dev"), "data.dev", &r->dev, err));
+    TRY(recipe_read_where(ctx, json_object_get(data, "train"), "data.train", &r->train, err));
+    TRY(recipe_read_where(ctx, json_object_get(data, "dev"), "data.dev", &r->dev, err));
     TRY(read_tasks(ctx, json_object_get(data, "tasks"), r, err));
     return read_groups(ctx, data, r, err);
 }
@@ -215,7 +216,7 @@ static spoor_status read_metric(spoor_context *ctx, json_t *json, recipe *r, rec
         return error_set(err, SPOOR_ERR_USAGE, "dev.metrics: %.60s speaks of the task %.60s, which data.tasks lacks", m->name,
                          m->task);
     }
-    return read_where(ctx, json_object_get(json, "where"), "dev.metrics.where", &m->where, err);
+    return recipe_read_where(ctx, json_object_get(json, "where"), "dev.metrics.where", &m->where, err);
 }
 
 static spoor_status read_metrics(spoor_context *ctx, json_t *dev, recipe *r, spoor_error *err) {
@@ -261,7 +262,7 @@ spoor_status recipe_read_dev(spoor_context *ctx, recipe *r, spoor_error *err) {
     }
     const char *const *names;
     size_t n;
-    TRY(strings(ctx, select, "dev.select", &names, &n, err));
+    TRY(recipe_read_strings(ctx, select, "dev.select", &names, &n, err));
     spoor_status status = SPOOR_OK;
     for (size_t i = 0; i < n && status == SPOOR_OK; i++) {
         if (i == RECIPE_MAX_METRICS) {
@@ -287,7 +288,7 @@ spoor_status recipe_read_finetune(spoor_context *ctx, recipe *r, spoor_error *er
         return SPOOR_OK;
     }
     json_t *section = json_object_get(r->resolved, "finetune"), *factors = json_object_get(section, "lr_factors");
-    TRY(strings(ctx, json_object_get(section, "freeze"), "finetune.freeze", &f->freeze, &f->n_freeze, err));
+    TRY(recipe_read_strings(ctx, json_object_get(section, "freeze"), "finetune.freeze", &f->freeze, &f->n_freeze, err));
     if (!factors || json_is_null(factors)) {
         return SPOOR_OK;
     }

@@ -192,6 +192,11 @@ static void skip_parts(trainer *t) {
 
 static void say_pairs(const trainer *t) {
     const sampler *s = loader_sampler(t->loader);
+    const matched *m = loader_matched(t->loader);
+    if (m) {
+        ctx_log(t->ctx, SPOOR_LOG_INFO, "content-matched pairs: %zu recordings are there through at least %lld generators",
+                matched_contents(m), (long long)t->r->matched.pairs);
+    }
     if (t->r->pairs == 0) {
         return;
     }
@@ -236,7 +241,8 @@ static spoor_status make(trainer *t, spoor_error *err) {
     TRY(tape_new(t->ctx, t->compute, &t->tape, err));
     TRY(dataset_new(t->ctx, t->r, &t->d, err));
     TRY(make_network(t, err));
-    TRY(loader_new(t->ctx, t->r, t->d, t->fe, t->augment, t->threads, &t->loader, err));
+    TRY(resynth_new(t->ctx, t->r, t->d, &t->generators, err));
+    TRY(loader_new(t->ctx, t->r, t->d, t->fe, t->augment, t->generators, t->threads, &t->loader, err));
     TRY(use_store(t, err));
     TRY(make_optimiser(t, err));
     TRY(make_class_weights(t, err));
@@ -270,6 +276,7 @@ static void unmake(trainer *t) {
     ctx_free(t->ctx, t->extract);
     finetune_free(t->finetune);
     net_free(t->net);
+    resynth_free(t->generators);
     augment_free(t->augment);
     frontend_free(t->fe);
     dataset_free(t->d);
@@ -362,7 +369,7 @@ static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
     losses_options o = {.plain = b->plain, .mixed = b->mixed, .task = tasks,
                         .partner = (const int64_t *const *)b->partner, .lambda = b->lambda,
                         .plain_weight = 1, .mixed_weight = (real)t->r->mixup_eta,
-                        .pairs = t->r->pairs, .pair_weight = (real)t->r->npair_weight, .pair_l2 = (real)t->r->npair_l2,
+                        .pairs = t->r->pairs, .n_blocks = b->n_blocks, .block = b->block, .pair_weight = (real)t->r->npair_weight, .pair_l2 = (real)t->r->npair_l2,
                         .pair_normalise = t->r->npair_normalise, .pair_scale = (real)t->r->npair_scale};
     if (t->r->mixup == RECIPE_MIXUP) { /* every clip of the batch counts the same */
         o.plain_weight = (real)b->plain / (real)b->rows;

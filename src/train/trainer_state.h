@@ -18,6 +18,7 @@ typedef struct trainer {
     dataset *d;
     frontend *fe;
     augment *augment;
+    resynth *generators;  /* NULL: none */
     stored *stored;       /* NULL: training features are computed */
     char *extract;        /* the command that makes what it lacks */
     net *net;

@@ -211,8 +211,44 @@ static void one_class(void **state) {
     }
 }
 
+/* Further blocks: the mean over all of them; a block is the same wherever it stands. */
+static void blocks(void **state) {
+    (void)state;
+    const int64_t a[ROWS] = {0, 1, 0, 1, 2, 2};
+    const losses_task tasks[] = {{.target = a}, {.target = a}};
+    const losses_block two[] = {{0, 2}, {2, 2}}, behind[] = {{2, 2}};
+    real value[3];
+    for (int k = 0; k < 3; k++) {
+        fixture f = {0};
+        open_fixture(&f);
+        losses_options o = {.plain = ROWS, .task = tasks, .plain_weight = 1, .pairs = k == 0 ? 2 : 0, .pair_weight = 1,
+                            .pair_l2 = (real)0.1, .n_blocks = k, .block = k == 2 ? two : behind};
+        losses_parts parts;
+        (void)losses_build(f.tape, f.net, &f.out, &o, &parts);
+        spoor_error err;
+        support_ok(tape_status(f.tape, &err), &err);
+        value[k] = parts.pair;
+        close_fixture(&f);
+    }
+    assert_true(value[0] != value[1]);
+    support_close((double)value[2], ((double)value[0] + (double)value[1]) / 2, 1e-6, "mean of two blocks");
+    fixture f = {0};
+    open_fixture(&f);
+    losses_options o = {.plain = ROWS, .task = tasks, .plain_weight = 1, .pairs = 2, .pair_weight = 1, .pair_l2 = (real)0.1,
+                        .n_blocks = 1, .block = behind};
+    losses_parts parts;
+    tensor *loss = losses_build(f.tape, f.net, &f.out, &o, &parts);
+    spoor_error err;
+    support_close((double)parts.pair, (double)value[2], 1e-6, "pairs of classes and a block");
+    support_ok(tape_backward(f.tape, loss, &err), &err);
+    for (int i = 0; i < ROWS * 4; i++) {
+        assert_true(f.out.embedding->grad[i] != 0);
+    }
+    close_fixture(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(plain), cmocka_unit_test(mixed), cmocka_unit_test(pairs),
-                                       cmocka_unit_test(one_class)};
+                                       cmocka_unit_test(one_class), cmocka_unit_test(blocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
