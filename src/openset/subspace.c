@@ -1,4 +1,5 @@
 /* subspace.c: scorers that stand on a covariance of the train embeddings: Mahalanobis and ViM. */
+#include "openset/eigen.h"
 #include "openset/scorers.h"
 #include <lapacke.h>
 #include <math.h>
@@ -207,24 +208,12 @@ spoor_status openset_fit_mahalanobis(openset_stats *s, const openset_train *t, d
 
 static size_t default_vim_dim(size_t dim) { return dim >= 2048 ? 1000 : dim >= 768 ? 512 : dim / 2; }
 
-/* All eigenvectors of the symmetric s[dim, dim] (lower triangle, row by row), those of greater eigenvalues last: row i of s
- * becomes the vector of the i-th smallest. */
+/* Row i of the symmetric s[dim, dim] becomes the eigenvector of the i-th smallest eigenvalue. */
 static spoor_status eigenvectors(spoor_context *ctx, double *s, size_t dim, spoor_error *err) {
-    lapack_int n = (lapack_int)dim, whole = 0;
-    double size = 0, *value = ctx_alloc(ctx, dim, sizeof *value);
-    lapack_int info = LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'U', n, s, n, value, &size, -1, &whole, -1);
-    double *work = ctx_alloc(ctx, (size_t)size, sizeof *work);
-    lapack_int *numbers = ctx_alloc(ctx, (size_t)whole, sizeof *numbers);
-    spoor_status status = SPOOR_OK;
-    if (value == NULL || work == NULL || numbers == NULL) {
-        status = error_memory(err, "fitting an open-set scorer");
-    } else if (info != 0 || LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'U', n, s, n, value, work, (lapack_int)size, numbers,
-                                                whole) != 0) {
-        status = error_set(err, SPOOR_ERR_INPUT, "the covariance of the train embeddings has no eigenvectors");
-    }
+    double *value = ctx_alloc(ctx, dim, sizeof *value);
+    spoor_status status = value == NULL ? error_memory(err, "fitting an open-set scorer")
+                                        : eigen_symmetric(ctx, s, dim, value, err);
     ctx_free(ctx, value);
-    ctx_free(ctx, work);
-    ctx_free(ctx, numbers);
     return status;
 }
 

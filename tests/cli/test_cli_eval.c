@@ -1,5 +1,7 @@
-/* test_cli_eval.c: `spoor eval` on score files: options, thresholds from another file, and what is refused. */
+/* test_cli_eval.c: `spoor eval` on score files: options, thresholds from another file, and what is refused; `spoor
+ * frechet`. */
 #include "cli/cli_case.h"
+#include "eval/npy.h"
 
 static const char DEV[] = "# spoor scores 1 probabilities=1 decisions=0 llr=1\n"
                           "id\tsource\tis_bonafide\tbonafide\tis_known\tknown\ttrue/source\tscore/source/a\tscore/source/b\n"
@@ -73,10 +75,88 @@ static void what_is_refused(void **state) {
     refused("--open-task", "vocoder", NULL, NULL, 1, "no task called");
 }
 
+static void write_npy(const char *name, const float *x, size_t rows, size_t cols) {
+    spoor_context *ctx = support_context();
+    spoor_error err = {0};
+    support_ok(npy_write_f32(ctx, in_folder(name), x, rows, cols, &err), &err);
+    spoor_context_free(ctx);
+}
+
+static void distances_of_matrices(void **state) {
+    (void)state;
+    const float narrow[] = {-2, 0, 2}, wide[] = {1, 5, 9}, two[] = {0, 1, 1, 0};
+    write_npy("narrow.npy", narrow, 3, 1);
+    write_npy("wide.npy", wide, 3, 1);
+    write_npy("two.npy", two, 2, 2);
+    outcome o = spoor("frechet", "narrow.npy", "wide.npy", "--json");
+    exits(&o, 0);
+    json_t *j = report_of(&o), *pair = json_array_get(json_object_get(j, "pairs"), 0);
+    support_close(json_number_value(json_object_get(pair, "distance")), 29, 1e-9, "distance");
+    support_close(json_number_value(json_object_get(pair, "of_means")), 25, 1e-9, "of means");
+    assert_string_equal(text_of(pair, "name"), "wide.npy");
+    assert_int_equal(json_array_size(json_object_get(j, "warnings")), 0);
+    json_decref(j);
+    outcome_free(&o);
+    o = spoor("frechet", "two.npy", "two.npy");
+    exits(&o, 0);
+    assert_non_null(strstr(o.out, "warning: two.npy: 2 recordings do not fill 2 dimensions"));
+    assert_non_null(strstr(o.out, "compare sets of like size"));
+    outcome_free(&o);
+    o = spoor("frechet", "two.npy", "two.npy", "--shrinkage", "0.1");
+    exits(&o, 0);
+    assert_null(strstr(o.out, "warning"));
+    outcome_free(&o);
+    o = spoor("frechet", "two.npy", "wide.npy");
+    exits(&o, 2);
+    assert_non_null(strstr(o.err, "two.npy has 2 columns, wide.npy 1"));
+    outcome_free(&o);
+    o = spoor("frechet", "two.npy");
+    exits(&o, 1);
+    outcome_free(&o);
+    o = spoor("frechet", "two.npy", "two.npy", "--shrinkage", "2");
+    exits(&o, 1);
+    outcome_free(&o);
+}
+
+static void distances_of_a_model(void **state) {
+    (void)state;
+    char csv[4096] = "path,split,setting,source,bonafide\n";
+    for (int i = 0; i < 12; i++) {
+        char name[32], line[96];
+        snprintf(name, sizeof name, "v%d.wav", i);
+        write_wav(name, 0.6, (uint64_t)i + 1);
+        snprintf(line, sizeof line, "%s,%s,%s,%s,%s\n", name, i < 5 ? "train" : "dev", i < 5 ? "" : i < 8 ? "same" : "cross",
+                 i == 10 ? "never-heard" : i == 11 ? "bonafide" : "alpha", i == 11 ? "bonafide" : "spoof");
+        strcat(csv, line);
+    }
+    write_string("rows.csv", csv);
+    outcome o = spoor("frechet", MODEL, "--manifest", "rows.csv", "--json", "--shrinkage", "ledoit-wolf");
+    exits(&o, 0);
+    json_t *j = report_of(&o), *pairs = json_object_get(j, "pairs"), *p;
+    static const char *const names[] = {"dev known", "dev known, same", "dev known, cross", "dev unknown", "dev human"};
+    static const int counts[] = {5, 3, 2, 1, 1};
+    assert_string_equal(text_of(json_object_get(j, "reference"), "name"), "train known");
+    assert_int_equal(json_array_size(pairs), 5);
+    for (size_t i = 0; i < 5; i++) {
+        p = json_array_get(pairs, i);
+        assert_string_equal(text_of(p, "name"), names[i]);
+        assert_int_equal(json_integer_value(json_object_get(p, "n")), counts[i]);
+        assert_true(json_is_number(json_object_get(p, "distance")) == (counts[i] > 1));
+    }
+    json_decref(j);
+    outcome_free(&o);
+    o = spoor("frechet", MODEL, "--manifest", "rows.csv", "--reference", "eval");
+    exits(&o, 2);
+    assert_non_null(strstr(o.err, "split eval has 0 recordings of known sources"));
+    outcome_free(&o);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_files_and_thresholds),
         cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(distances_of_matrices),
+        cmocka_unit_test(distances_of_a_model),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

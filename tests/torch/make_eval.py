@@ -9,6 +9,8 @@ detection.bin: u32 sets; each u32 n, i8 score*8 [n], u8 target [n] (0 other, 1 t
 classes.bin: u32 sets; each u32 n, u32 K, u32 m, i8 score*8 [n, K], u8 truth [n], u8 predicted [n], u8 labels [m],
     u8 confidence*64 [n], u8 correct [n], f64 {accuracy, balanced accuracy, top-3, macro, weighted, micro F1 over the labels,
     Brier, NLL, ECE, adaptive ECE}, f64 precision, recall, F1 [K, 3]
+frechet.bin: u32 sets; each u32 n1, u32 n2, u32 dim, u32 kind (0 none, 1 Ledoit-Wolf, 2 fixed 0.25), i8 x1*8 [n1, dim],
+    i8 x2*8 [n2, dim], f64 {distance, shrinkage of the first}
 calibration.bin: u32 sets; each u32 n, u32 K, i8 logit*8 [n, K], u8 truth [n], f64 {T, NLL}; then
     u8 target [n], i8 score*8 [n], f64 {prior, scale, offset}
 """
@@ -16,9 +18,11 @@ import os
 import struct
 import numpy as np
 from scipy.interpolate import interp1d
+from scipy.linalg import sqrtm
 from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn import metrics as sk
+from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.isotonic import IsotonicRegression
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -210,8 +214,39 @@ def calibration(rng):
     return b"".join(out)
 
 
+def frechet_fit(x, kind):
+    s = np.cov(x, rowvar=False).reshape(x.shape[1], -1)
+    amount = [0.0, float(ledoit_wolf_shrinkage(x)), 0.25][kind]
+    return x.mean(0), (1 - amount) * s + amount * np.trace(s) / len(s) * np.eye(len(s)), amount
+
+
+def root(s):
+    value, vector = np.linalg.eigh(s)
+    return vector * np.sqrt(np.maximum(value, 0)) @ vector.T
+
+
+def frechet(rng):
+    out = [struct.pack("<I", 60)]
+    for i in range(60):
+        dim, kind = int(rng.integers(1, 9)), i % 3
+        sets = []
+        for _ in range(2):
+            n = int(rng.integers(2, 40))
+            mix = rng.normal(0, 1, (dim, dim)) * rng.uniform(0.2, 1, dim)
+            sets.append(np.clip(np.rint(8 * (rng.normal(0, 1, (n, dim)) @ mix + rng.normal(0, 1, dim))), -128, 127).astype(np.int8))
+        (m1, s1, amount), (m2, s2, _) = (frechet_fit(x / 8.0, kind) for x in sets)
+        cross = np.linalg.svd(root(s2) @ root(s1), compute_uv=False).sum()
+        want = ((m1 - m2) ** 2).sum() + np.trace(s1) + np.trace(s2) - 2 * cross
+        if min(len(x) for x in sets) > 2 * dim:  # the formula as it is published
+            assert abs(cross - np.trace(sqrtm(s1 @ s2).real)) < 1e-6 * max(1, cross)
+        out += [struct.pack("<IIII", len(sets[0]), len(sets[1]), dim, kind), sets[0].tobytes(), sets[1].tobytes(),
+                np.array([want, amount], "<f8").tobytes()]
+    return b"".join(out)
+
+
 def main():
     for folder, name, make, seed in (("eval", "detection", detection, 1), ("eval", "classes", classes, 2),
+                                     ("eval", "frechet", frechet, 4),
                                      ("openset", "calibration", calibration, 3)):
         with open(os.path.join(HERE, "..", folder, name + ".bin"), "wb") as f:
             f.write(make(np.random.default_rng(seed)))
