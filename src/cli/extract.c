@@ -6,6 +6,7 @@
 #include "cli/ui.h"
 #include "model/model.h"
 #include "train/dataset.h"
+#include "train/recipe_stages.h"
 #include "train/yaml.h"
 #include <errno.h>
 #include <math.h>
@@ -54,8 +55,7 @@ static const struct argp_option OPTIONS[] = {
     {"out", KEY_OUT, "DIR", 0, "the folder of the features; what it has already is not computed again", 0},
     {"half", KEY_HALF, NULL, 0, "store float16: half the size", 0},
     {"recipe", KEY_RECIPE, "RECIPE", 0,
-     "what spoor train needs for this recipe: its training clips, front end, chain, copies and "
-     "folder",
+     "what spoor train needs for this recipe, in every stage: its training clips, front end, chain, copies and folder",
      0},
     {"set", KEY_SET, "KEY=VALUE", 0, "change a setting of --recipe, as for spoor train; may be repeated", 0},
     {"augment", KEY_AUGMENT, "RECIPE", 0, "also store copies through the chain of this recipe (its list augment)", 0},
@@ -143,7 +143,7 @@ static const struct argp ARGP = {
 typedef struct sources {
     spoor_context *ctx;
     cli_corpus corpus;
-    recipe *recipe;
+    const recipe *recipe; /* a stage of it; NULL: --frontend */
     dataset *dataset;
     spoor_model *model;
     frontend *own; /* NULL: the model's */
@@ -240,11 +240,7 @@ static spoor_status from_options(sources *s, const options *o, spoor_error *err)
 }
 
 static spoor_status from_recipe(sources *s, const options *o, spoor_error *err) {
-    TRY(recipe_open(s->ctx, o->recipe, o->set, o->n_set, &s->recipe, err));
     const recipe *r = s->recipe;
-    if (!*r->cache_path && !o->out) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s has no cache.path; add it, or --out", o->recipe);
-    }
     TRY(dataset_new(s->ctx, r, &s->dataset, err));
     TRY(frontend_new_with(s->ctx, r->frontend, &(frontend_options){.folder = r->folder}, &s->own, err));
     s->x.fe = s->own;
@@ -268,9 +264,6 @@ static void close_sources(sources *s) {
     frontend_free(s->own);
     spoor_model_free(s->model);
     dataset_free(s->dataset);
-    if (s->recipe) {
-        recipe_free(s->ctx, s->recipe);
-    }
     cli_corpus_clear(&s->corpus);
     ctx_free(s->ctx, s->out);
 }
@@ -429,13 +422,41 @@ static spoor_status extract(sources *s, options *o, const char *folder, spoor_er
     return say_end(s, o, folder, seconds, err);
 }
 
-static spoor_status run(options *o, spoor_context *ctx, spoor_error *err) {
-    sources s = {.ctx = ctx, .half = o->half, .corpus = {.ctx = ctx}, .x = {.ctx = ctx, .stage = stage, .user = o}};
-    spoor_status status = o->recipe ? from_recipe(&s, o, err) : from_options(&s, o, err);
+static spoor_status run_one(options *o, spoor_context *ctx, const recipe *r, spoor_error *err) {
+    sources s = {.ctx = ctx, .recipe = r, .half = o->half, .corpus = {.ctx = ctx},
+                 .x = {.ctx = ctx, .stage = stage, .user = o}};
+    spoor_status status = r ? from_recipe(&s, o, err) : from_options(&s, o, err);
     if (status == SPOOR_OK) {
         status = extract(&s, o, s.out ? s.out : o->out, err);
     }
     close_sources(&s);
+    return status;
+}
+
+/* Each stage of a recipe that reads features; a folder that several share is emptied (--replace) once at most. */
+static spoor_status run_stages(options *o, spoor_context *ctx, const recipe_stages *stages, spoor_error *err) {
+    const char *last = NULL;
+    for (size_t i = 0; i < stages->n; i++) {
+        const recipe *r = stages->stage[i].r;
+        if (!*r->cache_path && !o->out) {
+            continue;
+        }
+        const char *folder = o->out ? o->out : r->cache_path;
+        o->replace = o->replace && (!last || strcmp(last, folder) != 0);
+        last = folder;
+        TRY(run_one(o, ctx, r, err));
+    }
+    return last ? SPOOR_OK : error_set(err, SPOOR_ERR_USAGE, "%s has no cache.path; add it, or --out", o->recipe);
+}
+
+static spoor_status run(options *o, spoor_context *ctx, spoor_error *err) {
+    if (!o->recipe) {
+        return run_one(o, ctx, NULL, err);
+    }
+    recipe_stages *stages;
+    TRY(recipe_stages_open(ctx, o->recipe, o->set, o->n_set, &stages, err));
+    spoor_status status = run_stages(o, ctx, stages, err);
+    recipe_stages_free(stages);
     return status;
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_OUT = 'o', KEY_THREADS = 't', KEY_SEED = 256, KEY_RESUME, KEY_SET, MAX_SET = 256, MAX_THREADS = 1024 };
+enum { KEY_OUT = 'o', KEY_THREADS = 't', KEY_SEED = 256, KEY_RESUME, KEY_SET, MAX_SET = 256, MAX_THREADS = 1024, STAGE_TEXT = 128 };
 
 typedef struct options {
     trainer_options train;
@@ -67,7 +67,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp ARGP = {OPTIONS, parse, "RECIPE.yaml",
                                  "Train a model as a recipe says (docs/recipe.md). The run folder gets the resolved recipe, "
-                                 "log.jsonl, a checkpoint, model.safetensors, and scores and a report on dev.",
+                                 "log.jsonl, a checkpoint, model.safetensors, and scores and a report on dev. A recipe with stages "
+                                 "is trained stage by stage, each in a folder of its name in the run folder.",
                                  NULL, NULL, NULL};
 
 static void log_line(void *user, spoor_log_level level, const char *message) {
@@ -84,10 +85,21 @@ static void progress(void *user, uint64_t done, uint64_t total) {
     ui_progress_show(&o->progress, done, total);
 }
 
+/* "fd (2/2)  ", or nothing where the recipe has no stages */
+static const char *stage_text(char text[STAGE_TEXT], const trainer_news *n) {
+    text[0] = '\0';
+    if (n->stage != NULL) {
+        snprintf(text, STAGE_TEXT, "%s (%zu/%zu)  ", n->stage, n->stage_index + 1, n->stages);
+    }
+    return text;
+}
+
 static void print_epoch(const trainer_news *n) {
     const char *key;
     json_t *value;
-    printf("epoch %llu/%llu  loss %.4f", (unsigned long long)n->epoch + 1, (unsigned long long)n->epochs, n->loss);
+    char stage[STAGE_TEXT];
+    printf("%sepoch %llu/%llu  loss %.4f", stage_text(stage, n), (unsigned long long)n->epoch + 1, (unsigned long long)n->epochs,
+           n->loss);
     json_object_foreach(json_object_get(n->line, "dev"), key, value) {
         printf("  %s %.4f", key, json_number_value(value));
     }
@@ -97,12 +109,12 @@ static void print_epoch(const trainer_news *n) {
 
 static void news(void *user, const trainer_news *n) {
     options *o = user;
-    char left[UI_TIME];
+    char left[UI_TIME], stage[STAGE_TEXT];
     if (n->line != NULL) {
         ui_progress_clear(&o->progress);
         print_epoch(n);
     } else {
-        ui_progress_text(&o->progress, "epoch %llu/%llu  batch %llu/%llu  loss %.4f  %.0f clips/s  ETA %s",
+        ui_progress_text(&o->progress, "%sepoch %llu/%llu  batch %llu/%llu  loss %.4f  %.0f clips/s  ETA %s", stage_text(stage, n),
                          (unsigned long long)n->epoch + 1, (unsigned long long)n->epochs, (unsigned long long)n->step,
                          (unsigned long long)n->steps, n->loss, n->clips_per_second, ui_time(left, n->seconds_left));
     }

@@ -1,6 +1,7 @@
 /* checkpoint.c: a safetensors file: KIND.NAME for every parameter and kind of value, the place and the recipe in its
  * metadata. */
 #include "train/checkpoint.h"
+#include "train/recipe.h"
 #include "weights/safetensors.h"
 #include <math.h>
 #include <stdio.h>
@@ -119,14 +120,7 @@ static spoor_status check_recipe(const char *path, const safetensors *f, const c
         json_decref(j);
         return damaged(path, "it lacks its recipe", err);
     }
-    const char *key, *differs = NULL;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)c->recipe, key, value) {
-        differs = differs || json_equal(value, json_object_get(j, key)) ? differs : key;
-    }
-    json_object_foreach(j, key, value) { /* a section that is no longer there */
-        differs = differs || json_object_get(c->recipe, key) ? differs : key;
-    }
+    const char *differs = recipe_difference(c->recipe, j);
     spoor_status status = differs ? error_set(err, SPOOR_ERR_USAGE, "%s belongs to another recipe: %.60s differs; use the "
                                               "recipe and --set options that it was started with, or another --out", path,
                                               differs)

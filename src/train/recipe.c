@@ -27,6 +27,7 @@ static const setting SETTINGS[] = {
     {"", "name", TEXT, AT(name), 0, 0, 0, "model"},
     {"", "seed", INTEGER, AT(seed), 1, 0, BIG, NULL},
     {"", "batch", INTEGER, AT(batch), 32, 1, 65536, NULL},
+    {"", "from", TEXT, AT(from), 0, 0, 0, ""},
     {"data", "crop", INTEGER, AT(crop), AUDIO_WINDOW, 1600, AUDIO_WINDOW, NULL},
     {"data", "cache_mb", INTEGER, AT(cache_mb), 4096, 0, 1e6, NULL},
     {"data", "page_column", TEXT, AT(page_column), 0, 0, 0, "page"},
@@ -285,6 +286,9 @@ spoor_status recipe_from_json(spoor_context *ctx, const json_t *json, const char
     if (!json_is_object(json)) {
         return error_set(err, SPOOR_ERR_USAGE, "a recipe must be a mapping of sections");
     }
+    if (json_object_get(json, "stages")) {
+        return error_set(err, SPOOR_ERR_USAGE, "a recipe of one stage is needed here, but this has several");
+    }
     recipe *r = ctx_calloc(ctx, 1, sizeof *r);
     if (!r) {
         return error_memory(err, "reading a recipe");
@@ -345,7 +349,7 @@ static spoor_status apply_set(json_t *root, const char *text, spoor_error *err) 
             return SPOOR_OK;
         }
         json_t *next = list ? json_array_get(at, index) : json_object_get(at, key);
-        if (!next) { /* a section that the file leaves to its defaults */
+        if (!next || json_is_null(next)) { /* a section that the file leaves to its defaults */
             next = json_object();
             if (!next || json_object_set_new(at, key, next) != 0) {
                 return error_memory(err, "reading a recipe");
@@ -356,33 +360,63 @@ static spoor_status apply_set(json_t *root, const char *text, spoor_error *err) 
     }
 }
 
-static spoor_status open_json(spoor_context *ctx, const char *path, const json_t *json, recipe **out, spoor_error *err) {
+static spoor_status parse(const char *path, const void *text, size_t size, const char *const *set, size_t n_set, json_t **out,
+                          spoor_error *err) {
+    json_t *json = NULL;
+    spoor_status status = yaml_parse(path, text, size, &json, err);
+    for (size_t i = 0; status == SPOOR_OK && i < n_set; i++) {
+        status = apply_set(json, set[i], err);
+    }
+    if (status != SPOOR_OK) {
+        json_decref(json);
+        return status;
+    }
+    *out = json;
+    return SPOOR_OK;
+}
+
+spoor_status recipe_read_file(spoor_context *ctx, const char *path, const char *const *set, size_t n_set, json_t **out,
+                              char **folder, spoor_error *err) {
+    unsigned char *text;
+    size_t size;
     const char *slash = strrchr(path, '/');
-    char *folder = ctx_strndup(ctx, path, slash ? (size_t)(slash - path) + 1 : 0);
-    if (!folder) {
+    TRY(io_read_file(ctx, path, YAML_MAX_BYTES, &text, &size, err));
+    spoor_status status = parse(path, text, size, set, n_set, out, err);
+    ctx_free(ctx, text);
+    TRY(status);
+    *folder = ctx_strndup(ctx, path, slash ? (size_t)(slash - path) + 1 : 0);
+    if (!*folder) {
+        json_decref(*out);
         return error_memory(err, "reading a recipe");
     }
-    spoor_error inner = {SPOOR_OK, ""};
-    spoor_status status = recipe_from_json(ctx, json, folder, out, &inner);
-    ctx_free(ctx, folder);
-    return status == SPOOR_OK ? SPOOR_OK : error_set(err, status, "%s: %s", path, inner.message);
+    return SPOOR_OK;
 }
 
 spoor_status recipe_open(spoor_context *ctx, const char *path, const char *const *set, size_t n_set, recipe **out,
                          spoor_error *err) {
     *out = NULL;
-    unsigned char *text;
-    size_t size;
-    TRY(io_read_file(ctx, path, YAML_MAX_BYTES, &text, &size, err));
-    json_t *json = NULL;
-    spoor_status status = yaml_parse(path, text, size, &json, err);
-    ctx_free(ctx, text);
-    for (size_t i = 0; status == SPOOR_OK && i < n_set; i++) {
-        status = apply_set(json, set[i], err);
-    }
-    if (status == SPOOR_OK) {
-        status = open_json(ctx, path, json, out, err);
-    }
+    json_t *json;
+    char *folder;
+    TRY(recipe_read_file(ctx, path, set, n_set, &json, &folder, err));
+    spoor_error inner = {SPOOR_OK, ""};
+    spoor_status status = recipe_from_json(ctx, json, folder, out, &inner);
     json_decref(json);
-    return status;
+    ctx_free(ctx, folder);
+    return status == SPOOR_OK ? SPOOR_OK : error_set(err, status, "%s: %s", path, inner.message);
+}
+
+const char *recipe_difference(const json_t *a, const json_t *b) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)a, key, value) {
+        if (!json_equal(value, json_object_get(b, key))) {
+            return key;
+        }
+    }
+    json_object_foreach((json_t *)(uintptr_t)b, key, value) { /* a section that is no longer there */
+        if (!json_object_get(a, key)) {
+            return key;
+        }
+    }
+    return NULL;
 }

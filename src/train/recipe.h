@@ -99,6 +99,7 @@ typedef struct recipe {
     json_t *resolved; /* the whole recipe with every default filled in; owns all strings here */
     char *folder;     /* of the recipe file, "" or ending in '/' */
     const char *name;
+    const char *from; /* the model file, or earlier stage, whose weights it starts with; "": none */
     int64_t seed, batch, epochs;
 
     recipe_manifest manifest[RECIPE_MAX_MANIFESTS];
@@ -154,7 +155,7 @@ typedef struct recipe {
 } recipe;
 
 /* set: "key.key=value" (value as in YAML, without lists) applied before checking. SPOOR_ERR_USAGE names file and key;
- * an unknown key comes with the nearest known one. */
+ * an unknown key comes with the nearest known one. A recipe with stages is refused (recipe_stages.h reads those). */
 spoor_status recipe_open(spoor_context *ctx, const char *path, const char *const *set, size_t n_set, recipe **out,
                          spoor_error *err);
 /* From a JSON object (borrowed); folder as in struct recipe. */
@@ -162,6 +163,8 @@ spoor_status recipe_from_json(spoor_context *ctx, const json_t *json, const char
 void recipe_free(spoor_context *ctx, recipe *r);
 /* Rows of a batch that are in pairs; they come first. */
 int64_t recipe_pair_rows(const recipe *r);
+/* The first section in which two resolved recipes differ, which lives as long as they; NULL: none. */
+const char *recipe_difference(const json_t *a, const json_t *b);
 /* Path of a file named in the recipe; freed with ctx_free, NULL = out of memory. */
 char *recipe_path(spoor_context *ctx, const recipe *r, const char *path);
 #endif

@@ -1,4 +1,4 @@
-/* recipe_parts.h: the lists and mappings of a recipe, read by recipe_lists.c; for recipe.c alone. */
+/* recipe_parts.h: what the sources of recipes share: the lists and mappings (recipe_lists.c), the file (recipe.c). */
 #ifndef TRAIN_RECIPE_PARTS_H
 #define TRAIN_RECIPE_PARTS_H
 #include "train/recipe.h"
@@ -18,4 +18,7 @@ spoor_status recipe_read_strings(spoor_context *ctx, const json_t *json, const c
 spoor_status recipe_read_where(spoor_context *ctx, const json_t *json, const char *where, recipe_where *out,
                                spoor_error *err);
 void recipe_free_parts(spoor_context *ctx, recipe *r);
+/* The file with --set applied: a new JSON object, and its folder ("" or ending in '/', freed with ctx_free). */
+spoor_status recipe_read_file(spoor_context *ctx, const char *path, const char *const *set, size_t n_set, json_t **out,
+                              char **folder, spoor_error *err);
 #endif

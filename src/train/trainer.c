@@ -5,6 +5,7 @@
 #include "trace/trace.h"
 #include "train/fitted.h"
 #include "train/heads.h"
+#include "train/initial.h"
 #include "train/losses.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,21 @@ static spoor_status use_config(json_t *resolved, const char *key, json_t *config
     return config && json_object_set_new(resolved, key, config) == 0 ? SPOOR_OK : error_memory(err, "resolving a recipe");
 }
 
+/* The weights to start from, where the recipe names some. */
+static spoor_status start_from(trainer *t, spoor_error *err) {
+    if (!t->at->from && !*t->r->from) {
+        return SPOOR_OK;
+    }
+    char *path = t->at->from ? ctx_strdup(t->ctx, t->at->from) : recipe_path(t->ctx, t->r, t->r->from);
+    if (!path) {
+        return error_memory(err, "starting a training");
+    }
+    initial_options o = {path, t->d, t->fe, t->finetune != NULL};
+    spoor_status status = initial_load(t->ctx, t->params, &o, err);
+    ctx_free(t->ctx, path);
+    return status;
+}
+
 static spoor_status make_network(trainer *t, spoor_error *err) {
     net_task tasks[NET_MAX_TASKS];
     for (size_t i = 0; i < t->d->n_tasks; i++) {
@@ -58,7 +74,7 @@ static spoor_status make_network(trainer *t, spoor_error *err) {
         TRY(finetune_new(t->ctx, t->r, t->fe, net_params(t->net), &t->finetune, err));
         t->params = finetune_params(t->finetune);
     }
-    return SPOOR_OK;
+    return start_from(t, err);
 }
 
 static spoor_status make_optimiser(trainer *t, spoor_error *err) {
@@ -282,8 +298,6 @@ static void unmake(trainer *t) {
     dataset_free(t->d);
     tape_free(t->tape);
     compute_free(t->compute);
-    ctx_free(t->ctx, t->folder);
-    recipe_free(t->ctx, t->r);
 }
 
 /* ---- log and checkpoint ---- */
@@ -441,7 +455,8 @@ static void tell(trainer *t, const json_t *line) {
     double batches = t->place.sums[SUM_BATCHES];
     trainer_news news = {t->place.epoch, (uint64_t)t->r->epochs, t->place.step, steps,
                          batches > 0 ? t->place.sums[SUM_TOTAL] / batches : 0, speed(t),
-                         per_batch * (double)(all - optimiser_steps(t->optimiser)), line};
+                         per_batch * (double)(all - optimiser_steps(t->optimiser)), line,
+                         t->at->stage, t->at->index, t->at->stages};
     t->options->news(t->options->user, &news);
 }
 
@@ -456,8 +471,8 @@ static void take_average(trainer *t) {
 /* Cancelled: nothing that was done is lost. */
 static spoor_status put_aside(trainer *t, spoor_error *err) {
     TRY(save(t, err));
-    return error_set(err, SPOOR_ERR_CANCELLED, "interrupted in epoch %llu; go on with --resume",
-                     (unsigned long long)t->place.epoch + 1);
+    return error_set(err, SPOOR_ERR_CANCELLED, "interrupted in epoch %llu%s%s; go on with --resume",
+                     (unsigned long long)t->place.epoch + 1, t->at->stage ? " of stage " : "", t->at->stage ? t->at->stage : "");
 }
 
 /* The batches of an epoch that are still to run, and the average that follows the last of them. */
@@ -602,12 +617,11 @@ static spoor_status run(trainer *t, spoor_error *err) {
     return trainer_finish(t, err);
 }
 
-spoor_status trainer_run(spoor_context *ctx, const trainer_options *options, spoor_error *err) {
-    trainer t = {.ctx = ctx, .options = options, .log = -1};
+spoor_status trainer_one(spoor_context *ctx, const trainer_options *options, recipe *r, const trainer_place *place,
+                         spoor_error *err) {
+    trainer t = {.ctx = ctx, .options = options, .at = place, .r = r, .folder = place->folder, .log = -1};
     t.threads = options->threads > 0 ? options->threads : pool_processors();
-    TRY(recipe_open(ctx, options->recipe, options->set, options->n_set, &t.r, err));
-    t.folder = options->out ? ctx_strdup(ctx, options->out) : ctx_printf(ctx, "runs/%s", t.r->name);
-    spoor_status status = t.folder ? run(&t, err) : error_memory(err, "starting a training");
+    spoor_status status = run(&t, err);
     unmake(&t);
     return status;
 }

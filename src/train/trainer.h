@@ -6,6 +6,9 @@
  *   model.safetensors        the best (or averaged) weights, calibrated on dev
  *   dev-scores.tsv, dev-report.json, dev-report.txt
  *
+ * A recipe with stages (recipe_stages.h) is trained in RUN/STAGE each; RUN has recipe.json (with all stages) and the model,
+ * dev scores and dev report of its final stage.
+ *
  * The seed decides every bit of the weights: not the number of threads, and not how often the training was interrupted. */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
@@ -17,6 +20,8 @@ typedef struct trainer_news {
     double loss;                         /* mean since the epoch began */
     double clips_per_second, seconds_left;
     const json_t *line;                  /* the epoch's log line when it is over, else NULL */
+    const char *stage;                   /* NULL: the recipe has no stages */
+    size_t stage_index, stages;          /* of how many, from 0 */
 } trainer_news;
 
 typedef struct trainer_options {

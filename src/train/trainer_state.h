@@ -7,11 +7,20 @@
 #include "train/finetune.h"
 #include "train/trainer.h"
 
+/* Where and as what a recipe is trained. */
+typedef struct trainer_place {
+    const char *folder;
+    const char *stage;    /* NULL: the recipe has no stages */
+    size_t index, stages; /* of the stage, from 0 */
+    const char *from;     /* model file of an earlier stage; NULL: the recipe's own `from`, if any */
+} trainer_place;
+
 typedef struct trainer {
     spoor_context *ctx;
     const trainer_options *options;
+    const trainer_place *at;
     recipe *r;
-    char *folder;
+    const char *folder;
     unsigned threads;
     compute *compute;
     tape *tape;
@@ -40,6 +49,9 @@ typedef struct trainer {
     uint64_t batches;
 } trainer;
 
+/* Train one recipe (or stage); the arguments must live until then. */
+spoor_status trainer_one(spoor_context *ctx, const trainer_options *options, recipe *r, const trainer_place *place,
+                         spoor_error *err);
 /* "FOLDER/NAME", freed with ctx_free; NULL = out of memory. */
 char *trainer_path(const trainer *t, const char *name);
 /* Choose the final weights, calibrate, write the model, dev scores and the dev report. */

@@ -39,15 +39,15 @@ static inline int cancel(void *user) {
 
 static inline spoor_status train(const char *out, unsigned threads, bool resume, watch *w, const char *const *set,
                                  size_t n_set, spoor_error *err) {
-    char recipe[512];
-    snprintf(recipe, sizeof recipe, "%s/%s", folder, recipe_file);
+    char yaml[512];
+    snprintf(yaml, sizeof yaml, "%s/%s", folder, recipe_file);
     spoor_context_options c;
     spoor_context_options_init(&c);
     c.cancel = cancel;
     c.user = w;
     spoor_context *ctx;
     support_ok(spoor_context_new(&c, &ctx, err), err);
-    trainer_options o = {.recipe = recipe, .set = set, .n_set = n_set, .out = out, .resume = resume, .threads = threads,
+    trainer_options o = {.recipe = yaml, .set = set, .n_set = n_set, .out = out, .resume = resume, .threads = threads,
                          .news = news, .user = w};
     spoor_status status = trainer_run(ctx, &o, err);
     spoor_context_free(ctx);
@@ -56,7 +56,7 @@ static inline spoor_status train(const char *out, unsigned threads, bool resume,
 
 /* Bytes of FOLDER/OUT/NAME, hashed. */
 static inline void hash(const char *out, const char *name, char hex[65]) {
-    char path[700];
+    char path[1400];
     spoor_error err;
     snprintf(path, sizeof path, "%s/%s", out, name);
     support_ok(io_sha256_file(path, hex, &err), &err);

@@ -51,7 +51,7 @@ static inline void synthetic_make(const char *folder) {
     snprintf(path, sizeof path, "%s/m.csv", folder);
     spoor_error err;
     support_ok(io_write_file(ctx, path, csv, at, &err), &err);
-    const char *recipe =
+    const char *yaml =
         "name: tiny\nseed: 5\nbatch: 8\n"
         "data:\n  manifests: [{path: m.csv}]\n  crop: 3200\n  tasks:\n    source: {smoothing: 0.05, class_weights: balanced}\n"
         "    bonafide: {column: label, weight: 0.5}\n"
@@ -66,7 +66,7 @@ static inline void synthetic_make(const char *folder) {
         "dev: {metrics: [{name: acc, task: source}, {name: auroc, task: bonafide, kind: auroc}, {name: loss, kind: loss}],\n"
         "      select: [acc, auroc]}\n";
     snprintf(path, sizeof path, "%s/r.yaml", folder);
-    support_ok(io_write_file(ctx, path, recipe, strlen(recipe), &err), &err);
+    support_ok(io_write_file(ctx, path, yaml, strlen(yaml), &err), &err);
     spoor_context_free(ctx);
 }
 #endif

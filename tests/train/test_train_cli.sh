@@ -58,6 +58,27 @@ expect 0 "$spoor" train r.yaml --out whole --threads 1
 cmp run/model.safetensors whole/model.safetensors || fail "the interrupted training has other weights"
 [ "$(grep -c '"kind":"epoch"' run/log.jsonl)" = 150 ] || fail "log.jsonl does not have 150 epochs"
 
+# two stages, of which the second goes on from the first: each line says which it is; features of both at once
+sed -e 's/epochs: 150/epochs: 2/' -e 's/every: 150/every: 2/' r.yaml >s.yaml
+cat >>s.yaml <<'END'
+cache: {path: feats}
+stages:
+  - {name: re, data: {tasks: {source: null}}, oc: {weight: 1}}
+  - {name: fd, from: re, data: {train: {label: spoof}, tasks: {bonafide: null}}}
+END
+expect 0 "$spoor" extract --recipe s.yaml
+[ "$(grep -c '^feats: 7 entries' out)" = 2 ] || fail "features of two stages expected"
+expect 0 "$spoor" train s.yaml --out staged
+grep -q '^re (1/2)  epoch 2/2 ' out || fail "no line for the last epoch of the first stage"
+grep -q '^fd (2/2)  epoch 2/2 ' out || fail "no line for the last epoch of the second stage"
+grep -q 'these start anew: heads.source' log || fail "it is not said what starts anew"
+cmp staged/model.safetensors staged/fd/model.safetensors || fail "the model is not that of the last stage"
+expect 1 "$spoor" train s.yaml --out staged
+expect 0 "$spoor" train s.yaml --out staged --resume
+grep -q 'stage fd is done' log || fail "a finished stage is trained again"
+expect 1 "$spoor" train s.yaml --out staged --resume --set stages.0.batch=3
+grep -q 'stages differs' log || fail "another recipe goes on"
+
 # evaluation: text, JSON, score files, filters, threads
 model=run/model.safetensors
 expect 0 "$spoor" eval "$model" -m all.csv --replicates 20 -o one.tsv -j 1
