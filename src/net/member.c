@@ -58,8 +58,8 @@ static spoor_status configure_tasks(const net *n, member *m, const json_t *confi
     if (list == NULL) {
         return SPOOR_OK;
     }
-    if (json_array_size(list) == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.members: tasks must be a list of names, at least one");
+    if (!json_is_array(list)) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.members: tasks must be a list of names");
     }
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *name = json_string_value(json_array_get(list, i));

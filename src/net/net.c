@@ -16,11 +16,22 @@ static size_t answering(const net *n, size_t k, size_t first, size_t count) {
     return found;
 }
 
+static bool answers_none(const net *n, const member *m) {
+    size_t tasks = 0;
+    for (size_t k = 0; k < n->n_tasks; k++) {
+        tasks += m->answers[k];
+    }
+    return tasks == 0;
+}
+
 /* Every task has a member, and there is an embedding; the members of one model agree about its classes. */
 static spoor_status check_members(const net *n, spoor_error *err) {
     bool embeds = false, agree = true;
     for (size_t i = 0; i < n->n_members; i++) {
         embeds |= n->members[i].embeds;
+        if (!n->members[i].embeds && answers_none(n, &n->members[i])) {
+            return error_set(err, SPOOR_ERR_USAGE, "network.members: member %zu answers no task and does not embed", i + 1);
+        }
     }
     for (size_t k = 0; k < n->n_tasks; k++) {
         if (answering(n, k, 0, n->n_members) == 0) {
@@ -149,6 +160,9 @@ static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
                 return error_set(err, SPOOR_ERR_USAGE, "network.logistic fits linear heads alone: the task %.64s has another",
                                  n->tasks[k].name);
             }
+        }
+        if (trains && answers_none(n, m)) {
+            return error_set(err, SPOOR_ERR_USAGE, "network.members: tasks of member %zu is empty, so that it learns nothing", i + 1);
         }
         if (trains && m->own_heads) {
             return error_set(err, SPOOR_ERR_USAGE, "network.members: in a training task_heads belongs to the network, not to a member");

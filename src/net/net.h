@@ -51,7 +51,7 @@ typedef struct net_output {
  *                 "rows": [0, ..],   parts of a front end with rows of their own (frontend.h): the shortest of them says how
  *                                    many rows the member sees; default the parts that it reads (net_bind)
  *                 "weight": 1,
- *                 "tasks": [NAME, ...],   which tasks it answers (has heads for); default all
+ *                 "tasks": [NAME, ...],   which tasks it answers (has heads for); default all. [] in a model file: none, it embeds
  *                 "embeds": true,         its embedding is part of the ensemble's
  *                 "classes": {TASK: n},   with a logistic fusion: how many classes it knows, where that is not the task's number
  *                 "task_heads": {..},     of a model file: instead of the network's, as below

@@ -241,7 +241,10 @@ static void wrong_ensembles_are_refused(void **state) {
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[\"source\"]}]}", SPOOR_ERR_USAGE, "bonafide");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[\"vocoder\"]}]}", SPOOR_ERR_USAGE, "vocoder");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[\"source\",\"source\"]}]}", SPOOR_ERR_USAGE, "twice");
-    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[]}]}", SPOOR_ERR_USAGE, "tasks");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{},{" SMALL ",\"tasks\":[]}]}", SPOOR_ERR_USAGE, "empty");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{},{\"tasks\":[],\"embeds\":false}]}", SPOOR_ERR_USAGE, "answers no task");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"task_heads\":{}}]}", SPOOR_ERR_USAGE, "task_heads");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{}],\"fusion\":{}}", SPOOR_ERR_USAGE, "spoor fuse");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[5]}]}", SPOOR_ERR_USAGE, "tasks");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"embeds\":false}]}", SPOOR_ERR_USAGE, "embeds");
     spoor_context_free(ctx);
