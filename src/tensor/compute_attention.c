@@ -21,7 +21,7 @@ enum {
     ROWS_LEAST = 16
 };
 
-bool compute_has_attention(void) { return product_fixed_rows() == 0; }
+bool compute_has_attention(void) { return product_has_heads(); }
 
 typedef struct job {
     product_cache *products;

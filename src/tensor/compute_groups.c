@@ -128,7 +128,8 @@ static spoor_status run_group(product_cache *products, const block *b, int64_t g
     size_t chunk = (size_t)(w->channels * STEP * STEP) * compute_number_bytes(w->kind);
     lay_side_by_side(b, group);
     for (int64_t j = 0; j < n; j++) {
-        TRY(product_run(products, w->panels[group * n + j], b->padded, b->matrix + (size_t)j * chunk, b->sums, j > 0, err));
+        TRY(product_run(products, w->panels[group * n + j], b->padded, b->matrix + (size_t)j * chunk,
+                        STEP * w->channels, b->sums, j > 0, err));
     }
     for (int64_t i = 0; i < b->places; i++) {
         float *y = b->y + i * w->n + group * outs;
@@ -145,8 +146,7 @@ static int64_t fill_up(int64_t n, int64_t step) { return (n + step - 1) / step *
 spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames, const real *x,
                                      int64_t pad, int64_t places, const real *bias, real *y, spoor_error *err) {
     compute_worker *own = &c->workers[worker];
-    int64_t fixed = product_fixed_rows(), step = fixed != 0 ? fixed : COMPUTE_ROW_STEP;
-    int64_t most = fixed != 0 ? fixed : PLACES_MOST;
+    int64_t step = product_row_step(w->panels[0]), most = PLACES_MOST;
     int64_t rows = most + (chunks(w) - 1) * STEP;
     size_t frame = (size_t)w->channels * compute_number_bytes(w->kind);
     unsigned char *line = compute_buffer_need(c->ctx, &own->in, (size_t)(rows + 2 * STEP) * frame);

@@ -1,4 +1,5 @@
-/* compute_product.h: products with a matrix that was laid out once, in three kinds of numbers, as oneDNN computes them.
+/* compute_product.h: products with a matrix that was laid out once, in three kinds of numbers: by oneDNN where there is
+ * AVX-512, else by our own kernel, because there oneDNN chooses among routines by the number of rows, which changes a row's bits.
  * Only compute_weight.c uses it; rounding, scales, bias and activation are its business. The double build has none. */
 #ifndef TENSOR_COMPUTE_PRODUCT_H
 #define TENSOR_COMPUTE_PRODUCT_H
@@ -29,17 +30,18 @@ typedef struct product_cache product_cache; /* primitives by shape; belongs to o
 spoor_status product_cache_new(spoor_context *ctx, product_cache **out, spoor_error *err);
 void product_cache_free(product_cache *c);
 
-/* How many rows a product must have for a row to have the same bits beside any others; 0: it has them with any number
- * (the AVX-512 kernels), as long as that is a multiple of 8. */
-int64_t product_fixed_rows(void);
-/* y[m,n] = x[m,k] W^T, rows without gaps, m >= 1; with add, y += (float results only). On the calling thread alone. */
-spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
+/* m below must be a multiple of this, for a row to have the same bits beside any others. 1: our own kernel. */
+int64_t product_row_step(const product_weight *w);
+/* y[m,n] = x[m,k] W^T, m >= 1; with add, y += (float results only). Rows of x are ldx numbers apart: k, or with our own
+ * kernel any number. On the calling thread alone. */
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx, void *y, bool add,
                          spoor_error *err);
 
 /* The two products of attention over heads side by side, for some rows of a clip: q[rows, heads * size], k and v
  * [frames, heads * size], s[heads, rows, frames]. scores: s = q k^T as floats; values: y[rows, heads * size] = s v, s here
- * in `kind`, y as floats. kind is float or bfloat16. Only where product_fixed_rows() is 0: elsewhere oneDNN has no good
+ * in `kind`, y as floats. kind is float or bfloat16. Only where product_has_heads(): elsewhere oneDNN has no good
  * routine for it. */
+bool product_has_heads(void);
 spoor_status product_scores(product_cache *c, product_kind kind, int64_t heads, int64_t rows, int64_t frames,
                             int64_t size, const void *q, const void *k, float *s, spoor_error *err);
 spoor_status product_values(product_cache *c, product_kind kind, int64_t heads, int64_t rows, int64_t frames,

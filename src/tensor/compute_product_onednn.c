@@ -1,12 +1,15 @@
-/* compute_product_onednn.c: see compute_product.h. Weights lie in the layout that oneDNN asks for at PACK_ROWS rows, which
- * it then takes for any number of rows (brgemm); a primitive is made for a shape when it first comes by. */
+/* compute_product_onednn.c: see compute_product.h. With AVX-512 weights lie in the layout that oneDNN asks for at PACK_ROWS rows, which
+ * it then takes for any number of rows (brgemm); a primitive is made for a shape when it first comes by. Elsewhere they lie in the
+ * strips of kernels_product.h. */
 #include "tensor/compute_product.h"
+#include "tensor/kernels.h"
 #ifndef SPOOR_DOUBLE
 #include <oneapi/dnnl/dnnl.h>
 #include <string.h>
 
 enum {
     PACK_ROWS = 256,
+    ROW_STEP = 8,             /* rows of a product by oneDNN */
     CACHE_SIZE = 96,          /* primitives kept by a worker; the one not used for longest makes room */
     ALIGNMENT = 64
 };
@@ -37,11 +40,9 @@ bool product_native(product_kind kind) {
     return (isa & need) == need;
 }
 
-/* Without AVX-512 oneDNN chooses among routines by the number of rows; 40 divides the 199 or 200 frames of 4 seconds. */
-int64_t product_fixed_rows(void) {
-    enum { FIXED_ROWS = 40 };
+bool product_has_heads(void) {
     unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
-    return (isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core ? 0 : FIXED_ROWS;
+    return (isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core;
 }
 
 static spoor_status failed(dnnl_status_t status, const char *what, spoor_error *err) {
@@ -71,6 +72,8 @@ struct product_weight {
     spoor_context *ctx;
     product_kind kind;
     int64_t n, k;
+    const kernels *kernels; /* whose strips these are; NULL: oneDNN's */
+    float *strips;          /* in the caller's room */
     dnnl_engine_t engine;
     dnnl_memory_desc_t layout;
     dnnl_memory_t memory; /* NULL until it is filled */
@@ -125,6 +128,17 @@ done:
     return status;
 }
 
+static int64_t strips_of(int64_t n) { return (n + KERNELS_STRIP - 1) / KERNELS_STRIP; }
+
+static void lay_strips(product_weight *p, const float *w) {
+    for (int64_t o = 0; o < strips_of(p->n) * KERNELS_STRIP; o++) {
+        float *to = p->strips + o / KERNELS_STRIP * p->k * KERNELS_STRIP + o % KERNELS_STRIP;
+        for (int64_t i = 0; i < p->k; i++) {
+            to[i * KERNELS_STRIP] = o < p->n ? w[o * p->k + i] : 0;
+        }
+    }
+}
+
 spoor_status product_weight_new(spoor_context *ctx, product_kind kind, int64_t n, int64_t k, product_weight **out,
                                 spoor_error *err) {
     static const char *const what = "laying out weights";
@@ -134,6 +148,13 @@ spoor_status product_weight_new(spoor_context *ctx, product_kind kind, int64_t n
         return error_memory(err, what);
     }
     *p = (product_weight){.ctx = ctx, .kind = kind, .n = n, .k = k};
+    const kernels *table = kernels_choose();
+    if (kind == PRODUCT_F32 && (!product_has_heads() || strcmp(table->name, "avx512") != 0)) {
+        p->kernels = table;
+        p->bytes = (size_t)strips_of(n) * (size_t)k * KERNELS_STRIP * sizeof *p->strips;
+        *out = p;
+        return SPOOR_OK;
+    }
     spoor_status status = SPOOR_OK;
     dnnl_memory_desc_t any;
     dnnl_primitive_desc_t desc = NULL;
@@ -155,6 +176,11 @@ done:
 }
 
 spoor_status product_weight_fill(product_weight *p, const void *w, void *room, spoor_error *err) {
+    if (p->kernels != NULL) {
+        p->strips = room;
+        lay_strips(p, w);
+        return SPOOR_OK;
+    }
     spoor_status status = SPOOR_OK;
     int before = one_thread();
     DNNL_TRY(dnnl_memory_create(&p->memory, &p->layout, p->engine, room), "laying out weights");
@@ -173,6 +199,7 @@ void product_weight_free(product_weight *w) {
 }
 
 size_t product_weight_bytes(const product_weight *w) { return w->bytes; }
+int64_t product_row_step(const product_weight *w) { return w->kernels != NULL ? 1 : ROW_STEP; }
 
 /* ---- primitives ---- */
 
@@ -195,6 +222,7 @@ struct product_cache {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     uint64_t products;
+    float *spare; /* of our own kernel */
     cached items[CACHE_SIZE];
 };
 
@@ -233,6 +261,7 @@ void product_cache_free(product_cache *c) {
         }
         (void)dnnl_stream_destroy(c->stream);
         (void)dnnl_engine_destroy(c->engine);
+        ctx_free(c->ctx, c->spare);
         ctx_free(c->ctx, c);
     }
 }
@@ -351,8 +380,16 @@ done:
     return status;
 }
 
-spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx, void *y, bool add,
                          spoor_error *err) {
+    if (w->kernels != NULL) {
+        c->spare = c->spare != NULL ? c->spare : ctx_alloc(c->ctx, KERNELS_STRIP_SPARE, sizeof *c->spare);
+        if (c->spare == NULL) {
+            return error_memory(err, "a matrix product");
+        }
+        w->kernels->strips(m, w->n, w->k, x, ldx, w->strips, add, c->spare, y, w->n);
+        return SPOOR_OK;
+    }
     shape wanted = {add ? PLAIN_ADD : PLAIN, w->kind, m, w->n, w->k, 0};
     return run(c, &wanted, w, x, NULL, y, err);
 }

@@ -287,7 +287,7 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
     const compute_weight *w = c->w;
     int64_t padded = (rows + c->step - 1) / c->step * c->step;
     const float *x = c->x + begin * c->ldx;
-    bool in_place = w->precision == COMPUTE_F32 && c->ldx == w->k && padded == rows;
+    bool in_place = w->precision == COMPUTE_F32 && padded == rows && (c->ldx == w->k || c->step == 1);
     bool out_place = w->kind != PRODUCT_INT8 && w->n_panels == 1 && c->ldy == w->n && padded == rows;
     size_t row_bytes = (size_t)w->k * compute_number_bytes(w->kind);
     if (!in_place) {
@@ -300,7 +300,8 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
         int64_t n = panel_size(w, p);
         float *y = c->y + begin * c->ldy + p * COMPUTE_PANEL;
         unsigned char *to = out_place ? (unsigned char *)(void *)y : c->out;
-        TRY(product_run(worker->products, w->panels[p], padded, in_place ? (const void *)x : c->in, to, false, err));
+        TRY(product_run(worker->products, w->panels[p], padded, in_place ? (const void *)x : c->in, in_place ? c->ldx : w->k,
+                        to, false, err));
         for (int64_t i = 0; i < rows; i++) {
             finish_row(c, i, p * COMPUTE_PANEL, n, to + (size_t)(i * n) * 4, y + i * c->ldy);
         }
@@ -338,9 +339,8 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
         return SPOOR_OK;
     }
     TRY(take_room(c->ctx, &c->workers[worker], &job, err));
-    job.step = product_fixed_rows() != 0 ? product_fixed_rows() : COMPUTE_ROW_STEP;
-    int64_t most = product_fixed_rows() != 0 ? product_fixed_rows() : BLOCK_MOST;
-    int64_t steps = (m + job.step - 1) / job.step, blocks = (m + most - 1) / most;
+    job.step = product_row_step(w->panels[0]);
+    int64_t steps = (m + job.step - 1) / job.step, blocks = (m + BLOCK_MOST - 1) / BLOCK_MOST;
     for (int64_t i = 0; i < blocks; i++) { /* blocks of nearly the same size */
         int64_t begin = compute_split(steps, blocks, i) * job.step, end = compute_split(steps, blocks, i + 1) * job.step;
         end = end < m ? end : m;

@@ -4,10 +4,14 @@
 #ifndef TENSOR_KERNELS_H
 #define TENSOR_KERNELS_H
 #include "tensor/tensor.h"
+#include <stdbool.h>
 
 enum {
     KERNELS_LANES = 16, /* partial sums of a reduction; columns of a slab (correlate) */
-    KERNELS_BLOCK = 16  /* rows that correlate makes at a time */
+    KERNELS_BLOCK = 16, /* rows that correlate makes at a time */
+    KERNELS_STRIP = 16, /* outputs whose weights lie side by side (strips) */
+    KERNELS_STRIP_ROWS = 256,
+    KERNELS_STRIP_SPARE = KERNELS_STRIP_ROWS * 400 /* values of the room that strips needs */
 };
 
 typedef struct kernels {
@@ -67,6 +71,13 @@ typedef struct kernels {
     /* y[i][l] = sum_{j<k} a[i+j][l] * b[j][l] for i < n, l < KERNELS_LANES; rows of KERNELS_LANES values. n is a
      * multiple of KERNELS_BLOCK, a has n + k - 1 rows. */
     void (*correlate)(int64_t n, int64_t k, const real *a, const real *b, real *y);
+
+    /* ---- products with weights in strips (kernels_product.h) ---- */
+    /* y[m,n] = x[m,k] W^T; y += with add. w holds W[n,k] as strips of KERNELS_STRIP outputs, the last filled up with zeros:
+     * output s * KERNELS_STRIP + j, column i at (s * k + i) * KERNELS_STRIP + j. Rows of x are ldx apart, which may be less
+     * than k. A row of y has the same bits whatever other rows there are. */
+    void (*strips)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx, const real *w, bool add, real *spare,
+                   real *y, int64_t ldy);
 
     /* ---- reduced precision (kernels_reduced.h) ---- */
     /* y[i] = x[i] rounded to bfloat16, the upper half of a float: to nearest, ties to even */

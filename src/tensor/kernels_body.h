@@ -171,6 +171,8 @@ static void k_softmax_slope(int64_t n, real scale, const real *y, const real *dy
     }
 }
 
+#include "tensor/kernels_product.h"
+
 const kernels KERNELS_TABLE = {
     .name = KERNELS_NAME,
     .axpy = k_axpy,
@@ -198,6 +200,7 @@ const kernels KERNELS_TABLE = {
     .layer_norm = k_layer_norm,
     .layer_norm_backward = k_layer_norm_backward,
     .correlate = k_correlate,
+    .strips = k_strips,
     .to_bf16 = k_to_bf16,
     .quantise = k_quantise,
     .dequantise = k_dequantise,
