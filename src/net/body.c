@@ -31,7 +31,7 @@ BODY_CLASS(conformer)
 BODY_CLASS(pooled)
 
 static const char *const conformer_keys[] = {"pooling", "stem",      "dim",    "depth",        "heads",
-                                             "ff_mult", "conv_mult", "kernel", "max_distance", "dropout", NULL};
+                                             "ff_mult", "conv_mult", "kernel", "max_distance", "dropout", "attention", NULL};
 /* A pooled body may be fitted (net.h): the settings of that are read by net.c. */
 static const char *const pooled_keys[] = {"pooling", "hidden", "logistic", "copies", NULL};
 

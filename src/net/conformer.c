@@ -3,6 +3,7 @@
 #include "base/config.h"
 #include <stdio.h>
 
+static const char *const ATTENTIONS[] = {"relative", "tcm", NULL};
 static const char *const POOLINGS[] = {"class-token", "stats", "attentive", NULL};
 
 static spoor_status read_pair(const json_t *item, const char *key, int64_t fallback, int64_t max, int64_t out[2],
@@ -41,7 +42,7 @@ static spoor_status configure_stem(conformer *c, const json_t *stem, spoor_error
 }
 
 spoor_status conformer_configure(conformer *c, const json_t *config, int64_t input_dim, spoor_error *err) {
-    int pooling;
+    int pooling, attention;
     const char *w = "network";
     c->input_dim = input_dim;
     TRY(configure_stem(c, json_object_get(config, "stem"), err));
@@ -54,7 +55,13 @@ spoor_status conformer_configure(conformer *c, const json_t *config, int64_t inp
     TRY(config_int(config, w, "max_distance", 512, 1, 4096, &c->sizes.max_distance, err));
     TRY(config_number(config, w, "dropout", 0, 0, 0.95, &c->sizes.dropout, err));
     TRY(config_choice(config, w, "pooling", POOLINGS, CONFORMER_CLASS_TOKEN, &pooling, err));
+    TRY(config_choice(config, w, "attention", ATTENTIONS, 0, &attention, err));
     c->pooling = (conformer_pooling)pooling;
+    c->sizes.tcm = attention == 1;
+    if (c->sizes.tcm && c->pooling != CONFORMER_CLASS_TOKEN) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.attention: tcm gathers what it finds in a class token; it needs network.pooling: "
+                         "class-token");
+    }
     if (c->sizes.dim % c->sizes.heads != 0) {
         return error_set(err, SPOOR_ERR_USAGE, "network.dim (%lld) must be a multiple of network.heads (%lld)",
                          (long long)c->sizes.dim, (long long)c->sizes.heads);
@@ -144,6 +151,7 @@ tensor *conformer_forward(const conformer *c, tape *t, tensor *features) {
     x = nn_linear_forward(&c->project, t, x, OP_ACT_NONE);
     x = op_activation(t, one_channel_norm(c, t, x), OP_ACT_SELU);
     x = op_dropout(t, x, c->sizes.dropout);
+    x = c->sizes.tcm ? nn_add_sinusoids(t, x) : x;
     if (c->pooling == CONFORMER_CLASS_TOKEN) {
         x = op_prepend_token(t, x, c->token);
     }
@@ -168,12 +176,12 @@ bool conformer_describe(const conformer *c, json_t *out) {
                             (json_int_t)c->stem_sizes[i].kernel[0], (json_int_t)c->stem_sizes[i].kernel[1], "stride",
                             (json_int_t)c->stem_sizes[i].stride[0], (json_int_t)c->stem_sizes[i].stride[1]));
     }
-    json_t *all = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s}", "kind", "conformer", "stem", stem,
+    json_t *all = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s}", "kind", "conformer", "stem", stem,
                             "dim", (json_int_t)c->sizes.dim, "depth", (json_int_t)c->depth, "heads",
                             (json_int_t)c->sizes.heads, "ff_mult", (json_int_t)c->sizes.ff_mult, "conv_mult",
                             (json_int_t)c->sizes.conv_mult, "kernel", (json_int_t)c->sizes.kernel, "max_distance",
                             (json_int_t)c->sizes.max_distance, "dropout", c->sizes.dropout, "pooling",
-                            POOLINGS[c->pooling]);
+                            POOLINGS[c->pooling], "attention", ATTENTIONS[c->sizes.tcm]);
     bool good = all != NULL && json_object_update(out, all) == 0;
     json_decref(all);
     return good;

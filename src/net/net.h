@@ -35,6 +35,8 @@ typedef struct net_output {
  *                                                                          default none
  *    "dim": 144, "depth": 4, "heads": 4, "ff_mult": 4, "conv_mult": 2, "kernel": 31, "max_distance": 512,
  *    "dropout": 0, "pooling": "class-token" | "stats" | "attentive",
+ *    "attention": "relative" | "tcm",   tcm: over time and channels, with head tokens and sinusoidal positions (layers.h);
+ *                                       with "class-token" alone
  *    "pool_norm": false,        batch norm on the pooled vector
  *    "embedding": 0,            0: the pooled vector itself; E > 0: Linear to E (no activation) is the embedding
  *    "embedding_dropout": 0,    dropout between the embedding and the heads

@@ -135,7 +135,10 @@ spoor_status nn_conformer_block_init(nn_conformer_block *l, params *p, const cha
                                      spoor_error *err) {
     char n[NN_NAME];
     TRY(nn_feed_forward_init(&l->ff1, p, join(n, name, "ff1"), s->dim, s->ff_mult, s->dropout, err));
-    TRY(nn_attention_init(&l->attention, p, join(n, name, "attention"), s->dim, s->heads, s->max_distance, s->dropout, err));
+    l->tcm = s->tcm;
+    join(n, name, "attention");
+    TRY(l->tcm ? nn_tcm_attention_init(&l->tcm_attention, p, n, s->dim, s->heads, s->dropout, err)
+               : nn_attention_init(&l->attention, p, n, s->dim, s->heads, s->max_distance, s->dropout, err));
     TRY(nn_conv_module_init(&l->conv, p, join(n, name, "conv"), s->dim, s->conv_mult, s->kernel, s->dropout, err));
     TRY(nn_feed_forward_init(&l->ff2, p, join(n, name, "ff2"), s->dim, s->ff_mult, s->dropout, err));
     return nn_layer_norm_init(&l->norm, p, join(n, name, "norm"), s->dim, err);
@@ -143,7 +146,8 @@ spoor_status nn_conformer_block_init(nn_conformer_block *l, params *p, const cha
 
 tensor *nn_conformer_block_forward(const nn_conformer_block *l, tape *t, tensor *x) {
     x = op_add(t, x, nn_feed_forward_forward(&l->ff1, t, x), (real)0.5);
-    x = op_add(t, x, nn_attention_forward(&l->attention, t, x), 1);
+    tensor *attended = l->tcm ? nn_tcm_attention_forward(&l->tcm_attention, t, x) : nn_attention_forward(&l->attention, t, x);
+    x = op_add(t, x, attended, 1);
     x = op_add(t, x, nn_conv_module_forward(&l->conv, t, x), 1);
     x = op_add(t, x, nn_feed_forward_forward(&l->ff2, t, x), (real)0.5);
     return nn_layer_norm_forward(&l->norm, t, x);

@@ -57,6 +57,24 @@ spoor_status nn_attention_init(nn_attention *l, params *p, const char *name, int
                                int64_t max_distance, double dropout, spoor_error *err);
 tensor *nn_attention_forward(const nn_attention *l, tape *t, tensor *x);
 
+/* LN, and multi-head self attention over time and channels (TCM: Truong et al. 2024, after the head tokens of Lu et al. 2022).
+ * Beside the frames x[B,T,C] of H heads, of which frame 0 is the class token, H head tokens take part in the attention: the
+ * mean over the frames of head h's columns, Linear (C/H -> C), layer norm over each C/H of its columns, GELU, plus the
+ * sinusoidal position h. What comes out of the other frames and of the head tokens is averaged into the class token:
+ *   cls = cls + mean(head tokens) + mean(frames 1 ..)
+ * No relative positions: frames have theirs from nn_add_sinusoids. Frames 1 .. must be at least one. Then dropout. */
+typedef struct nn_tcm_attention {
+    nn_layer_norm norm, head_norm;
+    nn_linear q, k, v, out, head;
+    int64_t heads, dim;
+    double dropout;
+} nn_tcm_attention;
+spoor_status nn_tcm_attention_init(nn_tcm_attention *l, params *p, const char *name, int64_t dim, int64_t heads, double dropout,
+                                   spoor_error *err);
+tensor *nn_tcm_attention_forward(const nn_tcm_attention *l, tape *t, tensor *x);
+/* x[B,T,C] + pe[T,C], pe[p,2i] = sin(p / 10000^(2i/C)), pe[p,2i+1] = cos of the same (Vaswani et al. 2017). */
+tensor *nn_add_sinusoids(tape *t, tensor *x);
+
 /* LN, pointwise d -> 2md, GLU, depthwise (same length), batch norm, swish, pointwise md -> d, dropout. */
 typedef struct nn_conv_module {
     nn_layer_norm norm;
@@ -73,13 +91,18 @@ tensor *nn_conv_module_forward(const nn_conv_module *l, tape *t, tensor *x);
 /* One Conformer block (Gulati et al. 2020): x += 1/2 FF1; x += MHSA; x += Conv; x += 1/2 FF2; LN. */
 typedef struct nn_conformer_block {
     nn_feed_forward ff1, ff2;
-    nn_attention attention;
+    bool tcm;
+    union {
+        nn_attention attention; /* by relative positions */
+        nn_tcm_attention tcm_attention;
+    };
     nn_conv_module conv;
     nn_layer_norm norm;
 } nn_conformer_block;
 typedef struct nn_conformer_sizes {
     int64_t dim, heads, ff_mult, conv_mult, kernel, max_distance;
     double dropout;
+    bool tcm; /* attention over time and channels */
 } nn_conformer_sizes;
 spoor_status nn_conformer_block_init(nn_conformer_block *l, params *p, const char *name, const nn_conformer_sizes *s,
                                      spoor_error *err);

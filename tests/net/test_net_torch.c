@@ -183,15 +183,21 @@ static void long_kernel_and_wide(void **state) {
     check_case("wide");
 }
 
+static void attention_over_time_and_channels(void **state) {
+    (void)state;
+    check_case("tcm");
+}
+
 static void threads_change_no_bit(void **state) {
     (void)state;
     fixture one, other;
     unsigned counts[] = {2, 8};
-    for (size_t k = 0; k < 2; k++) {
-        open_case(&one, "wide", 1);
-        open_case(&other, "wide", counts[k]);
-        train_step(&one, "wide");
-        train_step(&other, "wide");
+    for (size_t k = 0; k < 4; k++) {
+        const char *name = k < 2 ? "wide" : "tcm";
+        open_case(&one, name, 1);
+        open_case(&other, name, counts[k % 2]);
+        train_step(&one, name);
+        train_step(&other, name);
         params *a = net_params(one.net), *b = net_params(other.net);
         for (size_t i = 0; i < params_count(a); i++) {
             const tensor *x = &params_at(a, i)->value, *y = &params_at(b, i)->value;
@@ -210,6 +216,7 @@ static void wrong_settings_are_refused_with_a_sentence(void **state) {
     spoor_context *ctx = support_context();
     const char *bad[] = {"{\"dimm\": 12}", "{\"dim\": 0}", "{\"dim\": 10, \"heads\": 4}", "{\"pooling\": \"max\"}",
                          "{\"stem\": {}}", "{\"stem\": [{\"stride\": [2]}]}", "{\"depth\": 1.5}", "[]",
+                         "{\"attention\": \"tcm\", \"pooling\": \"stats\"}", "{\"attention\": \"none\"}",
                          "{\"stem\": [{\"kernel\": [3,31], \"stride\": [1,16]},{\"kernel\":[1,3],\"stride\":[16,16]}], \"dropout\": 2}"};
     net_task task = {(char *)"source", 3};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -258,6 +265,7 @@ int main(void) {
         cmocka_unit_test(statistics_pooling_with_an_embedding),
         cmocka_unit_test(stem_and_attentive_pooling),
         cmocka_unit_test(long_kernel_and_wide),
+        cmocka_unit_test(attention_over_time_and_channels),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(wrong_settings_are_refused_with_a_sentence),
         cmocka_unit_test(failed_allocations_leave_nothing),

@@ -1,7 +1,8 @@
 """Oracle for the Conformer classifier: the same network in PyTorch, with random weights, its outputs, loss and all
 gradients in training mode (computed in double), its running statistics afterwards, and its outputs in evaluation mode.
 Run: /usr/bin/python3 tests/torch/make_conformer.py   (writes tests/torch/conformer_*.safetensors)
-Written from reference descriptions: Gulati et al. 2020, Rosello et al. 2023, Shaw et al. 2018, Okabe et al. 2018."""
+Written from reference descriptions: Gulati et al. 2020, Rosello et al. 2023, Shaw et al. 2018, Okabe et al. 2018, Truong et al.
+2024 (TCM)."""
 import os
 import numpy as np
 import torch
@@ -42,6 +43,38 @@ class Attention(nn.Module):
         return self.out((logits.softmax(-1) @ v).transpose(1, 2).reshape(b, t, d))
 
 
+def sinusoids(rows, d):
+    """[rows, d]: sine in even columns, cosine in odd ones, wavelengths 2 pi 10000^(2i/d)."""
+    angle = torch.arange(rows).double()[:, None] * 10000.0 ** (-torch.arange(0, d, 2).double() / d)
+    return torch.stack([angle.sin(), angle.cos()], -1).reshape(rows, -1)[:, :d]
+
+
+class TemporalChannelAttention(nn.Module):
+    """Frames, class token first, and one token per head (a mean over time of the head's channels) attend to one another; the
+    class token gains the means of the others."""
+
+    def __init__(self, d, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm, self.head_norm = nn.LayerNorm(d), nn.LayerNorm(d // heads)
+        self.query, self.key, self.value = (nn.Linear(d, d, bias=False) for _ in range(3))
+        self.out, self.head = nn.Linear(d, d), nn.Linear(d // heads, d)
+
+    def forward(self, x):
+        b, t, d = x.shape
+        h = self.heads
+        x = self.norm(x)
+        tokens = torch.stack([self.head(part.mean(1)) for part in x.chunk(h, -1)], 1)
+        tokens = F.gelu(self.head_norm(tokens.unflatten(-1, (h, d // h)))).flatten(2) + sinusoids(h, d)
+        x = torch.cat([x, tokens], 1)
+        split = lambda y: y.view(b, t + h, h, d // h).transpose(1, 2)
+        q, k, v = split(self.query(x)), split(self.key(x)), split(self.value(x))
+        weights = (q @ k.transpose(-1, -2) * (d // h) ** -0.5).softmax(-1)
+        y = self.out((weights @ v).transpose(1, 2).reshape(b, t + h, d))
+        first = y[:, 0] + y[:, t:].mean(1) + y[:, 1:t].mean(1)
+        return torch.cat([first[:, None], y[:, 1:t]], 1)
+
+
 class ConvModule(nn.Module):
     def __init__(self, d, mult, kernel):
         super().__init__()
@@ -62,7 +95,8 @@ class Block(nn.Module):
         super().__init__()
         d = c["dim"]
         self.ff1, self.ff2 = FeedForward(d, c["ff_mult"]), FeedForward(d, c["ff_mult"])
-        self.attention = Attention(d, c["heads"], c["max_distance"])
+        self.attention = (TemporalChannelAttention(d, c["heads"]) if c.get("attention") == "tcm"
+                          else Attention(d, c["heads"], c["max_distance"]))
         self.conv, self.norm = ConvModule(d, c["conv_mult"], c["kernel"]), nn.LayerNorm(d)
 
     def forward(self, x):
@@ -125,6 +159,8 @@ class Conformer(nn.Module):
                 x = layer(x)
             x = x.permute(0, 2, 3, 1).flatten(2)
         x = F.selu(self.project_norm(self.project(x)[:, None]))[:, 0]
+        if self.c.get("attention") == "tcm":
+            x = x + sinusoids(x.shape[1], x.shape[2])
         if self.c["pooling"] == "class-token":
             x = torch.cat([self.class_token.expand(x.shape[0], 1, -1), x], 1)
         for b in self.blocks:
@@ -209,3 +245,4 @@ make("stem", {**base, "pooling": "attentive", "depth": 1, "max_distance": 20, "e
               "stem": [{"channels": 4, "kernel": [3, 3], "stride": [2, 2]}, {"channels": 3, "kernel": [3, 5], "stride": [1, 2]}]},
      4, 21, 16, 3)
 make("wide", {**base, "dim": 24, "heads": 4, "depth": 1, "kernel": 31, "max_distance": 512, "pooling": "class-token"}, 4, 40, 20, 4)
+make("tcm", {**base, "heads": 3, "attention": "tcm", "pooling": "class-token"}, 6, 11, 10, 5)
