@@ -1,12 +1,11 @@
 /* files.c: see files.h. */
 #define _GNU_SOURCE
 #include "cli/files.h"
+#include "audio/find.h"
 #include <errno.h>
-#include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,64 +31,13 @@ static spoor_status add_one(cli_files *f, const char *path, spoor_error *err) {
     return SPOOR_OK;
 }
 
-static bool is_audio(const char *name) {
-    static const char *const endings[] = {"wav", "flac", "ogg", "oga",  "opus", "mp3", "aiff", "aif",  "aifc", "au",
-                                          "snd", "caf",  "w64", "rf64", "voc",  "gsm", "sph",  "nist", NULL};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot != NULL && endings[i] != NULL; i++) {
-        if (strcasecmp(dot + 1, endings[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int by_name(const FTSENT **a, const FTSENT **b) { return strcmp((*a)->fts_name, (*b)->fts_name); }
-
-/* To be listed: audio, links to it (also dead ones) and what cannot be looked at, and folders that cannot be read, so
- * that opening them says so. Links to folders are not followed: they could lead in circles or to the same file twice.
- */
-static bool is_wanted(const FTSENT *e) {
-    struct stat st;
-    switch (e->fts_info) {
-    case FTS_F:
-    case FTS_NS: return is_audio(e->fts_name);
-    case FTS_SL:
-    case FTS_SLNONE: return is_audio(e->fts_name) && !(stat(e->fts_path, &st) == 0 && S_ISDIR(st.st_mode));
-    case FTS_DNR:
-    case FTS_ERR: return true;
-    default: return false;
-    }
-}
+static spoor_status take(void *user, const char *path, spoor_error *err) { return add_one(user, path, err); }
 
 /* Every audio file below the folder. A folder without any is listed itself, so that it is reported among the others. */
 static spoor_status add_folder(cli_files *f, const char *path, spoor_error *err) {
     size_t before = f->n;
-    char *copy = ctx_strdup(f->ctx, path);
-    if (copy == NULL) {
-        return error_memory(err, "listing files");
-    }
-    spoor_status status = SPOOR_OK;
-    FTS *tree = fts_open((char *const[]){copy, NULL}, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
-    if (tree == NULL) {
-        status = error_set(err, SPOOR_ERR_IO, "cannot search the folder %s: %s", path, strerror(errno));
-    }
-    while (status == SPOOR_OK) {
-        errno = 0;
-        const FTSENT *e = fts_read(tree);
-        if (e == NULL) {
-            status = errno == 0
-                         ? SPOOR_OK
-                         : error_set(err, SPOOR_ERR_IO, "cannot search the folder %s: %s", path, strerror(errno));
-            break;
-        }
-        status = is_wanted(e) ? add_one(f, e->fts_path, err) : SPOOR_OK;
-    }
-    if (tree != NULL) {
-        (void)fts_close(tree);
-    }
-    ctx_free(f->ctx, copy);
-    return status == SPOOR_OK && f->n == before ? add_one(f, path, err) : status;
+    TRY(audio_find(f->ctx, path, take, f, err));
+    return f->n == before ? add_one(f, path, err) : SPOOR_OK;
 }
 
 spoor_status cli_files_add(cli_files *f, const char *path, spoor_error *err) {

@@ -8,7 +8,11 @@
 #include <string.h>
 #include <strings.h>
 
-static const protocol_format *const FORMATS[] = {&PROTOCOL_CSV, &PROTOCOL_TSV, &PROTOCOL_MLAAD, &PROTOCOL_MLAAD_META};
+static const protocol_format *const FORMATS[] = {
+    &PROTOCOL_CSV,   &PROTOCOL_TSV,    &PROTOCOL_JSONL,       &PROTOCOL_MLAAD,    &PROTOCOL_MLAAD_META, &PROTOCOL_ASV19,
+    &PROTOCOL_ASV21, &PROTOCOL_ASV5,   &PROTOCOL_ADD23,       &PROTOCOL_ST_CODECFAKE, &PROTOCOL_STOPA, &PROTOCOL_TADA,
+    &PROTOCOL_PAIRS, &PROTOCOL_CLAIMS, &PROTOCOL_IN_THE_WILD, &PROTOCOL_WAVEFAKE, &PROTOCOL_DFADD, &PROTOCOL_FOLDER,
+    &PROTOCOL_KALDI, &PROTOCOL_LHOTSE};
 enum { N_FORMATS = sizeof FORMATS / sizeof *FORMATS };
 
 static const char *const COLUMNS[P_COUNT] = {
@@ -165,7 +169,7 @@ spoor_status protocol_row(protocol_table *t, size_t line, const char ***cells, s
     return SPOOR_OK;
 }
 
-static spoor_status name_columns(protocol_table *t, spoor_error *err) {
+spoor_status protocol_columns(protocol_table *t, spoor_error *err) {
     for (unsigned c = 0; c < P_COUNT; c++) {
         if (t->format->columns & P_BIT(c)) {
             TRY(protocol_name(t, COLUMNS[c], err));
@@ -244,7 +248,7 @@ static spoor_status read_lines(protocol_table *t, const protocol_options *o, spo
     (void)o;
     const protocol_format *f = t->format;
     size_t at[PROTOCOL_MAX_COLUMNS], from = f->header ? 1 : 0;
-    TRY(name_columns(t, err));
+    TRY(protocol_columns(t, err));
     TRY(f->unquoted ? delimited_read_unquoted(t->ctx, t->path, f->separator, &t->text, err)
                     : delimited_read(t->ctx, t->path, f->separator, &t->text, err));
     if (t->text.rows == 0) {
@@ -309,7 +313,7 @@ static spoor_status check_names(const protocol_table *t, spoor_error *err) {
 }
 
 /* {column} in the pattern becomes the row's cell; {id} is the path where the list has no ids. */
-static spoor_status expand(protocol_table *t, size_t row, const char *pattern, const char **out, spoor_error *err) {
+static spoor_status expand(protocol_table *t, size_t row, const char *pattern, bool listed, const char **out, spoor_error *err) {
     char path[PROTOCOL_MAX_PATH];
     size_t n = 0;
     const char *const *cells = t->cells + row * t->columns;
@@ -320,7 +324,7 @@ static spoor_status expand(protocol_table *t, size_t row, const char *pattern, c
             char name[64];
             (void)snprintf(name, sizeof name, "%.*s", (int)(close - p - 1), p + 1);
             size_t c = protocol_find(t, name);
-            c = c == SIZE_MAX && strcmp(name, "id") == 0 ? protocol_find(t, "path") : c;
+            c = c == SIZE_MAX && listed && strcmp(name, "id") == 0 ? protocol_find(t, "path") : c;
             if (c == SIZE_MAX) {
                 return error_set(err, SPOOR_ERR_USAGE, "the pattern of files %.200s names {%s}, but %s has no such column",
                                  pattern, name, t->path);
@@ -344,12 +348,13 @@ static spoor_status expand(protocol_table *t, size_t row, const char *pattern, c
 
 static spoor_status place_files(protocol_table *t, const protocol_options *o, spoor_error *err) {
     size_t column = protocol_find(t, "path");
-    if (column == SIZE_MAX) {
+    bool listed = column != SIZE_MAX;
+    if (!listed) {
         TRY(widen(t, "path", &column, err));
     }
     TRY(make_own(t, err));
     for (size_t i = 0; i < t->rows; i++) {
-        TRY(expand(t, i, o->files, &t->own[i * t->columns + column], err));
+        TRY(expand(t, i, o->files, listed, &t->own[i * t->columns + column], err));
     }
     return SPOOR_OK;
 }
@@ -422,6 +427,15 @@ static const char *split_of(const protocol_table *t, const protocol_options *o) 
         return o->split;
     }
     const char *slash = strrchr(t->path, '/'), *word = protocol_split_word(slash ? slash + 1 : t->path);
+    if (!word && slash && t->format == &PROTOCOL_KALDI) { /* data/train/wav.scp */
+        const char *folder = slash;
+        while (folder > t->path && folder[-1] != '/') {
+            folder--;
+        }
+        char name[64];
+        (void)snprintf(name, sizeof name, "%.*s", (int)(slash - folder), folder);
+        word = protocol_split_word(name);
+    }
     return word ? word : t->format->split ? t->format->split : "";
 }
 

@@ -139,3 +139,17 @@ const protocol_format PROTOCOL_MLAAD_META = {
     .header = META_HEADER,
     .form = "path|original_file|language|is_original_language|duration|training_data|model_name|architecture|transcript",
     .line = meta_line};
+
+/* ---- In-the-Wild ---- */
+
+static spoor_status wild_line(protocol_line *l, spoor_error *err) {
+    l->cell[P_PATH] = protocol_plain_path(l->field[l->at[0]]);
+    l->cell[P_SPEAKER] = l->field[l->at[1]];
+    return protocol_set_label(l, l->field[l->at[2]], "", err);
+}
+
+static const char *const WILD_HEADER[] = {"file", "speaker", "label", NULL};
+const protocol_format PROTOCOL_IN_THE_WILD = {
+    .name = "in-the-wild", .summary = "meta.csv of In-the-Wild (file,speaker,label)", .separator = ',', .header = WILD_HEADER,
+    .columns = P_BIT(P_PATH) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_SPEAKER), .split = "eval", .form = "file,speaker,label",
+    .line = wild_line};

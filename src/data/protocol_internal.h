@@ -37,7 +37,9 @@ struct protocol_format {
     spoor_status (*read)(protocol_table *t, const protocol_options *o, spoor_error *err);
 };
 
-extern const protocol_format PROTOCOL_CSV, PROTOCOL_TSV, PROTOCOL_MLAAD, PROTOCOL_MLAAD_META;
+extern const protocol_format PROTOCOL_CSV, PROTOCOL_TSV, PROTOCOL_JSONL, PROTOCOL_MLAAD, PROTOCOL_MLAAD_META, PROTOCOL_ASV19,
+    PROTOCOL_ASV21, PROTOCOL_ASV5, PROTOCOL_ADD23, PROTOCOL_ST_CODECFAKE, PROTOCOL_TADA, PROTOCOL_STOPA, PROTOCOL_PAIRS,
+    PROTOCOL_CLAIMS, PROTOCOL_IN_THE_WILD, PROTOCOL_WAVEFAKE, PROTOCOL_DFADD, PROTOCOL_FOLDER, PROTOCOL_KALDI, PROTOCOL_LHOTSE;
 
 /* SPOOR_ERR_INPUT: "FILE, line N: ..." */
 spoor_status protocol_refuse(const protocol_table *t, size_t line, spoor_error *err, const char *format, ...)
@@ -46,6 +48,8 @@ spoor_status protocol_refuse(const protocol_table *t, size_t line, spoor_error *
 const char *protocol_text(protocol_table *t, const char *format, ...) BASE_PRINTF(2, 3);
 /* Names the columns of the rows to come: copies. */
 spoor_status protocol_name(protocol_table *t, const char *name, spoor_error *err);
+/* The columns of t->format, in the order of protocol_column. */
+spoor_status protocol_columns(protocol_table *t, spoor_error *err);
 /* Room for one more row; *cells is its columns, all "". */
 spoor_status protocol_row(protocol_table *t, size_t line, const char ***cells, spoor_error *err);
 /* A row of the format's own columns. */
@@ -58,6 +62,6 @@ size_t protocol_find(const protocol_table *t, const char *name);
 const char *protocol_split_word(const char *name);
 /* Without leading "./". */
 const char *protocol_plain_path(const char *path);
-/* The text without its first `skip` bytes and in lower case compares equal... */
+/* Equal but for the case of letters. */
 bool protocol_same_word(const char *a, const char *b);
 #endif
