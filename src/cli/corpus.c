@@ -10,7 +10,7 @@
 enum { KEY_MANIFEST = 1024, KEY_ROOT, KEY_SPLIT, KEY_WHERE, KEY_HOP, MAX_JOBS = 1024 };
 
 static const struct argp_option OPTIONS[] = {
-    {"manifest", KEY_MANIFEST, "CSV", 0, "recordings of a table: columns path, split and labels; may be repeated", 0},
+    {"manifest", KEY_MANIFEST, "CSV", 0, "recordings of a list: a table with the columns path, split and labels; may be repeated", 0},
     {"root", KEY_ROOT, "DIR", 0, "where the manifest's paths begin (default: its folder)", 0},
     {"split", KEY_SPLIT, "NAME", 0, "rows of this split (all: every row; default: dev for eval, all for embed)", 0},
     {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; may be repeated", 0},
@@ -30,6 +30,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     cli_corpus_options *o = state->input;
     char *end;
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->how; return 0;
     case KEY_MANIFEST: cli_corpus_manifest(o, arg, state); return 0;
     case KEY_WHERE:
         if (o->n_where == CORPUS_MAX_WHERE) {
@@ -57,7 +58,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
-const struct argp cli_corpus_argp = {OPTIONS, parse, NULL, NULL, NULL, NULL, NULL};
+static const struct argp_child CHILDREN[] = {{&cli_lists_argp, 0, NULL, 0}, {0}};
+const struct argp cli_corpus_argp = {OPTIONS, parse, NULL, NULL, CHILDREN, NULL, NULL};
 
 void cli_corpus_clear(cli_corpus *c) {
     if (c->ctx) {
@@ -122,7 +124,7 @@ spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cl
     *c = (cli_corpus){.ctx = ctx};
     TRY(manifest_new(ctx, &c->manifest, err));
     for (size_t i = 0; i < o->n_manifests; i++) {
-        TRY(manifest_add(c->manifest, o->manifests[i], o->root, NULL, 0, err));
+        TRY(manifest_add_list(c->manifest, o->manifests[i], o->root, &o->how, NULL, 0, err));
     }
     TRY(choose(o, c, err));
     TRY(make_lists(c, err));

@@ -1,7 +1,7 @@
 /* corpus.h: the recordings of manifests (or named files) through a model, for `spoor eval` and `spoor embed`. */
 #ifndef CLI_CORPUS_H
 #define CLI_CORPUS_H
-#include "data/manifest.h"
+#include "cli/lists.h"
 #include "train/score.h"
 #include <argp.h>
 
@@ -10,6 +10,7 @@ enum { CORPUS_MAX_MANIFESTS = 64, CORPUS_MAX_WHERE = 16 };
 typedef struct cli_corpus_options {
     const char *manifests[CORPUS_MAX_MANIFESTS];
     size_t n_manifests;
+    protocol_options how; /* in which format they are */
     const char *root, *split; /* NULL: the manifest's folder; all splits */
     const char *where[CORPUS_MAX_WHERE]; /* "column=value" */
     size_t n_where;
@@ -17,7 +18,7 @@ typedef struct cli_corpus_options {
     double hop;       /* seconds; 0 = one window */
 } cli_corpus_options;
 
-/* --manifest, --root, --split, --where, --hop, --jobs: a child parser whose input is a cli_corpus_options. */
+/* --manifest, --root, --split, --where, --hop, --jobs and those of lists.h: a child parser whose input is a cli_corpus_options. */
 extern const struct argp cli_corpus_argp;
 /* What --manifest does, for a command that has a short option for it. */
 void cli_corpus_manifest(cli_corpus_options *o, const char *csv, const struct argp_state *state);

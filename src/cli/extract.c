@@ -106,6 +106,7 @@ static void check(const options *o, struct argp_state *state) {
 static error_t parse(int key, char *arg, struct argp_state *state) {
     options *o = state->input;
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->corpus.how; return 0;
     case KEY_FRONTEND: o->frontend = arg; return 0;
     case KEY_OUT: o->out = arg; return 0;
     case KEY_HALF: o->half = true; return 0;
@@ -127,6 +128,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
+static const struct argp_child CHILDREN[] = {{&cli_lists_argp, 0, NULL, 0}, {0}};
 static const struct argp ARGP = {
     OPTIONS,
     parse,
@@ -134,7 +136,7 @@ static const struct argp ARGP = {
     "Compute the features of recordings once and keep them for training (recipe: cache: {path: DIR}). Interrupted at "
     "any moment, "
     "the same command goes on; entries that are torn, and recordings that changed, are done again.",
-    NULL,
+    CHILDREN,
     NULL,
     NULL};
 

@@ -29,7 +29,7 @@ static spoor_status read_manifests(dataset *d, const recipe *r, spoor_error *err
         const recipe_manifest *m = &r->manifest[i];
         char *csv = recipe_path(d->ctx, r, m->path), *root = m->root ? recipe_path(d->ctx, r, m->root) : NULL;
         spoor_status status = csv && (root || !m->root)
-                                  ? manifest_add(d->manifest, csv, root, m->where.item, m->where.n, err)
+                                  ? manifest_add_list(d->manifest, csv, root, &m->how, m->where.item, m->where.n, err)
                                   : error_memory(err, "reading a manifest");
         ctx_free(d->ctx, csv);
         ctx_free(d->ctx, root);

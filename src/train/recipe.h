@@ -22,6 +22,7 @@ typedef struct recipe_where { /* {column: value, column: [value, value]} */
 typedef struct recipe_manifest {
     const char *path; /* as written; a relative path counts from the recipe's folder */
     const char *root; /* NULL = the manifest's folder */
+    protocol_options how; /* format, split, files, columns */
     recipe_where where;
 } recipe_manifest;
 

@@ -72,8 +72,33 @@ spoor_status recipe_read_where(spoor_context *ctx, const json_t *json, const cha
     return SPOOR_OK;
 }
 
+/* format, split, files and columns: how the list is read (docs/data.md). */
+static spoor_status read_format(const json_t *item, protocol_options *how, spoor_error *err) {
+    const char *const where = "data.manifests", *column;
+    TRY(config_string(item, where, "format", NULL, &how->format, err));
+    TRY(config_string(item, where, "split", NULL, &how->split, err));
+    TRY(config_string(item, where, "files", NULL, &how->files, err));
+    if (how->format) {
+        TRY(protocol_check_format(how->format, err));
+    }
+    json_t *columns = json_object_get(item, "columns"), *from;
+    if (columns && !json_is_object(columns)) {
+        return error_set(err, SPOOR_ERR_USAGE, "data.manifests.columns must map columns to what the list calls them");
+    }
+    json_object_foreach(columns, column, from) {
+        if (how->n_renames == PROTOCOL_MAX_RENAMES) {
+            return error_set(err, SPOOR_ERR_LIMIT, "data.manifests.columns has more than %d entries", PROTOCOL_MAX_RENAMES);
+        }
+        if (!json_is_string(from)) {
+            return error_set(err, SPOOR_ERR_USAGE, "data.manifests.columns.%.60s must be the name of a column", column);
+        }
+        how->rename[how->n_renames++] = (protocol_rename){column, json_string_value(from)};
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status read_manifests(spoor_context *ctx, const json_t *list, recipe *r, spoor_error *err) {
-    static const char *const KEYS[] = {"path", "root", "where", NULL};
+    static const char *const KEYS[] = {"path", "root", "where", "format", "split", "files", "columns", NULL};
     if (!json_is_array(list) || json_array_size(list) == 0) {
         return error_set(err, SPOOR_ERR_USAGE, "data.manifests must be a list of {path: FILE.csv}");
     }
@@ -89,6 +114,7 @@ static spoor_status read_manifests(spoor_context *ctx, const json_t *list, recip
         if (!m->path) {
             return error_set(err, SPOOR_ERR_USAGE, "data.manifests: entry %zu has no path", i + 1);
         }
+        TRY(read_format(item, &m->how, err));
         TRY(recipe_read_where(ctx, json_object_get(item, "where"), "data.manifests.where", &m->where, err));
     }
     return SPOOR_OK;

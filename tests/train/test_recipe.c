@@ -154,7 +154,8 @@ static void lists(void **state) {
     spoor_context *ctx = support_context();
     spoor_error err;
     recipe *r;
-    const char *text = "data:\n  manifests: [{path: /a.csv}, {path: b.csv, where: {setting: [same, cross]}}]\n"
+    const char *text = "data:\n  manifests: [{path: /a.csv}, {path: b.csv, where: {setting: [same, cross]}},\n"
+                       "    {path: m.csv, format: mlaad, split: train, files: 'wav/{id}', columns: {page: language, path: wav}}]\n"
                        "  train: {split: [train, extra]}\n  groups: [page]\n  tasks:\n"
                        "    source: {class_weights: balanced, smoothing: 0.1, except: bonafide}\n"
                        "    vocoder: {column: [vocoder, source], min_clips: 3}\n"
@@ -162,7 +163,14 @@ static void lists(void **state) {
                        "    - {name: loss, kind: loss}\n  select: [cross, loss]\n"
                        "frontend: {kind: log-mel}\nnetwork: {kind: conformer}\n";
     support_ok(parse(ctx, text, NULL, 0, &r, &err), &err);
-    assert_int_equal(r->n_manifests, 2);
+    assert_int_equal(r->n_manifests, 3);
+    assert_null(r->manifest[0].how.format);
+    assert_string_equal(r->manifest[2].how.format, "mlaad");
+    assert_string_equal(r->manifest[2].how.split, "train");
+    assert_string_equal(r->manifest[2].how.files, "wav/{id}");
+    assert_int_equal(r->manifest[2].how.n_renames, 2);
+    assert_string_equal(r->manifest[2].how.rename[0].column, "page");
+    assert_string_equal(r->manifest[2].how.rename[0].from, "language");
     assert_int_equal(r->manifest[1].where.item[0].n_values, 2);
     assert_int_equal(r->train.item[0].n_values, 2);
     assert_int_equal(r->n_groups, 1);
@@ -201,6 +209,10 @@ static void mistakes(void **state) {
         {"data.manifests=3", "data.manifests"},
         {"data.manifests.0.path=3", "path"},
         {"data.manifests.1.path=x", "there is no 1"},
+        {"data.manifests.0.format=mlaat", "did you mean \"mlaad\""},
+        {"data.manifests.0.fromat=mlaad", "did you mean \"format\""},
+        {"data.manifests.0.columns=x", "must map columns"},
+        {"data.manifests.0.columns.path=3", "columns.path must be the name"},
         {"data.groups=3", "data.groups"},
         {"data.train=3", "data.train"},
         {"sampler.pairs=17", "do not fit"},

@@ -93,6 +93,13 @@ sed 1,20d out >a; sed 1,20d direct.json >b # the heading names the file
 expect 0 "$spoor" eval "$model" -m all.csv --split all --where label=spoof --replicates 0
 grep -q '^12 recordings' out || fail "12 synthetic recordings expected"
 expect 2 "$spoor" eval "$model" -m all.csv --where label=nothing
+tr , '\t' <all.csv | sed '1s/path/wav/' >all.tsv # the same list in another format
+expect 0 "$spoor" eval "$model" -m all.tsv --format tsv --column path=wav --replicates 20 -o three.tsv
+cmp one.tsv three.tsv || fail "the format of the list changes the scores"
+expect 0 "$spoor" extract all.tsv --format tsv --column path=wav --frontend '{kind: log-mel, n_mels: 16}' --out x --dry-run
+grep -q "^14 recordings" log out || fail "extract does not see 14 recordings in the tsv list"
+expect 2 "$spoor" eval "$model" -m all.tsv --format tsv
+expect 1 "$spoor" eval "$model" -m all.tsv --format none
 expect 1 "$spoor" eval "$model"
 expect 1 "$spoor" eval "$model" -m all.csv --scores one.tsv
 expect 3 "$spoor" eval all.csv -m all.csv
