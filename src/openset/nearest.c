@@ -62,27 +62,33 @@ static double squared_distance(const double *x, const float *unit, double length
 
 static void scan_bank(const openset_stats *s, openset_kinds kinds, size_t k, const double *x, const double *unit,
                       double confidence, double score[OPENSET_KINDS]) {
-    greatest cosine = {.k = k}, guide = {.k = k}, near = {.k = k};
+    greatest cosine = {.k = k}, guided = {.k = k}, near = {.k = k};
+    const bool plain = kinds & OPENSET_BIT(OPENSET_KNN_COSINE), guide = kinds & OPENSET_BIT(OPENSET_NNGUIDE);
+    const bool euclidean = kinds & OPENSET_BIT(OPENSET_KNN_EUCLIDEAN);
     for (size_t i = 0; i < s->bank; i++) {
         const float *row = s->bank_unit + i * s->dim;
-        if (kinds & (OPENSET_BIT(OPENSET_KNN_COSINE) | OPENSET_BIT(OPENSET_NNGUIDE))) {
-            double c = openset_dot(unit, row, s->dim);
+        double c = plain || guide ? openset_dot(unit, row, s->dim) : 0;
+        if (plain) {
             offer(&cosine, c);
-            offer(&guide, c * (double)s->bank_confidence[i]);
         }
-        if (kinds & OPENSET_BIT(OPENSET_KNN_EUCLIDEAN)) {
+        if (guide) { /* of the bank's clips it alone has their confidence, */
+            offer(&guided, c * (double)s->bank_confidence[i]);
+        }
+        if (euclidean) { /* and this one alone their length */
             offer(&near, -squared_distance(x, row, (double)s->bank_length[i], s->dim));
         }
     }
     double sum = 0;
-    for (size_t i = 0; i < guide.n; i++) {
-        sum += guide.value[i];
+    for (size_t i = 0; i < guided.n; i++) {
+        sum += guided.value[i];
     }
-    if (kinds & (OPENSET_BIT(OPENSET_KNN_COSINE) | OPENSET_BIT(OPENSET_NNGUIDE))) {
+    if (plain) {
         score[OPENSET_KNN_COSINE] = cosine.value[cosine.n - 1];
-        score[OPENSET_NNGUIDE] = confidence * (sum / (double)guide.n);
     }
-    if (kinds & OPENSET_BIT(OPENSET_KNN_EUCLIDEAN)) {
+    if (guide) {
+        score[OPENSET_NNGUIDE] = confidence * (sum / (double)guided.n);
+    }
+    if (euclidean) {
         score[OPENSET_KNN_EUCLIDEAN] = -sqrt(-near.value[near.n - 1]);
     }
 }
