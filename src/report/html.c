@@ -301,8 +301,8 @@ static void put_numbers(report_html *h, const spoor_result *r) {
                  r->bonafide_p, r->bonafide_llr);
         }
         if (isfinite(r->known) && isfinite(r->model->openset.threshold)) {
-            putf(h, "known-source score %.2f, threshold %.2f (higher = more like a known source)<br>", r->known,
-                 r->model->openset.threshold);
+            putf(h, "known-source score %.2f by %s, threshold %.2f (higher = more like a known source)<br>", r->known,
+                 openset_kind_name(r->model->openset.kind), r->model->openset.threshold);
         }
         putf(h, "%zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");
         if (!isnan(r->agreement)) {

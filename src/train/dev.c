@@ -12,21 +12,39 @@ static spoor_status open_clip(void *user, size_t clip, spoor_audio **audio, floa
     return spoor_audio_open_samples(d->ctx, *owned, n, AUDIO_RATE, audio, err);
 }
 
-spoor_status dev_forward(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
-                         spoor_error *err) {
-    spoor_error *errors = ctx_calloc(d->ctx, d->n_dev, sizeof *errors);
+static spoor_status open_first_window(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
+    const dataset *d = user;
+    size_t n;
+    TRY(cache_whole(d->cache, clip, owned, &n, err));
+    return spoor_audio_open_samples(d->ctx, *owned, n < AUDIO_WINDOW ? n : AUDIO_WINDOW, AUDIO_RATE, audio, err);
+}
+
+/* Clips first .. first + n - 1 of the dataset, each opened by `open`. */
+static spoor_status forward(const dataset *d, spoor_model *m, unsigned threads, size_t first, size_t n, score_open open,
+                            float *logits, float *embedding, spoor_error *err) {
+    spoor_error *errors = ctx_calloc(d->ctx, n, sizeof *errors);
     if (!errors) {
-        return error_memory(err, "evaluating on dev");
+        return error_memory(err, "evaluating recordings");
     }
-    spoor_status status = score_all(d->ctx, m, threads, d->n_dev, open_clip, (void *)(uintptr_t)d, 0, logits, embedding,
-                                    errors, err);
-    for (size_t i = 0; status == SPOOR_OK && i < d->n_dev; i++) {
+    spoor_status status = score_all(d->ctx, m, threads, n, open, (void *)(uintptr_t)d, 0, logits, embedding, errors, err);
+    for (size_t i = 0; status == SPOOR_OK && i < n; i++) {
         if (errors[i].status != SPOOR_OK) {
-            status = error_set(err, errors[i].status, "dev clip %.200s: %.250s", d->paths[d->n_train + i], errors[i].message);
+            status = error_set(err, errors[i].status, "%s clip %.200s: %.250s", first == 0 ? "train" : "dev", d->paths[first + i],
+                               errors[i].message);
         }
     }
     ctx_free(d->ctx, errors);
     return status;
+}
+
+spoor_status dev_forward(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
+                         spoor_error *err) {
+    return forward(d, m, threads, d->n_train, d->n_dev, open_clip, logits, embedding, err);
+}
+
+spoor_status dev_forward_train(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
+                               spoor_error *err) {
+    return forward(d, m, threads, 0, d->n_train, open_first_window, logits, embedding, err);
 }
 
 typedef struct work { /* of one metric */

@@ -7,6 +7,10 @@
 /* Logits [n_dev, trace_logits_size] (and embeddings, or NULL) of all dev clips. */
 spoor_status dev_forward(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
                          spoor_error *err);
+/* The same of the training clips [n_train, ...], as they are and of each the first window alone: what open-set scorers
+ * remember. */
+spoor_status dev_forward_train(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
+                               spoor_error *err);
 /* value[r->n_metrics]; NaN where a metric is not defined. *select = mean of the metrics that dev.select names, of rising
  * merit (loss and eer count negative); -INFINITY where one of them is not defined. known[l->n]: known scores, NULL: the
  * model's, which then must not need the embedding. */

@@ -3,6 +3,8 @@
 #include "base/io.h"
 #include "eval/report_tables.h"
 #include "eval/scores.h"
+#include "trace/trace.h"
+#include "train/known.h"
 #include "weights/safetensors.h"
 #include <stdlib.h>
 #include <string.h>
@@ -109,19 +111,29 @@ static spoor_status write_text(trainer *t, const char *name, const char *text, s
     return status;
 }
 
-static spoor_status write_report(trainer *t, const eval_set *set, spoor_error *err) {
+/* The report, and after it how each open-set scorer does (table NULL: nothing is known of that). */
+static spoor_status write_report(trainer *t, const eval_set *set, const json_t *table, spoor_error *err) {
     eval_options o;
     eval_options_init(&o);
     o.system = t->r->name;
     json_t *report = NULL;
-    char *text = NULL;
-    TRY(eval_report(t->ctx, set, &o, &report, err));
-    spoor_status status = eval_report_text(t->ctx, report, &text, err);
+    char *text = NULL, *scorers = table ? known_table_text(t->ctx, table) : NULL;
+    spoor_status status = table && !scorers ? error_memory(err, "writing the dev report")
+                                            : eval_report(t->ctx, set, &o, &report, err);
     if (status == SPOOR_OK) {
-        status = write_text(t, "dev-report.txt", text, err);
+        status = eval_report_text(t->ctx, report, &text, err);
+    }
+    if (status == SPOOR_OK) {
+        char *both = ctx_printf(t->ctx, "%s%s%s", text, scorers ? "\n" : "", scorers ? scorers : "");
+        status = write_text(t, "dev-report.txt", both, err);
+        ctx_free(t->ctx, both);
     }
     ctx_free(t->ctx, text);
+    ctx_free(t->ctx, scorers);
     if (status == SPOOR_OK) {
+        if (table) {
+            (void)json_object_set(report, "scorers", (json_t *)(uintptr_t)table);
+        }
         char *json = json_dumps(report, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
         status = write_text(t, "dev-report.json", json, err);
         free(json);
@@ -130,14 +142,14 @@ static spoor_status write_report(trainer *t, const eval_set *set, spoor_error *e
     return status;
 }
 
-static spoor_status write_dev(trainer *t, spoor_error *err) {
+static spoor_status write_dev(trainer *t, const float *embedding, const json_t *table, spoor_error *err) {
     score_set *s;
-    TRY(score_set_new(t->ctx, &t->model, t->labels, t->logits, NULL, NULL, FOLDS, &s, err));
+    TRY(score_set_new(t->ctx, &t->model, t->labels, t->logits, embedding, NULL, FOLDS, &s, err));
     char *path = trainer_path(t, "dev-scores.tsv");
     spoor_status status = path ? score_file_write(t->ctx, path, &s->set, err) : error_memory(err, "writing dev scores");
     ctx_free(t->ctx, path);
     if (status == SPOOR_OK) {
-        status = write_report(t, &s->set, err);
+        status = write_report(t, &s->set, table, err);
     }
     score_set_free(s);
     return status;
@@ -155,16 +167,75 @@ static void round_weights(params *p) {
     }
 }
 
-static spoor_status calibrate_on_dev(trainer *t, double *value, spoor_error *err) {
+/* The known score: statistics of the train clips, the choice on dev (where there is one). */
+static spoor_status choose_known(trainer *t, const float *embedding, json_t **table, spoor_error *err) {
+    const recipe_openset *r = &t->r->openset;
+    known_options o;
+    known_options_init(&o);
+    o.scorers = r->scorers;
+    o.choose = r->choose;
+    o.temperature = r->temperature;
+    o.k = (size_t)r->k;
+    o.fit = (openset_fit_options){r->shrinkage, (size_t)r->vim_dim, (size_t)r->bank_per_class};
+    bool wanted = t->model.known_task != SIZE_MAX && known_needs_train(&o) && (t->d->n_dev > 0 || o.choose != KNOWN_BY_DEV);
+    size_t width = trace_logits_size(&t->model), dim = (size_t)net_embedding_size(t->net), n = wanted ? t->d->n_train : 0;
+    float *logits = ctx_alloc(t->ctx, n, width * sizeof *logits), *features = ctx_alloc(t->ctx, n, dim * sizeof *features);
+    spoor_status status = logits && features ? SPOOR_OK : error_memory(err, "fitting open-set scorers");
+    if (status == SPOOR_OK && wanted) {
+        ctx_log(t->ctx, SPOOR_LOG_INFO, "open set: %zu train clips go through the model once", n);
+        status = dev_forward_train(t->d, &t->model, t->threads, logits, features, err);
+    }
+    if (status == SPOOR_OK) {
+        const int32_t *label = wanted ? t->d->task[t->model.known_task].label : NULL;
+        known_train train = {logits, features, label, n};
+        status = known_choose(&t->model, wanted ? &train : NULL, t->d->n_dev > 0 ? t->labels : NULL, t->logits, embedding, &o,
+                              table, err);
+    }
+    ctx_free(t->ctx, logits);
+    ctx_free(t->ctx, features);
+    return status;
+}
+
+static spoor_status log_table(trainer *t, const json_t *table, spoor_error *err) {
+    json_t *provenance = json_object_get(t->model.meta, "provenance");
+    char *text = known_table_text(t->ctx, table);
+    if (!text || json_object_set(provenance, "scorers", (json_t *)(uintptr_t)table) != 0) {
+        ctx_free(t->ctx, text);
+        return error_memory(err, "writing a model");
+    }
+    ctx_log(t->ctx, SPOOR_LOG_INFO, "%s", text);
+    ctx_free(t->ctx, text);
+    return SPOOR_OK;
+}
+
+/* Dev through the final weights: the known score, calibration, metrics, scores and report. */
+static spoor_status use_dev(trainer *t, float *embedding, double *known, json_t **table, double *value, spoor_error *err) {
     double select;
+    TRY(dev_forward(t->d, &t->model, t->threads, t->logits, embedding, err));
+    TRY(choose_known(t, embedding, table, err));
+    TRY(*table ? log_table(t, *table, err) : SPOOR_OK);
+    TRY(score_calibrate(&t->model, t->labels, t->logits, embedding, t->r->openset.by_eer ? 0 : t->r->acceptance, t->r->prior,
+                        err));
+    TRY(score_known_crossed(&t->model, t->labels, t->logits, embedding, FOLDS, known, err));
+    TRY(dev_metrics(t->r, t->d, &t->model, t->labels, t->logits, known, value, &select, err));
+    return write_dev(t, embedding, *table, err);
+}
+
+static spoor_status calibrate_on_dev(trainer *t, double *value, spoor_error *err) {
+    json_t *table = NULL;
     if (t->d->n_dev == 0) {
         ctx_log(t->ctx, SPOOR_LOG_WARN, "there are no dev clips: the model is not calibrated");
-        return SPOOR_OK;
+        TRY(choose_known(t, NULL, &table, err));
+        return known_describe(&t->model, err);
     }
-    TRY(dev_forward(t->d, &t->model, t->threads, t->logits, NULL, err));
-    TRY(dev_metrics(t->r, t->d, &t->model, t->labels, t->logits, NULL, value, &select, err));
-    TRY(score_calibrate(&t->model, t->labels, t->logits, NULL, t->r->acceptance, t->r->prior, err));
-    return write_dev(t, err);
+    float *embedding = ctx_alloc(t->ctx, t->d->n_dev, (size_t)net_embedding_size(t->net) * sizeof *embedding);
+    double *known = ctx_alloc(t->ctx, t->d->n_dev, sizeof *known);
+    spoor_status status = embedding && known ? use_dev(t, embedding, known, &table, value, err)
+                                             : error_memory(err, "evaluating on dev");
+    ctx_free(t->ctx, embedding);
+    ctx_free(t->ctx, known);
+    json_decref(table);
+    return status;
 }
 
 spoor_status trainer_finish(trainer *t, spoor_error *err) {

@@ -3,6 +3,7 @@
 #include "audio/audio.h"
 #include "base/config.h"
 #include "base/io.h"
+#include "openset/statistics.h"
 #include "train/recipe_parts.h"
 #include "train/yaml.h"
 #include <math.h>
@@ -85,6 +86,13 @@ static const setting SETTINGS[] = {
     {"finetune", "layer_drop", NUMBER, AT(finetune.layer_drop), 0, 0, 0.99, NULL},
     {"finetune", "dropout", NUMBER, AT(finetune.dropout), 0, 0, 0.99, NULL},
     {"finetune", "checkpoint", FLAG, AT(finetune.checkpoint), 0, 0, 1, NULL},
+    {"openset", "choose", TEXT, AT(openset.chosen), 0, 0, 0, "dev"},
+    {"openset", "k", INTEGER, AT(openset.k), 6, 1, OPENSET_MAX_K, NULL},
+    {"openset", "temperature", NUMBER, AT(openset.temperature), 1, 1e-3, 1000, NULL},
+    {"openset", "shrinkage", NUMBER, AT(openset.shrinkage), 0.1, 0, 1, NULL},
+    {"openset", "vim_dim", INTEGER, AT(openset.vim_dim), 0, 0, OPENSET_MAX_DIM, NULL},
+    {"openset", "bank_per_class", INTEGER, AT(openset.bank_per_class), 50, 1, OPENSET_MAX_BANK, NULL},
+    {"openset", "threshold", CHOICE, AT(openset.by_eer), 0, 0, 0, "acceptance|eer"},
     {"dev", "every", INTEGER, AT(dev_every), 1, 1, 1e6, NULL},
     {"dev", "patience", INTEGER, AT(patience), 0, 0, 1e6, NULL},
     {"checkpoint", "steps", INTEGER, AT(checkpoint_steps), 0, 0, 1e9, NULL},
@@ -100,7 +108,8 @@ enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 static const char *const OTHERS[][2] = {{"data", "manifests"}, {"data", "train"}, {"data", "dev"}, {"data", "tasks"},
                                         {"data", "groups"},    {"dev", "metrics"}, {"dev", "select"}, {"", "frontend"},
                                         {"", "network"},       {"", "augment"},    {"finetune", "freeze"},
-                                        {"finetune", "lr_factors"}, {"sampler", "matched"}, {"sampler", "resynth"}};
+                                        {"finetune", "lr_factors"}, {"sampler", "matched"}, {"sampler", "resynth"},
+                                        {"openset", "scorers"}};
 enum { N_OTHERS = sizeof OTHERS / sizeof *OTHERS, MAX_KEYS = N_SETTINGS + N_OTHERS + 16, MAX_CHOICES = 8 };
 
 static bool listed(const char *const *keys, size_t n, const char *key) {
@@ -239,6 +248,7 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     TRY(recipe_read_dev(ctx, r, err));
     TRY(recipe_read_finetune(ctx, r, err));
     TRY(recipe_read_matched(ctx, r, err));
+    TRY(recipe_read_openset(r, err));
     r->frontend = json_object_get(r->resolved, "frontend");
     r->network = json_object_get(r->resolved, "network");
     r->augment = json_object_get(r->resolved, "augment");

@@ -96,6 +96,15 @@ typedef struct recipe_resynth {
     int64_t pairs, blocks;
 } recipe_resynth;
 
+typedef struct recipe_openset {
+    unsigned scorers;     /* openset_kinds */
+    int choose;           /* KNOWN_BY_DEV or an openset_kind */
+    const char *chosen;   /* the same as text: "dev" or a name */
+    int64_t k, vim_dim, bank_per_class;
+    double temperature, shrinkage;
+    int by_eer;           /* threshold: eer instead of acceptance */
+} recipe_openset;
+
 typedef struct recipe {
     json_t *resolved; /* the whole recipe with every default filled in; owns all strings here */
     char *folder;     /* of the recipe file, "" or ending in '/' */
@@ -143,6 +152,7 @@ typedef struct recipe {
     double average_decay, average_start;
 
     recipe_finetune finetune;
+    recipe_openset openset;
 
     int64_t dev_every, patience, checkpoint_steps, log_steps;
     recipe_metric *metric;

@@ -1,6 +1,7 @@
 /* recipe_lists.c: see recipe_parts.h. Strings point into r->resolved. */
 #include "base/config.h"
 #include "net/net.h"
+#include "train/known.h"
 #include "train/recipe_parts.h"
 #include <string.h>
 
@@ -304,6 +305,47 @@ spoor_status recipe_read_dev(spoor_context *ctx, recipe *r, spoor_error *err) {
         status = error_set(err, SPOOR_ERR_USAGE, "dev.select must name at least one metric");
     }
     return status;
+}
+
+/* ---- open set ---- */
+
+static spoor_status read_scorer(const char *where, const char *name, openset_kind *out, spoor_error *err) {
+    spoor_error inner = {SPOOR_OK, ""};
+    if (!name) {
+        return error_set(err, SPOOR_ERR_USAGE, "%s must be \"all\" or a list of names of open-set scorers", where);
+    }
+    spoor_status status = openset_kind_parse(name, out, &inner);
+    return status == SPOOR_OK ? SPOOR_OK : error_set(err, status, "%s: %s", where, inner.message);
+}
+
+spoor_status recipe_read_openset(recipe *r, spoor_error *err) {
+    json_t *section = json_object_get(r->resolved, "openset"), *list = json_object_get(section, "scorers"), *item;
+    const char *one = json_string_value(list);
+    openset_kind kind;
+    if (!list || (one && strcmp(one, "all") == 0)) {
+        r->openset.scorers = OPENSET_ALL;
+        if (!list && json_object_set_new(section, "scorers", json_string("all")) != 0) {
+            return error_memory(err, "reading a recipe");
+        }
+    } else if (one) {
+        TRY(read_scorer("openset.scorers", one, &kind, err));
+        r->openset.scorers = OPENSET_BIT(kind);
+    } else {
+        size_t i;
+        json_array_foreach(list, i, item) {
+            TRY(read_scorer("openset.scorers", json_string_value(item), &kind, err));
+            r->openset.scorers |= OPENSET_BIT(kind);
+        }
+    }
+    if (r->openset.scorers == 0 || r->openset.scorers == OPENSET_BIT(OPENSET_GATE)) {
+        return error_set(err, SPOOR_ERR_USAGE, "openset.scorers must be \"all\" or a list of at least one open-set scorer besides the gate");
+    }
+    r->openset.choose = KNOWN_BY_DEV;
+    if (strcmp(r->openset.chosen, "dev") != 0) {
+        TRY(read_scorer("openset.choose", r->openset.chosen, &kind, err));
+        r->openset.choose = (int)kind;
+    }
+    return SPOOR_OK;
 }
 
 /* ---- fine-tuning ---- */

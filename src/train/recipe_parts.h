@@ -17,6 +17,8 @@ spoor_status recipe_read_strings(spoor_context *ctx, const json_t *json, const c
 /* {column: value, ...}; null: no filter. `where` says for errors what it is. */
 spoor_status recipe_read_where(spoor_context *ctx, const json_t *json, const char *where, recipe_where *out,
                                spoor_error *err);
+/* openset.scorers, openset.choose */
+spoor_status recipe_read_openset(recipe *r, spoor_error *err);
 void recipe_free_parts(spoor_context *ctx, recipe *r);
 /* The file with --set applied: a new JSON object, and its folder ("" or ending in '/', freed with ctx_free). */
 spoor_status recipe_read_file(spoor_context *ctx, const char *path, const char *const *set, size_t n_set, json_t **out,

@@ -128,7 +128,7 @@ typedef struct dev_model {
     manifest *list;
     score_labels *labels;
     size_t n;
-    float *logits;
+    float *logits, *embedding;
     spoor_error *errors;
 } dev_model;
 
@@ -152,11 +152,13 @@ static inline void open_dev(dev_model *d, const char *out) {
     const json_t *spec = json_object_get(json_object_get(d->model->meta, "provenance"), "labels");
     support_ok(score_labels_new(d->ctx, d->model, d->list, rows, d->n, spec, &d->labels, &err), &err);
     d->logits = calloc(d->n * trace_logits_size(d->model), sizeof *d->logits);
+    d->embedding = calloc(d->n * spoor_model_embedding_size(d->model), sizeof *d->embedding);
     d->errors = calloc(d->n, sizeof *d->errors);
 }
 
 static inline void close_dev(dev_model *d) {
     free(d->logits);
+    free(d->embedding);
     free(d->errors);
     score_labels_free(d->labels);
     manifest_free(d->list);
@@ -204,8 +206,8 @@ static inline void same_dev_scores(const char *out, bool bits) {
     hash(out, "dev-scores.tsv", want);
     for (unsigned threads = 1; threads <= 4; threads += 3) {
         score_set *set;
-        support_ok(score_all(d.ctx, d.model, threads, d.n, open_row, d.list, 0, d.logits, NULL, d.errors, &err), &err);
-        support_ok(score_set_new(d.ctx, d.model, d.labels, d.logits, NULL, d.errors, 5, &set, &err), &err);
+        support_ok(score_all(d.ctx, d.model, threads, d.n, open_row, d.list, 0, d.logits, d.embedding, d.errors, &err), &err);
+        support_ok(score_set_new(d.ctx, d.model, d.labels, d.logits, d.embedding, d.errors, 5, &set, &err), &err);
         snprintf(path, sizeof path, "%s/again.tsv", out);
         support_ok(score_file_write(d.ctx, path, &set->set, &err), &err);
         hash(out, "again.tsv", got);

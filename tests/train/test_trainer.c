@@ -91,11 +91,11 @@ static void dev_scores_come_again(void **state) {
     score_set *set;
     snprintf(path, sizeof path, "%s/gone.wav", folder);
     assert_int_equal(rename(manifest_path(d.list, 2), path), 0);
-    support_ok(score_all(d.ctx, d.model, 2, d.n, open_row, d.list, 0, d.logits, NULL, d.errors, &err), &err);
+    support_ok(score_all(d.ctx, d.model, 2, d.n, open_row, d.list, 0, d.logits, d.embedding, d.errors, &err), &err);
     assert_int_equal(rename(path, manifest_path(d.list, 2)), 0);
     assert_int_not_equal(d.errors[2].status, SPOOR_OK);
     assert_int_equal(d.errors[1].status, SPOOR_OK);
-    support_ok(score_set_new(d.ctx, d.model, d.labels, d.logits, NULL, d.errors, 0, &set, &err), &err);
+    support_ok(score_set_new(d.ctx, d.model, d.labels, d.logits, d.embedding, d.errors, 0, &set, &err), &err);
     assert_null(set->set.clips[2].scores);
     assert_non_null(set->set.clips[1].scores);
     score_set_free(set);
@@ -148,8 +148,9 @@ static void recompute(const char *out, const char *csv, double *loss, double *kn
     support_ok(manifest_add(list, csv, NULL, &where, 1, &err), &err);
     size_t n = manifest_rows(list), width = trace_logits_size(m), source = model_find_task(m, "source"), at = 0;
     float *logits = calloc(n * width, sizeof *logits);
+    float *embedding = calloc(n * spoor_model_embedding_size(m), sizeof *embedding);
     spoor_error *errors = calloc(n, sizeof *errors);
-    support_ok(score_all(ctx, m, 2, n, open_row, list, 0, logits, NULL, errors, &err), &err);
+    support_ok(score_all(ctx, m, 2, n, open_row, list, 0, logits, embedding, errors, &err), &err);
     double score[SYNTHETIC_CLIPS], sum = 0, labelled = 0;
     int target[SYNTHETIC_CLIPS];
     for (size_t i = 0; i < n; i++) {
@@ -166,13 +167,15 @@ static void recompute(const char *out, const char *csv, double *loss, double *kn
             labelled++;
         }
         if (strcmp(name, "bonafide") != 0) {
-            support_ok(score_known(m, 1, logits + i * width, NULL, &score[at], &err), &err);
+            support_ok(score_known(m, 1, logits + i * width,
+                                   embedding + i * spoor_model_embedding_size(m), &score[at], &err), &err);
             target[at++] = truth != SIZE_MAX;
         }
     }
     *loss = sum / labelled;
     *known = pairs_right(score, target, at);
     free(logits);
+    free(embedding);
     free(errors);
     manifest_free(list);
     spoor_model_free(m);
