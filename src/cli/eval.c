@@ -12,8 +12,12 @@
 enum {
     KEY_MANIFEST = 'm', KEY_OUT = 'o', KEY_JSON = 256, KEY_SCORES, KEY_REPLICATES, KEY_BY_PAGE, KEY_SEED, KEY_FOLDS,
     KEY_SCORE, KEY_LABEL, KEY_TARGET, KEY_PREDICTED, KEY_KNOWN, KEY_LOWER, KEY_ID, KEY_PAGE, KEY_SETTING,
-    KEY_PRECISION, KEY_BY, KEY_DCF, KEY_THRESHOLD, KEY_THRESHOLD_FROM, KEY_OPEN_TASK
+    KEY_PRECISION, KEY_BY, KEY_DCF, KEY_THRESHOLD, KEY_THRESHOLD_FROM, KEY_OPEN_TASK,
+    KEY_SOURCE, KEY_POLARITY, KEY_LLR, KEY_PROBABILITIES, KEY_CLASSES, KEY_HEADER, KEY_KEY, KEY_KEY_ID, KEY_KEY_LABEL,
+    KEY_KEY_PAGE, KEY_KEY_SETTING, KEY_KEY_SOURCE
 };
+
+enum { MAX_TARGETS = 256 };
 
 typedef struct options {
     const char *model, *scores, *out;
@@ -21,7 +25,8 @@ typedef struct options {
     cli_corpus_options corpus;
     eval_options eval;
     score_columns columns;
-    bool foreign, json;
+    const char *targets[MAX_TARGETS]; /* after the first */
+    bool foreign, json, polarity, llr; /* polarity: it was stated */
     size_t folds;
     const char *threshold, *threshold_from; /* as given */
 } options;
@@ -35,13 +40,26 @@ static const struct argp_option OPTIONS[] = {
     {"scores", KEY_SCORES, "FILE", 0, "evaluate a score file instead of a model", 2},
     {"score-column", KEY_SCORE, "C", 0, "of a foreign score file: the score (a name or a number from 1)", 2},
     {"label-column", KEY_LABEL, "C", 0, "its true label", 2},
-    {"target", KEY_TARGET, "LABEL", 0, "the label that is the target", 2},
+    {"target", KEY_TARGET, "LABEL", 0, "the label that is the target; may be repeated", 2},
     {"predicted-column", KEY_PREDICTED, "C", 0, "its predicted label", 2},
     {"id-column", KEY_ID, "C", 0, "its id", 2},
     {"page-column", KEY_PAGE, "C", 0, "its page", 2},
     {"setting-column", KEY_SETTING, "C", 0, "its setting", 2},
     {"known", KEY_KNOWN, NULL, 0, "its score is known against unknown, not bona fide against synthetic", 2},
-    {"lower-is-target", KEY_LOWER, NULL, 0, "its scores are low for the target", 2},
+    {"source-column", KEY_SOURCE, "C", 0, "its source", 2},
+    {"polarity", KEY_POLARITY, "higher|lower", 0, "which of its scores are the target's; must be stated where the higher ones seem "
+                                                  "not to be", 2},
+    {"lower-is-target", KEY_LOWER, NULL, 0, "the same as --polarity lower", 2},
+    {"llr", KEY_LLR, NULL, 0, "its scores are natural-log likelihood ratios of bona fide speech: Cllr and actDCF are reported", 2},
+    {"probability-columns", KEY_PROBABILITIES, "C,C,...", 0, "a score for each class: names or numbers, also 2-5", 2},
+    {"classes", KEY_CLASSES, "NAME,NAME,...", 0, "what those classes, or the predicted ones, are called in the labels", 2},
+    {"header", KEY_HEADER, NULL, 0, "its first line is a header although columns are given by number", 2},
+    {"key", KEY_KEY, "FILE", 0, "its labels stand in this file, found by id", 2},
+    {"key-id", KEY_KEY_ID, "C", 0, "the column of ids there (default: the first)", 2},
+    {"key-label", KEY_KEY_LABEL, "C", 0, "the true label there", 2},
+    {"key-source", KEY_KEY_SOURCE, "C", 0, "the source there", 2},
+    {"key-page", KEY_KEY_PAGE, "C", 0, "the page there", 2},
+    {"key-setting", KEY_KEY_SETTING, "C", 0, "the setting there", 2},
     {"json", KEY_JSON, NULL, 0, "the report as JSON (docs/eval.md)", 3},
     {"replicates", KEY_REPLICATES, "N", 0, "bootstrap resamples for the intervals (default 1000; 0: no intervals)", 3},
     {"by", KEY_BY, "file|page|class", 0, "what the bootstrap draws: recordings, whole pages or whole sources", 3},
@@ -56,18 +74,60 @@ static const struct argp_option OPTIONS[] = {
     {"open-task", KEY_OPEN_TASK, "TASK", 0, "whose answers count in EERc, OSCR and CCR (default: source)", 4},
     {0}};
 
-static error_t parse_columns(int key, char *arg, options *o) {
+static void add_target(options *o, char *arg, const struct argp_state *state) {
+    if (o->columns.target_label == NULL) {
+        o->columns.target_label = arg;
+        return;
+    }
+    if (o->columns.n_more_targets == MAX_TARGETS) {
+        argp_error(state, "at most %d labels can be the target", MAX_TARGETS + 1);
+    }
+    o->targets[o->columns.n_more_targets++] = arg;
+    o->columns.more_targets = o->targets;
+}
+
+static void state_polarity(options *o, const char *arg, const struct argp_state *state) {
+    if (strcmp(arg, "higher") != 0 && strcmp(arg, "lower") != 0) {
+        argp_error(state, "--polarity is higher or lower, not \"%s\"", arg);
+    }
+    o->columns.lower_is_target = arg[0] == 'l';
+    o->polarity = true;
+}
+
+static bool parse_key(int key, const char *arg, score_key *k) {
     switch (key) {
-    case KEY_SCORE: o->columns.score = arg; break;
-    case KEY_LABEL: o->columns.label = arg; break;
-    case KEY_TARGET: o->columns.target_label = arg; break;
-    case KEY_PREDICTED: o->columns.predicted = arg; break;
-    case KEY_ID: o->columns.id = arg; break;
-    case KEY_PAGE: o->columns.page = arg; break;
-    case KEY_SETTING: o->columns.setting = arg; break;
-    case KEY_KNOWN: o->columns.known = true; break;
-    case KEY_LOWER: o->columns.lower_is_target = true; break;
-    default: return ARGP_ERR_UNKNOWN;
+    case KEY_KEY: k->path = arg; return true;
+    case KEY_KEY_ID: k->id = arg; return true;
+    case KEY_KEY_LABEL: k->label = arg; return true;
+    case KEY_KEY_PAGE: k->page = arg; return true;
+    case KEY_KEY_SETTING: k->setting = arg; return true;
+    case KEY_KEY_SOURCE: k->source = arg; return true;
+    default: return false;
+    }
+}
+
+static error_t parse_columns(int key, char *arg, options *o, const struct argp_state *state) {
+    score_columns *c = &o->columns;
+    switch (key) {
+    case KEY_SCORE: c->score = arg; break;
+    case KEY_LABEL: c->label = arg; break;
+    case KEY_TARGET: add_target(o, arg, state); break;
+    case KEY_PREDICTED: c->predicted = arg; break;
+    case KEY_PROBABILITIES: c->probabilities = arg; break;
+    case KEY_CLASSES: c->classes = arg; break;
+    case KEY_ID: c->id = arg; break;
+    case KEY_PAGE: c->page = arg; break;
+    case KEY_SETTING: c->setting = arg; break;
+    case KEY_SOURCE: c->source = arg; break;
+    case KEY_KNOWN: c->known = true; break;
+    case KEY_LOWER: state_polarity(o, "lower", state); break;
+    case KEY_POLARITY: state_polarity(o, arg, state); break;
+    case KEY_LLR: o->llr = true; break;
+    case KEY_HEADER: c->header = 1; break;
+    default:
+        if (!parse_key(key, arg, &c->key)) {
+            return ARGP_ERR_UNKNOWN;
+        }
     }
     o->foreign = true;
     return 0;
@@ -156,6 +216,12 @@ static void check(const options *o, struct argp_state *state) {
     if (o->scores == NULL && o->foreign) {
         argp_error(state, "the options of columns go with --scores");
     }
+    if (o->columns.key.path == NULL && (o->columns.key.id != NULL || o->columns.key.label != NULL)) {
+        argp_error(state, "the columns of a key need --key FILE");
+    }
+    if (o->llr && o->columns.known) {
+        argp_error(state, "--llr is of bona fide speech; a known score is no likelihood ratio of it");
+    }
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
@@ -183,7 +249,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         o->model = arg;
         return 0;
     case ARGP_KEY_END: check(o, state); return 0;
-    default: return parse_columns(key, arg, o);
+    default: return parse_columns(key, arg, o, state);
     }
 }
 
@@ -236,6 +302,22 @@ static spoor_status choose_threshold(spoor_context *ctx, options *o, const eval_
     return status;
 }
 
+/* Scores whose polarity nobody stated are taken as higher = target only as long as that is plausible. */
+static spoor_status check_polarity(spoor_context *ctx, const options *o, const eval_set *set, spoor_error *err) {
+    double auroc;
+    if (o->polarity || (o->columns.score == NULL && !o->columns.known)) {
+        return SPOOR_OK;
+    }
+    TRY(eval_set_auroc(ctx, set, o->columns.known, &auroc, err));
+    if (auroc < 0.5) {
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "%s: if higher scores are those of the target, the AUROC is only %.3f; say which they are, "
+                         "--polarity lower or, if it is so, --polarity higher",
+                         o->scores, auroc);
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status print_report(spoor_context *ctx, options *o, const eval_set *set, spoor_error *err) {
     json_t *report = NULL;
     char *text = NULL, *from = NULL;
@@ -266,7 +348,12 @@ static spoor_status eval_scores(options *o, spoor_context *ctx, spoor_error *err
     o->eval.system = o->scores;
     TRY(o->foreign ? score_file_read_columns(ctx, o->scores, &o->columns, &f, err)
                    : score_file_read(ctx, o->scores, &f, err));
-    spoor_status status = print_report(ctx, o, score_file_set(f), err);
+    eval_set set = *score_file_set(f);
+    set.bonafide_is_llr |= o->llr;
+    spoor_status status = o->foreign ? check_polarity(ctx, o, &set, err) : SPOOR_OK;
+    if (status == SPOOR_OK) {
+        status = print_report(ctx, o, &set, err);
+    }
     score_file_free(f);
     return status;
 }

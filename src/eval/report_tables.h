@@ -40,4 +40,6 @@ spoor_status eval_report_text(spoor_context *ctx, const json_t *report, char **o
  * (with an acceptance: no target): SPOOR_ERR_INPUT. */
 spoor_status eval_fix_threshold(spoor_context *ctx, const eval_set *set, bool known, double acceptance, double *out,
                                 spoor_error *err);
+/* AUROC of the known or of the bona fide score; NaN where a side is missing. */
+spoor_status eval_set_auroc(spoor_context *ctx, const eval_set *set, bool known, double *out, spoor_error *err);
 #endif

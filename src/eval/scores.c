@@ -21,6 +21,10 @@ void score_file_free(score_file *f) {
     if (f != NULL) {
         spoor_context *ctx = f->ctx;
         delimited_clear(&f->table);
+        delimited_clear(&f->key);
+        ctx_free(ctx, f->key_order);
+        ctx_free(ctx, f->key_used);
+        ctx_free(ctx, f->spec);
         ctx_free(ctx, f->tasks);
         ctx_free(ctx, f->names);
         ctx_free(ctx, f->clips);

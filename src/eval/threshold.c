@@ -1,4 +1,5 @@
-/* threshold.c: thresholds that one set fixes for another; see report_tables.h. */
+/* threshold.c: thresholds that one set fixes for another, and what the scores of a set say at a glance; see
+ * report_tables.h. */
 #include "eval/report_tables.h"
 #include "openset/openset.h"
 #include <math.h>
@@ -51,21 +52,48 @@ static spoor_status at_acceptance(spoor_context *ctx, const labelled *l, bool kn
     return SPOOR_OK;
 }
 
+/* In `l`, which labelled_clear frees, failed or not. */
+static spoor_status labelled_new(spoor_context *ctx, const eval_set *set, bool known, labelled *l, spoor_error *err) {
+    *l = (labelled){.score = ctx_alloc(ctx, set->n, sizeof *l->score),
+                    .of_targets = ctx_alloc(ctx, set->n, sizeof *l->of_targets),
+                    .target = ctx_alloc(ctx, set->n, 1)};
+    if (l->score == NULL || l->of_targets == NULL || l->target == NULL) {
+        return error_memory(err, "collecting scores");
+    }
+    collect(set, known, l);
+    return SPOOR_OK;
+}
+
+static void labelled_clear(spoor_context *ctx, labelled *l) {
+    ctx_free(ctx, l->score);
+    ctx_free(ctx, l->of_targets);
+    ctx_free(ctx, l->target);
+}
+
 spoor_status eval_fix_threshold(spoor_context *ctx, const eval_set *set, bool known, double acceptance, double *out,
                                 spoor_error *err) {
     *out = NAN;
-    labelled l = {.score = ctx_alloc(ctx, set->n, sizeof *l.score),
-                  .of_targets = ctx_alloc(ctx, set->n, sizeof *l.of_targets),
-                  .target = ctx_alloc(ctx, set->n, 1)};
-    spoor_status status = SPOOR_OK;
-    if (l.score == NULL || l.of_targets == NULL || l.target == NULL) {
-        status = error_memory(err, "fixing a threshold");
-    } else {
-        collect(set, known, &l);
+    labelled l;
+    spoor_status status = labelled_new(ctx, set, known, &l, err);
+    if (status == SPOOR_OK) {
         status = acceptance > 0 ? at_acceptance(ctx, &l, known, acceptance, out, err) : at_eer(ctx, &l, known, out, err);
     }
-    ctx_free(ctx, l.score);
-    ctx_free(ctx, l.of_targets);
-    ctx_free(ctx, l.target);
+    labelled_clear(ctx, &l);
+    return status;
+}
+
+spoor_status eval_set_auroc(spoor_context *ctx, const eval_set *set, bool known, double *out, spoor_error *err) {
+    *out = NAN;
+    labelled l;
+    detection *d = NULL;
+    spoor_status status = labelled_new(ctx, set, known, &l, err);
+    if (status == SPOOR_OK) {
+        status = detection_new(ctx, l.score, l.target, l.n, &d, err);
+    }
+    if (status == SPOOR_OK) {
+        *out = detection_auroc(d, NULL).value;
+    }
+    detection_free(d);
+    labelled_clear(ctx, &l);
     return status;
 }

@@ -75,6 +75,48 @@ static void what_is_refused(void **state) {
     refused("--open-task", "vocoder", NULL, NULL, 1, "no task called");
 }
 
+/* Scores and labels apart, high scores for the target or low ones. */
+static void foreign_files(void **state) {
+    (void)state;
+    write_string("scores.txt", "u1 -3\nu2 -1\nu3 0.5\nu4 -2\n");
+    write_string("key.txt", "S u1 - - bonafide\nS u2 - A07 spoof\nS u3 - A08 spoof\nS u4 - - bonafide\nS u5 - A07 spoof\n");
+#define KEYED "eval", "--scores", "scores.txt", "--score-column", "2", "--key", "key.txt", "--key-id", "2", "--key-label", "5", \
+              "--key-source", "4", "--target", "bonafide", "--replicates", "0", "--json"
+    outcome o = spoor(KEYED);
+    exits(&o, 1);
+    assert_non_null(strstr(o.err, "the AUROC is only 0.000; say which they are, --polarity lower"));
+    outcome_free(&o);
+    o = spoor(KEYED, "--polarity", "lower", "--llr");
+    exits(&o, 0);
+    json_t *report = report_of(&o), *all = all_of(report, "bonafide");
+    support_close(value_of(all, "auroc"), 1, 0, "AUROC");
+    assert_true(value_of(all, "cllr") < 1);
+    assert_int_equal(json_integer_value(json_object_get(report, "not_evaluated")), 1);
+    assert_int_equal(json_array_size(json_object_get(report, "warnings")), 0);
+    json_decref(report);
+    outcome_free(&o);
+    o = spoor(KEYED, "--polarity", "higher"); /* stated: believed, with a warning */
+    exits(&o, 0);
+    report = report_of(&o);
+    assert_int_equal(json_array_size(json_object_get(report, "warnings")), 1);
+    json_decref(report);
+    outcome_free(&o);
+    o = spoor(KEYED, "--polarity", "sideways");
+    exits(&o, 1);
+    outcome_free(&o);
+    write_string("probs.txt", "u1 REAL .7 .2 .1\nu2 Svq .25 .25 .5\nu3 Mvq .5 .25 .25\nu4 x .4 .3 .3\n");
+    o = spoor("eval", "--scores", "probs.txt", "--id-column", "1", "--label-column", "2", "--probability-columns", "3-5",
+              "--classes", "REAL,Mvq,Svq", "--known", "--replicates", "0", "--json");
+    exits(&o, 0);
+    report = report_of(&o);
+    json_t *task = json_array_get(json_object_get(report, "tasks"), 0);
+    assert_string_equal(text_of(task, "scores"), "probabilities");
+    support_close(value_of(json_array_get(json_object_get(task, "groups"), 0), "accuracy"), 2.0 / 3, 1e-9, "accuracy");
+    support_close(value_of(all_of(report, "known"), "oscr"), 2.0 / 3, 1e-9, "OSCR");
+    json_decref(report);
+    outcome_free(&o);
+}
+
 static void write_npy(const char *name, const float *x, size_t rows, size_t cols) {
     spoor_context *ctx = support_context();
     spoor_error err = {0};
@@ -155,6 +197,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_files_and_thresholds),
         cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(foreign_files),
         cmocka_unit_test(distances_of_matrices),
         cmocka_unit_test(distances_of_a_model),
     };

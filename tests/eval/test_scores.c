@@ -217,6 +217,142 @@ static void foreign_that_is_wrong(void **state) {
     }
 }
 
+static void write_key(const char *text) {
+    char name[4300];
+    snprintf(name, sizeof name, "%s/key", folder);
+    support_ok(io_write_file(ctx, name, text, strlen(text), &err), &err);
+}
+
+/* Scores in one file, labels in another, as ASVspoof has them. */
+static void labels_of_a_key(void **state) {
+    (void)state;
+    char key[4300];
+    snprintf(key, sizeof key, "%s/key", folder);
+    score_columns c;
+    score_columns_init(&c);
+    c.score = "2";
+    c.target_label = "bonafide";
+    c.key = (score_key){.path = key, .id = "2", .label = "5", .source = "4"};
+    write_key("S1 u3 - A07 spoof\nS1 u1 - - bonafide\nS2 u2 - A08 spoof\nS9 u9 - - bonafide\nS1 ./u3 - A07 spoof\n");
+    write_text("u1 2.5\n./u2 -1\nu3 0.5\nu1 2.25\n");
+    score_file *f;
+    support_ok(score_file_read_columns(ctx, path, &c, &f, &err), &err);
+    const eval_set *s = score_file_set(f);
+    assert_true(s->n == 5 && s->task_count == 0);
+    assert_true(s->clips[0].is_bonafide == 1 && s->clips[0].bonafide == 2.5 && s->clips[3].is_bonafide == 1);
+    assert_true(s->clips[1].is_bonafide == 0 && s->clips[2].is_bonafide == 0);
+    assert_string_equal(s->clips[1].source, "A08");
+    assert_string_equal(s->clips[1].id, "./u2");
+    assert_string_equal(s->clips[4].id, "u9"); /* in the key, not scored */
+    assert_true(s->clips[4].is_bonafide == 1 && isnan(s->clips[4].bonafide) && s->clips[4].scores == NULL);
+    score_file_free(f);
+    c.key = (score_key){.path = key, .id = "utt", .label = "key", .page = "codec"};
+    write_key("utt,codec,key\nu1,mp3,spoof\nu2,opus,bonafide\n");
+    write_text("u2\t1\nu1\t0\n");
+    support_ok(score_file_read_columns(ctx, path, &c, &f, &err), &err);
+    assert_string_equal(score_file_set(f)->clips[0].page, "opus");
+    assert_true(score_file_set(f)->clips[0].is_bonafide == 1 && score_file_set(f)->n == 2);
+    score_file_free(f);
+    static const struct {
+        const char *key, *text, *says;
+        spoor_status status;
+    } bad[] = {
+        {"utt,codec,key\nu1,-,spoof\n", "u1 1\nu2 1\n", "line 2: the id \"u2\" is not in the key", SPOOR_ERR_INPUT},
+        {"utt,codec,key\nu1,-,spoof\nu1,-,bonafide\n", "u1 1\n", "line 3: u1 is labelled otherwise in line 2", SPOOR_ERR_INPUT},
+        {"utt,codec,key\nu1,-\n", "u1 1\n", "line 2: 2 fields, but column 3", SPOOR_ERR_INPUT},
+        {"utt,codec,key\nu1,-,spoof\n", "u1 1\n", "no line has the target's label \"bonafide\"; the first has \"spoof\"", SPOOR_ERR_INPUT},
+        {"id,codec,key\nu1,-,spoof\n", "u1 1\n", "no column called \"utt\"", SPOOR_ERR_USAGE},
+        {"", "u1 1\n", "no column called \"utt\"", SPOOR_ERR_USAGE},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        write_key(bad[i].key);
+        write_text(bad[i].text);
+        refused(score_file_read_columns(ctx, path, &c, &f, &err), bad[i].status, bad[i].says);
+        assert_null(f);
+    }
+    c.label = "2";
+    refused(score_file_read_columns(ctx, path, &c, &f, &err), SPOOR_ERR_USAGE, "not of both");
+    c.label = NULL;
+    c.key.path = "/nonexistent/key";
+    refused(score_file_read_columns(ctx, path, &c, &f, &err), SPOOR_ERR_IO, "nonexistent");
+}
+
+static void scores_of_classes(void **state) {
+    (void)state;
+    score_columns c;
+    score_columns_init(&c);
+    c.id = "1";
+    c.label = "2";
+    c.probabilities = "3-5";
+    c.classes = "REAL,Mvq,Svq";
+    write_text("a REAL .7 .2 .1\nb Svq .25 .25 .5\nc never .5 .25 .25\n");
+    score_file *f;
+    support_ok(score_file_read_columns(ctx, path, &c, &f, &err), &err);
+    const eval_set *s = score_file_set(f);
+    assert_true(s->n == 3 && s->task_count == 1 && s->tasks[0].classes == 3 && s->probabilities && !s->decisions);
+    assert_true(s->clips[1].truth[0] == 2 && s->clips[2].truth[0] == -1 && s->clips[1].scores[2] == 0.5f);
+    assert_true(isnan(s->clips[0].known) && s->clips[0].is_known == -1);
+    assert_string_equal(s->clips[2].source, "never");
+    score_file_free(f);
+    c.known = true; /* labels that are classes are known; the score is the greatest */
+    support_ok(score_file_read_columns(ctx, path, &c, &f, &err), &err);
+    s = score_file_set(f);
+    assert_true(s->clips[0].is_known == 1 && s->clips[2].is_known == 0 && s->clips[2].known == 0.5);
+    support_close(s->clips[0].known, 0.7, 1e-12, "greatest");
+    score_file_free(f);
+    c = (score_columns){.label = "y", .probabilities = "real,p 2", .header = -1, .score = "real", .target_label = "real",
+                        .more_targets = (const char *const[]){"human"}, .n_more_targets = 1};
+    write_text("y,real,p 2\nreal,3,-2\np 2,1,4\nhuman,0,1\n");
+    support_ok(score_file_read_columns(ctx, path, &c, &f, &err), &err);
+    s = score_file_set(f);
+    assert_true(!s->probabilities && s->clips[0].bonafide == 3 && s->clips[1].truth[0] == 1 && s->clips[2].is_bonafide == 1);
+    assert_string_equal(s->tasks[0].names[1], "p 2");
+    score_file_free(f);
+    c = (score_columns){.label = "1", .probabilities = "3,2", .header = 1};
+    write_text("l p q\n2 0 1\n3 1 0\n"); /* a header, classes called by it */
+    support_ok(score_file_read_columns(ctx, path, &c, &f, &err), &err);
+    assert_string_equal(score_file_set(f)->tasks[0].names[0], "q");
+    score_file_free(f);
+    c.header = -1;
+    write_text("2 0 1\n3 1 0\n");
+    support_ok(score_file_read_columns(ctx, path, &c, &f, &err), &err);
+    assert_string_equal(score_file_set(f)->tasks[0].names[0], "3");
+    assert_true(score_file_set(f)->clips[1].truth[0] == 0 && score_file_set(f)->clips[1].scores[0] == 0);
+    score_file_free(f);
+    c = (score_columns){.label = "1", .predicted = "2", .classes = "x,y", .score = "3", .known = true, .header = -1};
+    write_text("y x 1\nz y .5\n"); /* z is no class: unknown */
+    support_ok(score_file_read_columns(ctx, path, &c, &f, &err), &err);
+    s = score_file_set(f);
+    assert_true(s->decisions && s->clips[0].truth[0] == 1 && s->clips[1].truth[0] == -1 && s->clips[1].is_known == 0);
+    score_file_free(f);
+    static const struct {
+        const char *text, *probabilities, *classes, *says;
+        spoor_status status;
+    } bad[] = {
+        {"a .5 .5\n", "2-3", "x", "1 classes are named for 2 columns", SPOOR_ERR_USAGE},
+        {"a .5 .5\n", "2-3", "x,x", "\"x\" is named twice", SPOOR_ERR_USAGE},
+        {"a .5 .5\n", "2,2", NULL, "column 2 is named twice", SPOOR_ERR_USAGE},
+        {"a .5 .5\n", "3-2", NULL, "a range goes from", SPOOR_ERR_USAGE},
+        {"a .5 .5\n", "0-2", NULL, "a range goes from", SPOOR_ERR_USAGE},
+        {"a .5 .5\n", "2-99999", NULL, "a range goes from", SPOOR_ERR_USAGE},
+        {"a .5 .5\n", "2,", NULL, "no column called \"\"", SPOOR_ERR_USAGE},
+        {"a .5\n", "2-3", NULL, "line 1: 2 fields, but column 3", SPOOR_ERR_INPUT},
+        {"a .5 x\n", "2-3", NULL, "the score \"x\" is no finite number", SPOOR_ERR_INPUT},
+        {"a .5 inf\n", "2-3", NULL, "the score \"inf\" is no finite number", SPOOR_ERR_INPUT},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        c = (score_columns){.label = "1", .probabilities = bad[i].probabilities, .classes = bad[i].classes, .header = -1};
+        write_text(bad[i].text);
+        refused(score_file_read_columns(ctx, path, &c, &f, &err), bad[i].status, bad[i].says);
+        assert_null(f);
+    }
+    c = (score_columns){.label = "1", .predicted = "2", .classes = "x,y", .header = -1};
+    write_text("x w\n");
+    refused(score_file_read_columns(ctx, path, &c, &f, &err), SPOOR_ERR_INPUT, "the predicted label \"w\" is none of the classes");
+    c.probabilities = "2";
+    refused(score_file_read_columns(ctx, path, &c, &f, &err), SPOOR_ERR_USAGE, "not both");
+}
+
 /* Every single allocation fails once: a sentence, no leak. */
 static void readers_without_memory(void **state) {
     (void)state;
@@ -225,15 +361,21 @@ static void readers_without_memory(void **state) {
     static const char text[] = "id\ttrue/a\tscore/a/x\nq\tx\t1\n";
     support_ok(io_write_file(ctx, own, text, strlen(text), &err), &err);
     write_text("f1;b;a;1\nf2;a;a;2\n");
-    score_columns c = {.label = "2", .predicted = "3", .score = "4", .target_label = "a", .header = 0};
-    for (int kind = 0; kind < 2; kind++) {
+    char key[4300];
+    snprintf(key, sizeof key, "%s/key", folder);
+    write_key("f1 b\nf2 a\n");
+    const score_columns ways[] = {
+        {.label = "2", .predicted = "3", .score = "4", .target_label = "a", .header = 0},
+        {.label = "2", .probabilities = "4", .known = true},
+        {.id = "1", .predicted = "3", .score = "4", .known = true, .classes = "a,b", .key = {.path = key, .label = "2"}}};
+    for (int kind = 0; kind < 4; kind++) {
         spoor_status status = SPOOR_ERR_LIMIT;
         for (size_t at = 1; status != SPOOR_OK && at < 100; at++) {
             support_failing failing = {0};
             spoor_context *weak = support_failing_context(&failing);
             failing.fail_at = at;
             score_file *f;
-            status = kind == 0 ? score_file_read(weak, own, &f, &err) : score_file_read_columns(weak, path, &c, &f, &err);
+            status = kind == 0 ? score_file_read(weak, own, &f, &err) : score_file_read_columns(weak, path, &ways[kind - 1], &f, &err);
             assert_true(status == SPOOR_OK || (status == SPOOR_ERR_LIMIT && f == NULL));
             score_file_free(f);
             assert_int_equal(failing.live, 0);
@@ -412,7 +554,8 @@ int main(void) {
         cmocka_unit_test(own_form_there_and_back),
         cmocka_unit_test(another_locale_changes_nothing), cmocka_unit_test(own_form_that_is_wrong),
         cmocka_unit_test(foreign_detection),      cmocka_unit_test(foreign_decisions),
-        cmocka_unit_test(foreign_that_is_wrong),  cmocka_unit_test(readers_without_memory),
+        cmocka_unit_test(foreign_that_is_wrong),  cmocka_unit_test(labels_of_a_key),
+        cmocka_unit_test(scores_of_classes),      cmocka_unit_test(readers_without_memory),
         cmocka_unit_test(damaged_files),          cmocka_unit_test(npy_there_and_back),
         cmocka_unit_test(npy_of_numpy),           cmocka_unit_test(npy_that_is_wrong),
     };
