@@ -177,7 +177,7 @@ static void one_class(void **state) {
         f.out.linear[0] = linear ? f.out.logits[0] : NULL;
         const int64_t a[ROWS] = {1, 0, 0, 1, 1, 0}, partner[ROWS - 2] = {1, 1, -1, 0}, none[ROWS] = {-1, -1, -1, -1, -1, -1};
         const int64_t *partners[] = {partner, partner};
-        const real w[2] = {3, (real)0.5}, lambda[ROWS - 2] = {(real)0.3, 1, (real)0.5, (real)0.9};
+        const real w[CLASSES] = {3, (real)0.5, 1}, lambda[ROWS - 2] = {(real)0.3, 1, (real)0.5, (real)0.9};
         const losses_task tasks[] = {{2, 0, w, a, 4, {(real)0.8, (real)0.1, 5}, 1}, {.weight = 0, .target = none}};
         losses_options o = {.plain = 2, .mixed = 4, .task = tasks, .partner = partners, .lambda = lambda,
                             .plain_weight = (real)0.25, .mixed_weight = (real)0.75};
