@@ -105,6 +105,28 @@ spoor_status config_bool(const json_t *object, const char *where, const char *ke
     return SPOOR_OK;
 }
 
+spoor_status config_numbers(const json_t *object, const char *where, const char *key, const config_list *rule,
+                            double *values, size_t *n, spoor_error *err) {
+    const json_t *list = json_object_get(object, key);
+    if (list == NULL) {
+        return SPOOR_OK;
+    }
+    size_t count = json_array_size(list);
+    bool good = count >= 1 && count <= rule->most && (!rule->fixed || count == *n);
+    for (size_t i = 0; i < count && good; i++) {
+        const json_t *v = json_array_get(list, i);
+        values[i] = json_number_value(v);
+        good = (rule->whole ? json_is_integer(v) : json_is_number(v)) && values[i] >= rule->min && values[i] <= rule->max;
+    }
+    if (!good) {
+        return error_set(err, SPOOR_ERR_USAGE, "%s.%s must be a list of %s%zu %s from %g to %g", where, key,
+                         rule->fixed ? "" : "1 to ", rule->fixed ? *n : rule->most, rule->whole ? "whole numbers" : "numbers",
+                         rule->min, rule->max);
+    }
+    *n = count;
+    return SPOOR_OK;
+}
+
 spoor_status config_string(const json_t *object, const char *where, const char *key, const char *fallback,
                            const char **out, spoor_error *err) {
     const json_t *v = json_object_get(object, key);

@@ -21,6 +21,15 @@ spoor_status config_bool(const json_t *object, const char *where, const char *ke
 /* One of `choices` (NULL-terminated); *out is its index. */
 spoor_status config_choice(const json_t *object, const char *where, const char *key, const char *const *choices,
                            int fallback, int *out, spoor_error *err);
+/* A list of *n numbers from min to max, of at least one and at most `most`; without the key, values and *n stay as they are.
+ * whole: only whole numbers. fixed: exactly *n of them. */
+typedef struct config_list {
+    size_t most;
+    bool whole, fixed;
+    double min, max;
+} config_list;
+spoor_status config_numbers(const json_t *object, const char *where, const char *key, const config_list *rule,
+                            double *values, size_t *n, spoor_error *err);
 /* A string; *out lives as long as the object (or is `fallback`). */
 spoor_status config_string(const json_t *object, const char *where, const char *key, const char *fallback,
                            const char **out, spoor_error *err);

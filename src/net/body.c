@@ -29,13 +29,19 @@ typedef struct body_class {
 
 BODY_CLASS(conformer)
 BODY_CLASS(pooled)
+BODY_CLASS(aasist)
 
 static const char *const conformer_keys[] = {"pooling", "stem",      "dim",    "depth",        "heads",
                                              "ff_mult", "conv_mult", "kernel", "max_distance", "dropout", "attention", NULL};
 /* A pooled body may be fitted (net.h): the settings of that are read by net.c. */
 static const char *const pooled_keys[] = {"pooling", "hidden", "logistic", "copies", NULL};
 
-static const body_class CLASSES[BODY_KINDS] = {[BODY_CONFORMER] = BODY_ROW(conformer), [BODY_POOLED] = BODY_ROW(pooled)};
+static const char *const aasist_keys[] = {"input",   "project",     "sinc",          "sinc_kernel",  "first_pool",    "channels",
+                                          "block_pool", "attention", "preactivation", "graph",        "pool_ratios",   "temperatures",
+                                          "dropout", "way_dropout", "graph_dropout", "pool_dropout", NULL};
+
+static const body_class CLASSES[BODY_KINDS] = {[BODY_CONFORMER] = BODY_ROW(conformer), [BODY_POOLED] = BODY_ROW(pooled),
+                                               [BODY_AASIST] = BODY_ROW(aasist)};
 
 const char *const *body_keys(body_kind kind) { return CLASSES[kind].keys; }
 

@@ -2,12 +2,13 @@
  * net.c need not know them: a new kind is a file of its own and a row of the table in body.c. */
 #ifndef NET_BODY_H
 #define NET_BODY_H
+#include "net/aasist.h"
 #include "net/conformer.h"
 #include "net/pooled.h"
 
 /* The names of the kinds in a recipe or model file, in the order of body_kind. */
-#define BODY_NAMES "conformer", "pooled"
-typedef enum body_kind { BODY_CONFORMER, BODY_POOLED, BODY_KINDS } body_kind;
+#define BODY_NAMES "conformer", "pooled", "aasist"
+typedef enum body_kind { BODY_CONFORMER, BODY_POOLED, BODY_AASIST, BODY_KINDS } body_kind;
 
 /* Plain data: pointers to parameters and sizes; owns nothing. */
 typedef struct body {
@@ -15,6 +16,7 @@ typedef struct body {
     union {
         conformer conformer;
         pooled pooled;
+        aasist aasist;
     } as;
 } body;
 

@@ -129,16 +129,6 @@ static tensor *stem_forward(const conformer *c, tape *t, tensor *x) {
     return x == NULL ? NULL : op_reshape(t, x, 3, (int64_t[]){x->dim[0], x->dim[1], x->dim[2] * x->dim[3]});
 }
 
-/* Batch norm over all numbers as one channel. */
-static tensor *one_channel_norm(const conformer *c, tape *t, tensor *x) {
-    if (x == NULL) {
-        return NULL;
-    }
-    int64_t dim[TENSOR_DIMS] = {x->dim[0], x->dim[1], x->dim[2], 0};
-    tensor *flat = op_reshape(t, x, 2, (int64_t[]){tensor_count(x), 1});
-    return op_reshape(t, nn_batch_norm_forward(&c->project_norm, t, flat), 3, dim);
-}
-
 tensor *conformer_forward(const conformer *c, tape *t, tensor *features) {
     if (features == NULL) {
         return NULL;
@@ -149,7 +139,7 @@ tensor *conformer_forward(const conformer *c, tape *t, tensor *features) {
     }
     tensor *x = stem_forward(c, t, features);
     x = nn_linear_forward(&c->project, t, x, OP_ACT_NONE);
-    x = op_activation(t, one_channel_norm(c, t, x), OP_ACT_SELU);
+    x = op_activation(t, nn_batch_norm_forward_all(&c->project_norm, t, x), OP_ACT_SELU);
     x = op_dropout(t, x, c->sizes.dropout);
     x = c->sizes.tcm ? nn_add_sinusoids(t, x) : x;
     if (c->pooling == CONFORMER_CLASS_TOKEN) {

@@ -50,6 +50,14 @@ tensor *nn_batch_norm_forward(const nn_batch_norm *l, tape *t, tensor *x) {
     return op_batch_norm(t, x, l->g, l->b, l->mean, l->var, (real)0.1, (real)1e-5);
 }
 
+tensor *nn_batch_norm_forward_all(const nn_batch_norm *l, tape *t, tensor *x) {
+    if (x == NULL) {
+        return NULL;
+    }
+    tensor *flat = op_reshape(t, x, 2, (int64_t[]){tensor_count(x), 1});
+    return op_reshape(t, nn_batch_norm_forward(l, t, flat), x->ndim, x->dim);
+}
+
 spoor_status nn_conv2d_block_init(nn_conv2d_block *l, params *p, const char *name, int64_t in, int64_t out,
                                   const int64_t kernel[2], const int64_t stride[2], spoor_error *err) {
     char s[NN_NAME];

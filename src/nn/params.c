@@ -80,6 +80,7 @@ static void fill(tensor *x, param_init init, int64_t fan_in, rng r) {
         case PARAM_ONES: v = 1.0; break;
         case PARAM_UNIFORM_FAN_IN: v = rng_range(&r, -bound, bound); break;
         case PARAM_UNIFORM01: v = rng_uniform(&r); break;
+        case PARAM_STANDARD_NORMAL: v = rng_normal(&r); break;
         case PARAM_NORMAL: v = deviation * rng_normal(&r); break;
         }
         x->data[i] = (real)v;

@@ -24,6 +24,7 @@ typedef enum param_init {
     PARAM_ONES,
     PARAM_UNIFORM_FAN_IN, /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch initialises Linear and Conv */
     PARAM_UNIFORM01,      /* U[0,1): class token */
+    PARAM_STANDARD_NORMAL, /* N(0, 1): positions and master nodes of graphs */
     PARAM_NORMAL          /* N(0, 1/sqrt(last dimension)): relative position tables */
 } param_init;
 

@@ -43,6 +43,11 @@ tensor *op_mul(tape *t, tensor *a, tensor *b); /* same shape */
 tensor *op_scale(tape *t, tensor *x, real factor);
 /* x[..,C] + b[C] */
 tensor *op_add_row(tape *t, tensor *x, tensor *b);
+/* max(a, b), same shape; where they are equal each gets half of the gradient. elementwise_max.c */
+tensor *op_max(tape *t, tensor *a, tensor *b);
+tensor *op_abs(tape *t, tensor *x); /* |x|; no gradient where it is 0 */
+/* Row r of x[..,C] times s[r]; s has as many numbers as x has rows. Gradients for both. */
+tensor *op_scale_rows(tape *t, tensor *x, tensor *s);
 /* The same numbers under another shape with the same count. */
 tensor *op_reshape(tape *t, tensor *x, int ndim, const int64_t *dim);
 /* x[B,T,C] -> [B,C,T] (also the last two of a 4-D tensor). transpose.c */
@@ -66,6 +71,14 @@ tensor *op_attention(tape *t, tensor *q, tensor *k, tensor *v, tensor *e, int64_
  * gate: [B,T,H]; bias: [H,2T-1]. Gradients for all five. attention_gated.c */
 tensor *op_attention_gated(tape *t, tensor *q, tensor *k, tensor *v, tensor *gate, tensor *bias, int64_t heads,
                            real scale, double p);
+
+/* Attention weights between nodes of a graph, paired by products (AASIST, Jung et al. 2022): queries y[B,M,D] over nodes
+ * x[B,N,D], where y may be x itself (then M = N, and pairs (i,j) and (j,i) share their logit):
+ *   logits[i,j] = a_k . tanh(W (y_i * x_j) + b) / temperature, result [B,M,N] = softmax over j.
+ * w: [O,D], b: [O], a: [1,O], or [3,O] where x holds two kinds of nodes, `first` of the first kind and then the second: k = 0
+ * between nodes of the first kind, 1 of the second, 2 across (y must be x). Gradients for all five. graph_attention.c */
+tensor *op_graph_attention(tape *t, tensor *y, tensor *x, tensor *w, tensor *b, tensor *a, int64_t first,
+                           real temperature);
 
 /* ---- conv1d.c, conv2d.c, depthwise.c ---- */
 /* x[B,T,C] * w[O,K,C] (+ b[O]) -> [B,T',O], T' = (T + pad_left + pad_right - dilation*(K-1) - 1)/stride + 1, zeros
@@ -101,6 +114,10 @@ tensor *op_stats_pool(tape *t, tensor *x, real eps);
 tensor *op_attentive_pool(tape *t, tensor *x, tensor *a, real eps);
 /* Max pooling windows over H and W of x[B,H,W,C], no padding. pool2d.c */
 tensor *op_max_pool2d(tape *t, tensor *x, int64_t kernel_h, int64_t kernel_w, int64_t stride_h, int64_t stride_w);
+/* Without dimension `axis`, which must not be empty: the largest |x| along it (the gradient goes to the first maximum, with
+ * its sign); the sum of x weighted by the softmax of w[same shape] along it. axis_pool.c */
+tensor *op_max_abs(tape *t, tensor *x, int axis);
+tensor *op_softmax_pool(tape *t, tensor *x, tensor *w, int axis);
 /* Mean over windows of `k` frames, stride k; the rest at the end is dropped. */
 tensor *op_avg_pool1d(tape *t, tensor *x, int64_t k);
 
