@@ -4,6 +4,7 @@
 #include <string.h>
 
 /* Streams of the recipe's seed; the sampler has a seed of its own derived from it. */
+enum { AS_IT_IS = -1, UNLABELLED = -2 };
 enum { STREAM_SAMPLER = 11, STREAM_CLIP, STREAM_MIX, STREAM_MATCHED, STREAM_RESYNTH };
 
 typedef struct scratch { /* of one worker */
@@ -28,7 +29,7 @@ struct loader {
     uint32_t *clip;   /* [batch] */
     uint32_t *stretch; /* [batch] place whose random numbers say where in the recording the clip begins: its own, or that of
                           another clip of the same recording, so that both hold the same stretch */
-    int32_t *through; /* [batch] pseudo-generator that the clip is put through, -1 = none */
+    int32_t *through; /* [batch] pseudo-generator that the clip is put through, or AS_IT_IS, or UNLABELLED (as it is) */
     float *clean;     /* [batch, frames, dim], where rows are mixed */
     uint32_t *mate;   /* [batch] place of the other clip of a mixed row */
     scratch *scratch;
@@ -363,7 +364,10 @@ static void plan(loader *l) {
 /* The class of the clip in a place, -1 = none. */
 static int64_t place_target(const loader *l, size_t task, int64_t place) {
     int64_t own = l->d->task[task].label[l->clip[place]];
-    return l->through[place] < 0 ? own : resynth_target(l->generators, (size_t)l->through[place], task, own);
+    if (l->through[place] < 0) {
+        return l->through[place] == UNLABELLED ? -1 : own;
+    }
+    return resynth_target(l->generators, (size_t)l->through[place], task, own);
 }
 
 static void fill_targets(loader *l) {
@@ -388,14 +392,15 @@ static void fill_targets(loader *l) {
 }
 
 /* The next blocks of m into the places from `at` on; the place behind them. */
-static int64_t draw_blocks(loader *l, matched *m, int64_t at, int64_t pairs, int64_t blocks, bool transformed) {
+static int64_t draw_blocks(loader *l, matched *m, int64_t at, int64_t pairs, int64_t blocks) {
+    int32_t untouched = l->r->matched.labels ? AS_IT_IS : UNLABELLED;
     for (int64_t k = 0; m && k < blocks; k++) {
         matched_draw(m, l->epoch, l->step, (uint64_t)k, l->block);
         for (int64_t i = 0; i < 2 * pairs; i++) {
             const matched_place *p = &l->block[i];
             l->clip[at + i] = p->clip;
             l->stretch[at + i] = (uint32_t)(at + (p->side == 0 ? 0 : pairs)); /* the first place of each recording */
-            l->through[at + i] = transformed ? p->generator : -1;
+            l->through[at + i] = m == l->transformed ? p->generator : untouched;
         }
         l->out.block[l->out.n_blocks++] = (losses_block){at, pairs};
         at += 2 * pairs;
@@ -411,11 +416,11 @@ static void choose_clips(loader *l) {
     memmove(l->clip + behind, l->clip + at, (size_t)(r->batch - behind) * sizeof *l->clip);
     for (int64_t i = 0; i < r->batch; i++) {
         l->stretch[i] = (uint32_t)i;
-        l->through[i] = -1;
+        l->through[i] = AS_IT_IS;
     }
     l->out.n_blocks = 0;
-    at = draw_blocks(l, l->matched, at, r->matched.pairs, r->matched.blocks, false);
-    (void)draw_blocks(l, l->transformed, at, r->resynth.pairs, r->resynth.blocks, true);
+    at = draw_blocks(l, l->matched, at, r->matched.pairs, r->matched.blocks);
+    (void)draw_blocks(l, l->transformed, at, r->resynth.pairs, r->resynth.blocks);
 }
 
 spoor_status loader_batch(loader *l, compute *c, uint64_t epoch, uint64_t step, const batch **out, spoor_error *err) {

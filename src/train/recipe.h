@@ -87,6 +87,7 @@ typedef struct recipe_matched {
     const char *const *content; /* columns that together name a recording; NULL: no such pairs */
     size_t n_content;
     int64_t pairs, blocks;
+    bool labels;                /* their clips count in the losses of tasks too */
 } recipe_matched;
 
 /* ... and of any recordings, put through chains of augmentation steps as if these were generators. */

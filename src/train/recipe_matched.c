@@ -20,13 +20,17 @@ static spoor_status read_counts(json_t *object, const char *where, int64_t pairs
 }
 
 static spoor_status read_corpus(spoor_context *ctx, json_t *object, recipe_matched *m, spoor_error *err) {
-    static const char *const KEYS[] = {"content", "pairs", "blocks", NULL};
+    static const char *const KEYS[] = {"content", "pairs", "blocks", "labels", NULL};
     const char *where = "sampler.matched";
     TRY(config_keys(object, where, KEYS, err));
     TRY(recipe_read_strings(ctx, json_object_get(object, "content"), "sampler.matched.content", &m->content, &m->n_content,
                             err));
     if (m->n_content == 0 || m->n_content > RECIPE_MAX_COLUMNS) {
         return error_set(err, SPOOR_ERR_USAGE, "sampler.matched.content must name 1 to %d columns", RECIPE_MAX_COLUMNS);
+    }
+    TRY(config_bool(object, where, "labels", true, &m->labels, err));
+    if (json_object_set_new(object, "labels", json_boolean(m->labels)) != 0) {
+        return error_memory(err, "reading a recipe");
     }
     return read_counts(object, where, 4, 4096, &m->pairs, &m->blocks, err);
 }

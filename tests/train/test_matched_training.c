@@ -169,6 +169,27 @@ static void batches_have_no_state(void **state) {
     close_loader(&g);
 }
 
+/* Blocks of a corpus of which the losses of tasks hear nothing: the same clips, no targets. */
+static void labels_can_be_left_out(void **state) {
+    (void)state;
+    fixture with, without;
+    open_loader(&with, "sampler: {matched: {content: page, pairs: 3}}\n", 1);
+    open_loader(&without, "sampler: {matched: {content: page, pairs: 3, labels: false}}\n", 1);
+    const batch *a, *b;
+    spoor_error err;
+    support_ok(loader_batch(with.l, with.c, 0, 1, &a, &err), &err);
+    support_ok(loader_batch(without.l, without.c, 0, 1, &b, &err), &err);
+    assert_memory_equal(a->features, b->features, (size_t)(a->rows * a->frames * a->dim) * sizeof(real));
+    for (int64_t task = 0; task < 2; task++) {
+        for (int64_t i = 0; i < 24; i++) {
+            assert_true(a->target[task][i] >= 0);
+            assert_int_equal(b->target[task][i], i < 6 ? -1 : a->target[task][i]);
+        }
+    }
+    close_loader(&with);
+    close_loader(&without);
+}
+
 /* ---- a training ---- */
 
 static void threads_change_nothing(void **state) {
@@ -256,6 +277,7 @@ static void what_cannot_work_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_holds_two_recordings), cmocka_unit_test(batches_have_no_state),
+        cmocka_unit_test(labels_can_be_left_out),
         cmocka_unit_test(threads_change_nothing),       cmocka_unit_test(killed_trainings_come_to_the_same),
         cmocka_unit_test(the_resolved_recipe_is_one),   cmocka_unit_test(what_cannot_work_is_refused),
     };
