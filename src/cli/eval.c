@@ -14,10 +14,10 @@ enum {
     KEY_SCORE, KEY_LABEL, KEY_TARGET, KEY_PREDICTED, KEY_KNOWN, KEY_LOWER, KEY_ID, KEY_PAGE, KEY_SETTING,
     KEY_PRECISION, KEY_BY, KEY_DCF, KEY_THRESHOLD, KEY_THRESHOLD_FROM, KEY_OPEN_TASK,
     KEY_SOURCE, KEY_POLARITY, KEY_LLR, KEY_PROBABILITIES, KEY_CLASSES, KEY_HEADER, KEY_KEY, KEY_KEY_ID, KEY_KEY_LABEL,
-    KEY_KEY_PAGE, KEY_KEY_SETTING, KEY_KEY_SOURCE
+    KEY_KEY_PAGE, KEY_KEY_SETTING, KEY_KEY_SOURCE, KEY_MERGE, KEY_MERGE_FILE
 };
 
-enum { MAX_TARGETS = 256 };
+enum { MAX_TARGETS = 256, MAX_MERGES = 256 };
 
 typedef struct options {
     const char *model, *scores, *out;
@@ -25,6 +25,8 @@ typedef struct options {
     cli_corpus_options corpus;
     eval_options eval;
     score_columns columns;
+    const char *merges[MAX_MERGES], *merge_file; /* "FROM=TO" */
+    size_t n_merges;
     const char *targets[MAX_TARGETS]; /* after the first */
     bool foreign, json, polarity, llr; /* polarity: it was stated */
     size_t folds;
@@ -71,6 +73,8 @@ static const struct argp_option OPTIONS[] = {
                                          "score where there is one), or, of --threshold-from, eer or accept:SHARE", 4},
     {"threshold-from", KEY_THRESHOLD_FROM, "FILE", 0, "the score file that fixes the threshold, dev for example; read as "
                                                       "--scores is, or in Spoor's own form beside a model", 4},
+    {"merge", KEY_MERGE, "FROM=TO", 0, "count the class or source FROM as TO; may be repeated", 4},
+    {"merge-file", KEY_MERGE_FILE, "FILE", 0, "the same for each line of a file with the two columns FROM and TO", 4},
     {"open-task", KEY_OPEN_TASK, "TASK", 0, "whose answers count in EERc, OSCR and CCR (default: source)", 4},
     {0}};
 
@@ -237,6 +241,13 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_DCF: parse_dcf(arg, o, state); return 0;
     case KEY_THRESHOLD: o->threshold = arg; return 0;
     case KEY_THRESHOLD_FROM: o->threshold_from = arg; return 0;
+    case KEY_MERGE:
+        if (o->n_merges == MAX_MERGES || strchr(arg, '=') == NULL) {
+            argp_error(state, "--merge takes FROM=TO, at most %d times; --merge-file takes any number", MAX_MERGES);
+        }
+        o->merges[o->n_merges++] = arg;
+        return 0;
+    case KEY_MERGE_FILE: o->merge_file = arg; return 0;
     case KEY_OPEN_TASK: o->eval.open_task = arg; return 0;
     case KEY_BY_PAGE: o->eval.by = EVAL_BY_PAGE; return 0;
     case KEY_REPLICATES:
@@ -258,6 +269,64 @@ static const struct argp ARGP = {OPTIONS, parse, "MODEL --manifest CSV\n--scores
                                  "Evaluate a model on labelled recordings, or a score file: accuracy, F1, confusion, EER, "
                                  "AUROC, FPR95, calibration, each with a 95 % interval.",
                                  CHILDREN, NULL, NULL};
+
+/* Pairs of labels from the options and the file, and the set with them merged. */
+typedef struct merges {
+    eval_merge_file *file;
+    eval_merge_pair *pairs; /* [n] */
+    size_t n;
+    char *text;             /* copies of the options, cut at their '=' */
+    eval_merged *merged;
+} merges;
+
+static void merges_clear(spoor_context *ctx, merges *m) {
+    eval_merged_free(m->merged);
+    eval_merge_file_free(m->file);
+    ctx_free(ctx, m->pairs);
+    ctx_free(ctx, m->text);
+}
+
+static spoor_status list_merges(spoor_context *ctx, const options *o, merges *m, spoor_error *err) {
+    const eval_merge_pair *of_file = NULL;
+    size_t n = 0, bytes = 0;
+    if (o->merge_file != NULL) {
+        TRY(eval_merge_read(ctx, o->merge_file, &m->file, &of_file, &n, err));
+    }
+    for (size_t i = 0; i < o->n_merges; i++) {
+        bytes += strlen(o->merges[i]) + 1;
+    }
+    m->pairs = ctx_alloc(ctx, n + o->n_merges, sizeof *m->pairs);
+    m->text = ctx_alloc(ctx, bytes, 1);
+    if (m->pairs == NULL || m->text == NULL) {
+        return error_memory(err, "merging labels");
+    }
+    char *at = m->text;
+    for (size_t i = 0; i < o->n_merges; i++, at += strlen(at) + 1) {
+        const char *from = at;
+        memcpy(at, o->merges[i], strlen(o->merges[i]) + 1);
+        at = strchr(at, '=');
+        *at++ = '\0';
+        m->pairs[m->n++] = (eval_merge_pair){from, at};
+    }
+    for (size_t i = 0; i < n; i++) {
+        m->pairs[m->n++] = of_file[i];
+    }
+    return SPOOR_OK;
+}
+
+/* *set becomes the merged one, which lives as long as m. */
+static spoor_status merge_set(spoor_context *ctx, options *o, const eval_set **set, merges *m, spoor_error *err) {
+    *m = (merges){0};
+    if (o->n_merges == 0 && o->merge_file == NULL) {
+        return SPOOR_OK;
+    }
+    TRY(list_merges(ctx, o, m, err));
+    TRY(eval_merge(ctx, *set, m->pairs, m->n, &m->merged, err));
+    *set = eval_merged_set(m->merged);
+    o->eval.merged = m->pairs;
+    o->eval.n_merged = m->n;
+    return SPOOR_OK;
+}
 
 static bool has_scores(const eval_set *set, bool known) {
     for (size_t i = 0; i < set->n; i++) {
@@ -321,10 +390,15 @@ static spoor_status check_polarity(spoor_context *ctx, const options *o, const e
 static spoor_status print_report(spoor_context *ctx, options *o, const eval_set *set, spoor_error *err) {
     json_t *report = NULL;
     char *text = NULL, *from = NULL;
-    spoor_status status = choose_threshold(ctx, o, set, &from, err);
+    merges m;
+    spoor_status status = merge_set(ctx, o, &set, &m, err);
+    if (status == SPOOR_OK) {
+        status = choose_threshold(ctx, o, set, &from, err);
+    }
     if (status == SPOOR_OK) {
         status = eval_report(ctx, set, &o->eval, &report, err);
     }
+    merges_clear(ctx, &m);
     ctx_free(ctx, from);
     if (status != SPOOR_OK) {
         return status;

@@ -230,6 +230,18 @@ static size_t not_evaluated(const eval_set *set) {
     return n;
 }
 
+static spoor_status put_merged(const eval_options *o, json_t *root, spoor_error *err) {
+    json_t *list = json_array();
+    TRY(report_put(root, "merged", list, err));
+    for (size_t k = 0; k < o->n_merged; k++) {
+        TRY(report_append(list,
+                          json_pack("{s:o, s:o}", "from", report_string(o->merged[k].from), "to",
+                                    report_string(o->merged[k].to)),
+                          err));
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status frame(const report *r, json_t *root, spoor_error *err) {
     const eval_options *o = &r->options;
     if (o->system != NULL) {
@@ -237,6 +249,9 @@ static spoor_status frame(const report *r, json_t *root, spoor_error *err) {
     }
     TRY(report_put(root, "clips", json_integer((json_int_t)r->set->n), err));
     TRY(report_put(root, "not_evaluated", json_integer((json_int_t)not_evaluated(r->set)), err));
+    if (o->n_merged > 0) {
+        TRY(put_merged(o, root, err));
+    }
     return report_put(root, "bootstrap",
                       json_pack("{s:I, s:I, s:s, s:f}", "replicates", (json_int_t)o->replicates, "seed",
                                 (json_int_t)o->seed, "by", eval_by_name(o->by), "level", 0.95),

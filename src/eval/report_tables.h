@@ -2,6 +2,7 @@
 #ifndef EVAL_REPORT_TABLES_H
 #define EVAL_REPORT_TABLES_H
 #include "eval/eval_set.h"
+#include "eval/merge.h"
 #include "eval/metrics.h"
 #include <jansson.h>
 
@@ -25,6 +26,8 @@ typedef struct eval_options {
     eval_threshold known, bonafide; /* fixed beforehand: accuracy, FRR and FAR are reported there (default none) */
     const char *open_task; /* whose answers are right or wrong in EERc, OSCR and CCR; NULL: "source" if there is one, else
                               the first task */
+    const eval_merge_pair *merged; /* [n_merged] labels that were merged in the set, for the heading */
+    size_t n_merged;
 } eval_options;
 void eval_options_init(eval_options *options);
 

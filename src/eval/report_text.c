@@ -384,6 +384,13 @@ static void print_heading(buffer *b, const json_t *report) {
     }
     size_t i;
     const json_t *w;
+    json_array_foreach(json_object_get(report, "merged"), i, w) {
+        print(b, "%s ", i == 0 ? "merged: " : "        ");
+        print_name(b, text_of(w, "from"), 40);
+        print(b, " as ");
+        print_name(b, text_of(w, "to"), 40);
+        end_line(b);
+    }
     json_array_foreach(warnings, i, w) {
         print(b, "warning: %s\n", json_string_value(w));
     }

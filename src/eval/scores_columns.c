@@ -266,6 +266,8 @@ static spoor_status read_line(reader *r, size_t row, eval_clip *clip, spoor_erro
         TRY(take_decision(r, row, clip, err));
     } else if (r->classes != NULL) {
         TRY(take_scores(r, row, clip, &greatest, err));
+    } else {
+        clip->scores = NULL; /* the classes were named for the labels alone */
     }
     if (r->score != SIZE_MAX) {
         TRY(take_number(r, row, r->score, &score, err));

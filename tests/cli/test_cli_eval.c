@@ -53,6 +53,25 @@ static void own_files_and_thresholds(void **state) {
     outcome_free(&o);
 }
 
+static void merged_labels(void **state) {
+    (void)state;
+    write_string("dev.tsv", DEV);
+    write_string("merge.csv", "x,b\n");
+    outcome o = spoor("eval", "--scores", "dev.tsv", "--replicates", "0", "--merge", "a=all", "--merge-file", "merge.csv");
+    exits(&o, 0);
+    assert_non_null(strstr(o.out, "merged:  a"));
+    assert_non_null(strstr(o.out, " as all\n"));
+    assert_non_null(strstr(o.out, "labels of the recordings (2): all, b"));
+    outcome_free(&o);
+    o = spoor("eval", "--scores", "dev.tsv", "--merge", "a");
+    exits(&o, 1);
+    outcome_free(&o);
+    o = spoor("eval", "--scores", "dev.tsv", "--merge", "q=a");
+    exits(&o, 2);
+    assert_non_null(strstr(o.err, "is called \"q\""));
+    outcome_free(&o);
+}
+
 static void refused(const char *a, const char *b, const char *c, const char *d, int status, const char *says) {
     outcome o = spoor("eval", "--scores", "dev.tsv", a, b, c, d);
     exits(&o, status);
@@ -198,6 +217,7 @@ int main(void) {
         cmocka_unit_test(own_files_and_thresholds),
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(foreign_files),
+        cmocka_unit_test(merged_labels),
         cmocka_unit_test(distances_of_matrices),
         cmocka_unit_test(distances_of_a_model),
     };
