@@ -129,6 +129,33 @@ static void a_block_holds_two_recordings(void **state) {
     close_loader(&f);
 }
 
+/* Where the front end is trained a batch holds waveforms: these go through the generators too. */
+static void waveforms_go_through_generators(void **state) {
+    (void)state;
+    fixture f;
+    open_loader(&f, "finetune: {}\nsampler: {crossed: false, resynth: {generators: [original, {kind: gain, db: 20}]}}\n", 1);
+    const batch *b;
+    spoor_error err;
+    for (uint64_t step = 0; step < 4; step++) {
+        support_ok(loader_batch(f.l, f.c, 0, step, &b, &err), &err);
+        assert_null(b->features);
+        assert_int_equal(b->n_blocks, 1);
+        for (int64_t side = 0; side < 2; side++) {
+            const real *x = b->waves + 2 * side * b->samples, *y = x + b->samples;
+            bool first = b->target[0][2 * side] >= 0; /* the original is labelled */
+            assert_true(first == (b->target[0][2 * side + 1] < 0));
+            double power = 0;
+            for (int64_t i = 0; i < b->samples; i++) {
+                double original = (double)(first ? x : y)[i], louder = (double)(first ? y : x)[i];
+                assert_true(fabs(louder - 10 * original) < 1e-4);
+                power += original * original;
+            }
+            assert_true(power > 0);
+        }
+    }
+    close_loader(&f);
+}
+
 /* All kinds of pairs at once; the batch of a step is the same whatever came before, on any number of threads. */
 static void batches_have_no_state(void **state) {
     (void)state;
@@ -278,6 +305,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_holds_two_recordings), cmocka_unit_test(batches_have_no_state),
         cmocka_unit_test(labels_can_be_left_out),
+        cmocka_unit_test(waveforms_go_through_generators),
         cmocka_unit_test(threads_change_nothing),       cmocka_unit_test(killed_trainings_come_to_the_same),
         cmocka_unit_test(the_resolved_recipe_is_one),   cmocka_unit_test(what_cannot_work_is_refused),
     };

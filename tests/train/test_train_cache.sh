@@ -92,6 +92,16 @@ expect 0 "$spoor" train r.yaml --out d --set schedule.epochs=2
 expect 1 "$spoor" train r.yaml --out e --set frontend.n_mels=17
 says "n_mels: 16, not 17"
 
+# content-matched pairs of a corpus need no waveforms: two "recordings" through all generators
+{ cat all.csv; grep ,train, all.csv | sed 's/,p1,/,p3,/'; } >two.csv
+matched="--set data.manifests.0.path=two.csv --set sampler.matched.content=page --set sampler.matched.pairs=4 --set npair.weight=0.1"
+matched="$matched --set batch=12 --set schedule.epochs=3"
+expect 0 "$spoor" train r.yaml --out m1 --threads 1 $matched
+says "content-matched pairs: 2 recordings are there through at least 4 generators"
+grep -q '"npair":' m1/log.jsonl || fail "the N-pair loss is not in the log"
+expect 0 "$spoor" train r.yaml --out m2 --threads 3 $matched
+cmp m1/model.safetensors m2/model.safetensors || fail "threads change the weights"
+
 # waveforms cannot be augmented once they are features; stored copies can be drawn
 chain="augment: [{kind: gain}, {kind: noise}]"
 { cat r.yaml; echo "$chain"; } >aug.yaml
