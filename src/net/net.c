@@ -285,16 +285,17 @@ static tensor *member_pool(const member *m, tape *t, tensor *features, const int
     return body_forward(&m->body, t, x);
 }
 
-static void member_forward(const net *n, const member *m, tape *t, tensor *features, const int64_t *rows, net_output *out) {
-    tensor *x = member_pool(m, t, features, rows);
+static void member_forward(const net *n, const member *m, tape *t, tensor *features, const net_step *step, net_output *out) {
+    tensor *x = member_pool(m, t, features, step->rows);
     if (m->pool_norm) {
         x = nn_batch_norm_forward(&m->norm, t, x);
     }
     if (m->embedding > 0) {
         x = nn_linear_forward(&m->embed, t, x, OP_ACT_NONE);
     }
-    tensor *y = op_dropout(t, x, m->embedding_dropout);
     *out = (net_output){.embedding = x};
+    x = step->mix != NULL ? op_mix_rows(t, x, step->mix) : x;
+    tensor *y = op_dropout(t, x, m->embedding_dropout);
     for (size_t i = 0; i < n->n_tasks; i++) {
         head_output one = {0};
         if (m->answers[i]) {
@@ -333,7 +334,7 @@ static tensor *product(const net *n, tape *t, size_t k, const group *g) {
 }
 
 /* What the members of a group say together; g->said has room for them. */
-static void group_forward(const net *n, tape *t, tensor *features, const int64_t *rows, group *g, net_output *out) {
+static void group_forward(const net *n, tape *t, tensor *features, const net_step *step, group *g, net_output *out) {
     tensor *joined[NET_MAX_MEMBERS];
     size_t embedded = 0;
     for (size_t i = g->first; i < g->first + g->size; i++) {
@@ -341,7 +342,7 @@ static void group_forward(const net *n, tape *t, tensor *features, const int64_t
         if (tape_training(t) && m->logistic > 0) {
             continue;
         }
-        member_forward(n, m, t, features, rows, &g->said[g->count]);
+        member_forward(n, m, t, features, step, &g->said[g->count]);
         if (m->embeds) {
             joined[embedded++] = g->said[g->count].embedding;
         }
@@ -358,18 +359,18 @@ static void group_forward(const net *n, tape *t, tensor *features, const int64_t
     }
 }
 
-static void ensemble_forward(const net *n, tape *t, tensor *features, const int64_t *rows, net_output *out) {
+static void ensemble_forward(const net *n, tape *t, tensor *features, const net_step *step, net_output *out) {
     net_output *members = tape_alloc(t, n->n_members, sizeof *members), *models = tape_alloc(t, n->n_members, sizeof *models);
     if (members == NULL || models == NULL) {
         return;
     }
     if (!n->fused) {
         group all = {.size = n->n_members, .said = members};
-        group_forward(n, t, features, rows, &all, out);
+        group_forward(n, t, features, step, &all, out);
     }
     for (size_t i = 0, first = 0; n->fused && i < n->fusion.n_groups; first += (size_t)n->fusion.group[i++]) {
         group one = {.first = first, .size = (size_t)n->fusion.group[i], .said = members + first};
-        group_forward(n, t, features, rows, &one, &models[i]);
+        group_forward(n, t, features, step, &one, &models[i]);
     }
     if (!tape_ok(t)) {
         return;
@@ -386,14 +387,18 @@ static void ensemble_forward(const net *n, tape *t, tensor *features, const int6
 void net_forward(net *n, tape *t, tensor *features, net_output *out) { net_forward_rows(n, t, features, NULL, out); }
 
 void net_forward_rows(net *n, tape *t, tensor *features, const int64_t *rows, net_output *out) {
+    net_forward_step(n, t, features, &(net_step){rows, NULL}, out);
+}
+
+void net_forward_step(net *n, tape *t, tensor *features, const net_step *step, net_output *out) {
     memset(out, 0, sizeof *out);
     net_output result = {0};
     if (features != NULL && (features->ndim != 3 || features->dim[2] != n->input_dim)) {
         tape_fail(t, SPOOR_ERR_USAGE, "the network expects features [clips, frames, %lld]", (long long)n->input_dim);
     } else if (n->ensemble) {
-        ensemble_forward(n, t, features, rows, &result);
+        ensemble_forward(n, t, features, step, &result);
     } else {
-        member_forward(n, n->members, t, features, rows, &result);
+        member_forward(n, n->members, t, features, step, &result);
     }
     if (tape_ok(t)) {
         *out = result;

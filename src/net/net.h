@@ -3,7 +3,7 @@
 #ifndef NET_NET_H
 #define NET_NET_H
 #include "nn/params.h"
-#include "tensor/tape.h"
+#include "tensor/ops.h"
 #include <jansson.h>
 
 #define NET_NORM_EPS 1e-5 /* of nn_batch_norm */
@@ -88,6 +88,13 @@ void net_free(net *n);
 void net_forward(net *n, tape *t, tensor *features, net_output *out);
 /* The same of features whose parts have rows of their own: rows[parts] from frontend_part_rows, NULL: all parts have all. */
 void net_forward_rows(net *n, tape *t, tensor *features, const int64_t *rows, net_output *out);
+/* The same in training, where the heads may see mixtures of embeddings instead of embeddings (mixup at the level of
+ * embeddings): logits are of the rows that `mix` makes, out->embedding and those of members are of the clips. */
+typedef struct net_step {
+    const int64_t *rows;
+    const op_row_mix *mix; /* NULL: none */
+} net_step;
+void net_forward_step(net *n, tape *t, tensor *features, const net_step *step, net_output *out);
 /* Say which front end the features come from, before the first forward pass with rows. SPOOR_ERR_USAGE: a member reads parts
  * at different rates, or names a part that is not there. */
 spoor_status net_bind(net *n, const struct frontend *fe, spoor_error *err);

@@ -145,6 +145,14 @@ tensor *op_slice_frames(tape *t, tensor *x, int64_t start, int64_t n);
 tensor *op_prepend_token(tape *t, tensor *x, tensor *token);
 /* Rows of table[N,..] by index (kept by reference until backward): [n,..]. Index out of range: tape_fail. */
 tensor *op_gather(tape *t, tensor *table, const int64_t *index, int64_t n);
+/* Mixup of rows of x[N,..]: rows 0 .. plain-1 as they are, then lambda[i] * x[one[i]] + (1 - lambda[i]) * x[other[i]] for
+ * i < mixed: [plain + mixed,..]. The arrays must live until backward. mix_rows.c */
+typedef struct op_row_mix {
+    int64_t plain, mixed;
+    const int64_t *one, *other; /* [mixed] */
+    const real *lambda;         /* [mixed] */
+} op_row_mix;
+tensor *op_mix_rows(tape *t, tensor *x, const op_row_mix *mix);
 /* Per clip the k frames of x[B,T,C] with the highest score[B,T] (ties: the earlier frame), in order of score:
  * [B,k,C]. The gradient flows to x only. */
 tensor *op_top_k(tape *t, tensor *x, tensor *score, int64_t k);

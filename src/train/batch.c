@@ -5,7 +5,7 @@
 
 /* Streams of the recipe's seed; the sampler has a seed of its own derived from it. */
 enum { AS_IT_IS = -1, UNLABELLED = -2 };
-enum { STREAM_SAMPLER = 11, STREAM_CLIP, STREAM_MIX, STREAM_MATCHED, STREAM_RESYNTH };
+enum { STREAM_SAMPLER = 11, STREAM_CLIP, STREAM_MIX, STREAM_MATCHED, STREAM_RESYNTH, STREAM_MASK };
 
 typedef struct scratch { /* of one worker */
     float *samples;
@@ -30,8 +30,8 @@ struct loader {
     uint32_t *stretch; /* [batch] place whose random numbers say where in the recording the clip begins: its own, or that of
                           another clip of the same recording, so that both hold the same stretch */
     int32_t *through; /* [batch] pseudo-generator that the clip is put through, or AS_IT_IS, or UNLABELLED (as it is) */
-    float *clean;     /* [batch, frames, dim], where rows are mixed */
-    uint32_t *mate;   /* [batch] place of the other clip of a mixed row */
+    float *clean;     /* [batch, frames, dim] or, where waveforms are mixed, [batch, crop]: clips that rows are mixed from */
+    int64_t *one, *other; /* [batch] places of the two clips of a mixed row */
     scratch *scratch;
     unsigned threads;
     batch out;
@@ -67,12 +67,12 @@ void loader_free(loader *l) {
     ctx_free(l->ctx, l->out.block);
     matched_free(l->matched);
     matched_free(l->transformed);
-    ctx_free(l->ctx, l->mate);
+    ctx_free(l->ctx, l->one);
+    ctx_free(l->ctx, l->other);
     ctx_free(l->ctx, l->clean);
     ctx_free(l->ctx, l->out.features);
     ctx_free(l->ctx, l->out.waves);
     ctx_free(l->ctx, l->out.mask);
-    ctx_free(l->ctx, l->out.plain_clip);
     ctx_free(l->ctx, l->out.lambda);
     sampler_free(l->sampler);
     ctx_free(l->ctx, l);
@@ -136,20 +136,19 @@ static spoor_status make_sampler(loader *l, spoor_error *err) {
 static bool masks(const recipe *r) { return r->time_masks + r->band_masks > 0; }
 
 /* Where the front end is trained: waveforms, and what is done to features afterwards, instead of features. */
-static bool make_waves(loader *l) {
+static bool make_waves(loader *l, size_t inputs) {
     batch *b = &l->out;
-    size_t clips = (size_t)l->r->batch, row = (size_t)(b->frames * b->dim);
-    b->clips = l->r->batch;
+    size_t row = (size_t)(b->frames * b->dim);
     b->samples = l->r->crop;
-    b->waves = ctx_alloc(l->ctx, clips, (size_t)b->samples * sizeof *b->waves);
-    b->plain_clip = ctx_alloc(l->ctx, clips, 3 * sizeof *b->plain_clip);
-    b->mask = masks(l->r) ? ctx_alloc(l->ctx, clips, row * sizeof *b->mask) : NULL;
-    if (!b->waves || !b->plain_clip || (masks(l->r) && !b->mask)) {
-        return false;
-    }
-    b->mixed_clip = b->plain_clip + clips;
-    b->other_clip = b->mixed_clip + clips;
-    return true;
+    b->waves = ctx_alloc(l->ctx, inputs, (size_t)b->samples * sizeof *b->waves);
+    b->mask = masks(l->r) ? ctx_alloc(l->ctx, inputs, row * sizeof *b->mask) : NULL;
+    return b->waves && (b->mask || !masks(l->r));
+}
+
+/* Rows that go into the front end (where it is trained) or the network, at most. */
+static size_t most_inputs(const loader *l, size_t rows) {
+    bool later = l->out.level == RECIPE_MIX_EMBEDDING || (l->out.level == RECIPE_MIX_FEATURES && l->r->finetune.on);
+    return later ? (size_t)l->r->batch : rows;
 }
 
 static bool make_buffers(loader *l) {
@@ -160,16 +159,20 @@ static bool make_buffers(loader *l) {
     l->through = ctx_alloc(l->ctx, batch_rows, sizeof *l->through);
     l->block = ctx_alloc(l->ctx, (size_t)matched_rows(l->r), sizeof *l->block);
     l->out.block = ctx_alloc(l->ctx, (size_t)matched_rows(l->r), sizeof *l->out.block);
-    l->mate = ctx_alloc(l->ctx, batch_rows, sizeof *l->mate);
-    bool waves = l->r->finetune.on, mixes = l->r->mixup != RECIPE_MIXUP_NONE && !waves;
-    l->out.features = waves ? NULL : ctx_alloc(l->ctx, rows, row * sizeof *l->out.features);
+    l->one = ctx_alloc(l->ctx, batch_rows, sizeof *l->one);
+    l->other = ctx_alloc(l->ctx, batch_rows, sizeof *l->other);
+    bool waves = l->r->finetune.on, mixes = l->r->mixup != RECIPE_MIXUP_NONE;
+    size_t inputs = most_inputs(l, rows);
+    l->out.features = waves ? NULL : ctx_alloc(l->ctx, inputs, row * sizeof *l->out.features);
     l->out.lambda = ctx_alloc(l->ctx, batch_rows, sizeof *l->out.lambda);
     l->out.target = ctx_calloc(l->ctx, tasks, sizeof *l->out.target);
     l->out.partner = ctx_calloc(l->ctx, tasks, sizeof *l->out.partner);
-    l->clean = ctx_alloc(l->ctx, mixes ? batch_rows : 0, row * sizeof *l->clean);
+    size_t clean = l->out.level == RECIPE_MIX_INPUT ? (size_t)l->r->crop : l->out.level == RECIPE_MIX_FEATURES && !waves ? row : 0;
+    l->clean = ctx_alloc(l->ctx, mixes ? batch_rows : 0, clean * sizeof *l->clean);
     l->scratch = ctx_calloc(l->ctx, l->threads, sizeof *l->scratch);
-    bool ok = l->clip && l->stretch && l->through && l->block && l->out.block && l->mate && (waves ? make_waves(l) : l->out.features != NULL) && l->out.lambda && l->out.target &&
-              l->out.partner && l->clean && l->scratch;
+    bool ok = l->clip && l->stretch && l->through && l->block && l->out.block && l->one && l->other &&
+              (waves ? make_waves(l, inputs) : l->out.features != NULL) && l->out.lambda && l->out.target && l->out.partner &&
+              l->clean && l->scratch;
     for (size_t i = 0; ok && i < tasks; i++) {
         l->out.target[i] = ctx_alloc(l->ctx, rows, sizeof **l->out.target);
         l->out.partner[i] = ctx_alloc(l->ctx, batch_rows, sizeof **l->out.partner);
@@ -200,6 +203,7 @@ spoor_status loader_new(spoor_context *ctx, const recipe *r, const dataset *d, c
     }
     *l = (loader){.ctx = ctx, .r = r, .d = d, .fe = fe, .augment = a, .generators = generators, .threads = threads};
     l->sources = (augment_sources){d->n_train, d->cache, cache_round};
+    l->out.level = (recipe_mixup_level)r->mixup_level;
     l->out.frames = (int64_t)frontend_frames(fe, (size_t)r->crop);
     l->out.dim = (int64_t)frontend_dim(fe);
     spoor_status status = make_sampler(l, err);
@@ -282,20 +286,70 @@ static spoor_status clip_samples(loader *l, scratch *s, int64_t place, double wh
                : SPOOR_OK;
 }
 
-static spoor_status clip_wave(loader *l, scratch *s, int64_t place, spoor_error *err) {
-    rng random = clip_rng(l, place);
-    double where = clip_where(l, place, &random);
+/* What of the features of an input is left, where they are made over the tape. */
+static void fill_mask(loader *l, int64_t input, rng *random) {
     int64_t row = l->out.frames * l->out.dim;
-    TRY(clip_samples(l, s, place, where, &random, l->out.waves + place * l->out.samples, err));
-    float *mask = l->out.mask ? l->out.mask + place * row : NULL;
+    float *mask = l->out.mask ? l->out.mask + input * row : NULL;
     for (int64_t i = 0; mask && i < row; i++) {
         mask[i] = 1;
     }
     if (mask) {
-        mask_stretches(l->r, &random, mask, l->out.frames, l->out.dim, 0);
+        mask_stretches(l->r, random, mask, l->out.frames, l->out.dim, 0);
     }
+}
+
+static spoor_status clip_wave(loader *l, scratch *s, int64_t place, spoor_error *err) {
+    rng random = clip_rng(l, place);
+    double where = clip_where(l, place, &random);
+    TRY(clip_samples(l, s, place, where, &random, l->out.waves + place * l->out.samples, err));
+    fill_mask(l, place, &random);
     return SPOOR_OK;
 }
+
+/* ---- mixed waveforms ---- */
+
+static bool mixes_waves(const loader *l) { return l->out.level == RECIPE_MIX_INPUT && l->out.mixed > 0; }
+
+static spoor_status clean_wave(loader *l, scratch *s, int64_t place, spoor_error *err) {
+    rng random = clip_rng(l, place);
+    double where = clip_where(l, place, &random);
+    return clip_samples(l, s, place, where, &random, l->clean + place * l->r->crop, err);
+}
+
+/* A row of such a batch, of one clean waveform or of two. */
+static spoor_status wave_row(loader *l, scratch *s, int64_t row, spoor_error *err) {
+    size_t n = (size_t)l->r->crop, bytes = n * sizeof(float);
+    int64_t mixed = row - l->out.plain, size = l->out.frames * l->out.dim;
+    const float *a = l->clean + (size_t)(mixed < 0 ? row : l->one[mixed]) * n;
+    float *to = l->out.waves ? l->out.waves + (size_t)row * n : s->samples;
+    memcpy(to, a, bytes);
+    if (mixed >= 0) {
+        const float *b = l->clean + (size_t)l->other[mixed] * n, share = l->out.lambda[mixed];
+        for (size_t i = 0; i < n; i++) {
+            to[i] = share * a[i] + (1.0f - share) * b[i];
+        }
+    }
+    rng random = rng_make((uint64_t)l->r->seed, STREAM_MASK);
+    random = rng_make(rng_u64(&random), l->epoch);
+    random = rng_make(rng_u64(&random), 2 * l->step * (uint64_t)l->r->batch + (uint64_t)row);
+    if (l->out.waves) {
+        fill_mask(l, row, &random);
+        return SPOOR_OK;
+    }
+    TRY(frontend_compute(l->fe, s->frontend, to, n, l->out.features + row * size, err));
+    mask_features(l->r, &random, l->out.features + row * size, l->out.frames, l->out.dim);
+    return SPOOR_OK;
+}
+
+static void make_wave_row(void *arg, int64_t row, unsigned worker) {
+    loader *l = arg;
+    scratch *s = &l->scratch[worker];
+    if (s->error.status == SPOOR_OK) {
+        s->error.status = wave_row(l, s, row, &s->error);
+    }
+}
+
+/* ---- rows ---- */
 
 static spoor_status clip_features(loader *l, scratch *s, int64_t place, float *out, spoor_error *err) {
     rng random = clip_rng(l, place);
@@ -312,7 +366,7 @@ static spoor_status clip_features(loader *l, scratch *s, int64_t place, float *o
 
 static float *clean_row(loader *l, int64_t place) {
     int64_t row = l->out.frames * l->out.dim;
-    bool straight = place < l->out.plain;
+    bool straight = place < l->out.plain || l->out.level == RECIPE_MIX_EMBEDDING;
     return straight ? l->out.features + place * row : l->clean + place * row;
 }
 
@@ -320,16 +374,17 @@ static void make_row(void *arg, int64_t place, unsigned worker) {
     loader *l = arg;
     scratch *s = &l->scratch[worker];
     if (s->error.status == SPOOR_OK) {
-        s->error.status = l->out.waves ? clip_wave(l, s, place, &s->error)
-                                       : clip_features(l, s, place, clean_row(l, place), &s->error);
+        s->error.status = mixes_waves(l)  ? clean_wave(l, s, place, &s->error)
+                          : l->out.waves ? clip_wave(l, s, place, &s->error)
+                                         : clip_features(l, s, place, clean_row(l, place), &s->error);
     }
 }
 
 static void mix_row(void *arg, int64_t i, unsigned worker) {
     (void)worker;
     loader *l = arg;
-    int64_t row = l->out.frames * l->out.dim, first = l->r->batch - l->out.mixed;
-    const float *a = clean_row(l, first + i), *b = clean_row(l, l->mate[i]);
+    int64_t row = l->out.frames * l->out.dim;
+    const float *a = clean_row(l, l->one[i]), *b = clean_row(l, l->other[i]);
     float *to = l->out.features + (l->out.plain + i) * row, share = l->out.lambda[i];
     for (int64_t k = 0; k < row; k++) {
         to[k] = share * a[k] + (1.0f - share) * b[k];
@@ -349,15 +404,17 @@ static void plan(loader *l) {
     b->plain = mix && l->r->mixup == RECIPE_MIXUP ? recipe_pair_rows(l->r) : size;
     b->mixed = !mix ? 0 : l->r->mixup == RECIPE_MIXUP ? size - b->plain : size;
     b->rows = b->plain + b->mixed;
+    b->inputs = b->mixed == 0 ? size : (int64_t)most_inputs(l, (size_t)b->rows);
+    b->mix = (op_row_mix){b->plain, b->mixed, l->one, l->other, b->lambda};
     for (int64_t i = 0; i < b->mixed; i++) {
         b->lambda[i] = (real)rng_beta(&random, l->r->mixup_alpha, l->r->mixup_alpha);
-        l->mate[i] = (uint32_t)(size - b->mixed + i);
+        l->one[i] = l->other[i] = size - b->mixed + i;
     }
     for (int64_t i = b->mixed; i > 1; i--) {
         int64_t j = (int64_t)rng_below(&random, (uint64_t)i);
-        uint32_t swap = l->mate[i - 1];
-        l->mate[i - 1] = l->mate[j];
-        l->mate[j] = swap;
+        int64_t swap = l->other[i - 1];
+        l->other[i - 1] = l->other[j];
+        l->other[j] = swap;
     }
 }
 
@@ -372,21 +429,13 @@ static int64_t place_target(const loader *l, size_t task, int64_t place) {
 
 static void fill_targets(loader *l) {
     batch *b = &l->out;
-    int64_t first = l->r->batch - b->mixed;
-    for (int64_t i = 0; b->waves && i < b->plain; i++) {
-        b->plain_clip[i] = i;
-    }
-    for (int64_t i = 0; b->waves && i < b->mixed; i++) {
-        b->mixed_clip[i] = first + i;
-        b->other_clip[i] = l->mate[i];
-    }
     for (size_t task = 0; task < l->d->n_tasks; task++) {
         for (int64_t i = 0; i < b->plain; i++) {
             b->target[task][i] = place_target(l, task, i);
         }
         for (int64_t i = 0; i < b->mixed; i++) {
-            b->target[task][b->plain + i] = place_target(l, task, first + i);
-            b->partner[task][i] = place_target(l, task, l->mate[i]);
+            b->target[task][b->plain + i] = place_target(l, task, l->one[i]);
+            b->partner[task][i] = place_target(l, task, l->other[i]);
         }
     }
 }
@@ -433,12 +482,13 @@ spoor_status loader_batch(loader *l, compute *c, uint64_t epoch, uint64_t step, 
         l->scratch[i].error.status = SPOOR_OK;
     }
     compute_for(c, l->r->batch, make_row, l);
+    compute_for(c, mixes_waves(l) ? l->out.rows : 0, make_wave_row, l);
     for (unsigned i = 0; i < l->threads; i++) {
         if (l->scratch[i].error.status != SPOOR_OK) {
             return error_set(err, l->scratch[i].error.status, "%s", l->scratch[i].error.message);
         }
     }
-    compute_for(c, l->out.waves ? 0 : l->out.mixed, mix_row, l);
+    compute_for(c, l->out.waves || l->out.level != RECIPE_MIX_FEATURES ? 0 : l->out.mixed, mix_row, l);
     *out = &l->out;
     return SPOOR_OK;
 }

@@ -16,12 +16,14 @@
 typedef struct batch {
     int64_t rows, plain, mixed; /* as losses_options says */
     int64_t frames, dim;
-    real *features;             /* [rows, frames, dim]; NULL where the front end is trained */
-    int64_t clips, samples;     /* where it is: what the features and rows are made from (finetune.h) */
-    real *waves;                /* [clips, samples] */
-    real *mask;                 /* [clips, frames, dim], 0 or 1; NULL: no spec_augment */
-    int64_t *plain_clip;        /* [plain] clip of each row */
-    int64_t *mixed_clip, *other_clip; /* [mixed] clips of which lambda and 1 - lambda are mixed */
+    recipe_mixup_level level;   /* where rows are mixed: waveforms and features of a fixed front end are so already; features of
+                                 * one that is trained, and embeddings, are mixed over the tape as mix says */
+    op_row_mix mix;             /* of the clips of the batch */
+    int64_t inputs;             /* the rows, or the clips of the batch where mix is still to be done */
+    real *features;             /* [inputs, frames, dim]; NULL where the front end is trained */
+    int64_t samples;
+    real *waves;                /* where it is: [inputs, samples] (finetune.h) */
+    real *mask;                 /* [inputs, frames, dim], 0 or 1; NULL: no spec_augment */
     int64_t **target;           /* [tasks][rows] */
     int64_t **partner;          /* [tasks][mixed] */
     real *lambda;               /* [mixed] */

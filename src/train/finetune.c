@@ -192,7 +192,7 @@ static tensor *clip_features(finetune *f, tape *t, const batch *b, bool active) 
     int64_t n = f->r->accumulate;
     tensor **part = tape_alloc(t, (size_t)n, sizeof *part);
     for (int64_t i = 0; part && i < n; i++) {
-        int64_t first = compute_split(b->clips, n, i), rows = compute_split(b->clips, n, i + 1) - first;
+        int64_t first = compute_split(b->inputs, n, i), rows = compute_split(b->inputs, n, i + 1) - first;
         tensor *wave = tape_view(t, 2, (int64_t[]){rows, b->samples}, b->waves + first * b->samples);
         part[i] = n > 1 || !active ? op_checkpoint(t, wave, stage, f) : stage(t, wave, f);
         if (!part[i]) {
@@ -202,36 +202,14 @@ static tensor *clip_features(finetune *f, tape *t, const batch *b, bool active) 
     return !part ? NULL : n == 1 ? part[0] : op_concat(t, part, (size_t)n, 0);
 }
 
-/* x[mixed,..] times share(lambda) of each row */
-static tensor *share(tape *t, tensor *x, const real *lambda, bool rest) {
-    tensor *w = x ? tape_tensor(t, x->ndim, x->dim) : NULL;
-    int64_t row = w && x->dim[0] > 0 ? tensor_count(x) / x->dim[0] : 0;
-    for (int64_t i = 0; w && i < x->dim[0]; i++) {
-        for (int64_t k = 0; k < row; k++) {
-            w->data[i * row + k] = rest ? 1 - lambda[i] : lambda[i];
-        }
-    }
-    return op_mul(t, x, w);
-}
-
-static tensor *mix(tape *t, tensor *x, const batch *b) {
-    if (b->mixed == 0) {
-        return x;
-    }
-    tensor *one = share(t, op_gather(t, x, b->mixed_clip, b->mixed), b->lambda, false);
-    tensor *other = share(t, op_gather(t, x, b->other_clip, b->mixed), b->lambda, true);
-    tensor *part[2] = {b->plain == b->clips ? x : op_gather(t, x, b->plain_clip, b->plain), op_add(t, one, other, 1)};
-    return part[0] && part[1] ? op_concat(t, part, 2, 0) : NULL;
-}
-
 tensor *finetune_features(finetune *f, tape *t, const batch *b, const optimiser *o) {
     tensor *x = clip_features(f, t, b, set_active(f, o));
-    if (x && (x->ndim != 3 || x->dim[0] != b->clips || x->dim[1] != b->frames || x->dim[2] != b->dim)) {
+    if (x && (x->ndim != 3 || x->dim[0] != b->inputs || x->dim[1] != b->frames || x->dim[2] != b->dim)) {
         tape_fail(t, SPOOR_ERR_USAGE, "the front end gave features of another shape than it said");
         return NULL;
     }
     if (b->mask) {
-        x = op_mul(t, x, tape_view(t, 3, (int64_t[]){b->clips, b->frames, b->dim}, b->mask));
+        x = op_mul(t, x, tape_view(t, 3, (int64_t[]){b->inputs, b->frames, b->dim}, b->mask));
     }
-    return mix(t, x, b);
+    return b->mixed > 0 && b->level == RECIPE_MIX_FEATURES ? op_mix_rows(t, x, &b->mix) : x;
 }

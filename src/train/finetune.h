@@ -17,7 +17,7 @@ void finetune_free(finetune *f);
 params *finetune_params(const finetune *f);
 /* For the optimiser; live as long as f. steps: of an epoch. */
 const optimiser_group *finetune_groups(finetune *f, size_t steps, size_t *n);
-/* Features [rows, frames, dim] of a batch of waveforms, masked and mixed as it says, which must live until backward is over.
+/* Features of a batch of waveforms, masked and, where features are mixed, mixed as it says, which must live until backward is over.
  * Gradients flow to the parameters that the optimiser's next update changes. Sticky errors. */
 tensor *finetune_features(finetune *f, tape *t, const batch *b, const optimiser *o);
 #endif

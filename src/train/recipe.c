@@ -45,6 +45,7 @@ static const setting SETTINGS[] = {
     {"cache", "seed", INTEGER, AT(cache_seed), 1, 0, BIG, NULL},
     {"cache", "type", CHOICE, AT(cache_type), 0, 0, 0, "any|float32|float16"},
     {"mixup", "kind", CHOICE, AT(mixup), 0, 0, 0, "none|mixup|regmixup"},
+    {"mixup", "level", CHOICE, AT(mixup_level), 0, 0, 0, "features|input|embedding"},
     {"mixup", "p", NUMBER, AT(mixup_p), 1, 0, 1, NULL},
     {"mixup", "alpha", NUMBER, AT(mixup_alpha), 0.5, 1e-3, 1000, NULL},
     {"mixup", "eta", NUMBER, AT(mixup_eta), 1, 0, 1000, NULL},
@@ -272,6 +273,10 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     if (recipe_pair_rows(r) == r->batch && r->pairs == 0) {
         return error_set(err, SPOOR_ERR_USAGE, "sampler: content-matched pairs fill the whole batch of %lld; other clips need room",
                          (long long)r->batch);
+    }
+    if (r->mixup != RECIPE_MIXUP_NONE && r->mixup_level == RECIPE_MIX_INPUT && *r->cache_path) {
+        return error_set(err, SPOOR_ERR_USAGE, "mixup.level: features from a cache are no waveforms any more; mix features or "
+                         "embeddings, or leave out cache");
     }
     if (r->finetune.on && *r->cache_path) {
         return error_set(err, SPOOR_ERR_USAGE, "cache.path: features of a front end that is trained change and cannot come from a "

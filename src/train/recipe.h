@@ -52,6 +52,8 @@ typedef struct recipe_metric {
 
 typedef enum recipe_cache_type { RECIPE_CACHE_ANY, RECIPE_CACHE_FLOAT32, RECIPE_CACHE_FLOAT16 } recipe_cache_type;
 typedef enum recipe_mixup_kind { RECIPE_MIXUP_NONE, RECIPE_MIXUP, RECIPE_REGMIXUP } recipe_mixup_kind;
+/* What is mixed: waveforms, features, or embeddings (between the network's body and its heads). */
+typedef enum recipe_mixup_level { RECIPE_MIX_FEATURES, RECIPE_MIX_INPUT, RECIPE_MIX_EMBEDDING } recipe_mixup_level;
 typedef enum recipe_average_kind { RECIPE_AVERAGE_NONE, RECIPE_AVERAGE_EMA, RECIPE_AVERAGE_SWA } recipe_average_kind;
 typedef enum recipe_schedule_kind { RECIPE_CONSTANT, RECIPE_COSINE, RECIPE_STEP } recipe_schedule_kind;
 
@@ -133,6 +135,7 @@ typedef struct recipe {
     double cache_p;         /* share of clips for which a copy is taken */
     int cache_type;         /* recipe_cache_type */
     int mixup;
+    int mixup_level;
     double mixup_p, mixup_alpha, mixup_eta;
     double npair_weight, npair_l2, npair_scale;
     bool npair_normalise;

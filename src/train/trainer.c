@@ -391,10 +391,11 @@ static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
     }
     net_output out;
     tensor *x = t->finetune ? finetune_features(t->finetune, t->tape, b, t->optimiser)
-                            : tape_view(t->tape, 3, (int64_t[]){b->rows, b->frames, b->dim}, b->features);
+                            : tape_view(t->tape, 3, (int64_t[]){b->inputs, b->frames, b->dim}, b->features);
     int64_t rows[FRONTEND_MAX_PARTS];
     frontend_part_rows(t->fe, (size_t)t->r->crop, rows);
-    net_forward_rows(t->net, t->tape, x, rows, &out);
+    net_step step = {rows, b->mixed > 0 && b->level == RECIPE_MIX_EMBEDDING ? &b->mix : NULL};
+    net_forward_step(t->net, t->tape, x, &step, &out);
     return losses_build(t->tape, t->net, &out, &o, parts);
 }
 

@@ -1,4 +1,4 @@
-/* mix_cases.h: checks of mix_layers.c, run in the float and in the double build. */
+/* mix_cases.h: checks of mix_layers.c and mix_rows.c, run in the float and in the double build. */
 #include "support/gradcheck.h"
 #include <math.h>
 
@@ -34,7 +34,42 @@ static void test_mix(void **state) {
     gradcheck_memory(&(op_case){"op_mix_layers", build, naive, .in = {{2, {3, 6}}, {1, {3}}}});
 }
 
+/* ---- mixup of rows ---- */
+
+static tensor *build_rows(tape *t, tensor *const *in, const void *arg) { return op_mix_rows(t, in[0], arg); }
+
+static void naive_rows(const op_case *c, const double *const *in, double *out) {
+    const op_row_mix *m = c->arg;
+    int64_t width = 1;
+    for (int d = 1; d < c->in[0].ndim; d++) {
+        width *= c->in[0].dim[d];
+    }
+    for (int64_t i = 0; i < (m->plain + m->mixed) * width; i++) {
+        int64_t row = i / width, k = row - m->plain;
+        double l = k < 0 ? 1 : (double)m->lambda[k];
+        int64_t a = k < 0 ? row : m->one[k], b = k < 0 ? row : m->other[k];
+        out[i] = l * in[0][a * width + i % width] + (1 - l) * in[0][b * width + i % width];
+    }
+}
+
+static void test_mix_rows(void **state) {
+    (void)state;
+    static const int64_t one[4] = {0, 3, 3, 2}, other[4] = {1, 3, 0, 0};
+    static const real lambda[4] = {(real)0.25, (real)0.7, 0, 1};
+    static const op_row_mix mixes[] = {{4, 4, one, other, lambda}, {1, 3, one, other, lambda}, {0, 4, one, other, lambda},
+                                       {3, 0, NULL, NULL, NULL}};
+    for (size_t i = 0; i < 4; i++) {
+        gradcheck_op(&(op_case){"op_mix_rows", build_rows, naive_rows, &mixes[i], {{2, {4, 5}}}});
+        gradcheck_op(&(op_case){"op_mix_rows of frames", build_rows, naive_rows, &mixes[i], {{3, {4, 3, 2}}}});
+        gradcheck_op(&(op_case){"op_mix_rows wide", build_rows, naive_rows, &mixes[i], {{2, {4, 9001}}}});
+        gradcheck_op(&(op_case){"op_mix_rows of nothing", build_rows, naive_rows, &mixes[i], {{2, {4, 0}}}});
+    }
+    gradcheck_refuses(&(op_case){"op_mix_rows", build_rows, .arg = &mixes[0], .in = {{2, {3, 2}}}}, "op_mix_rows");
+    gradcheck_refuses(&(op_case){"op_mix_rows", build_rows, .arg = &mixes[1], .in = {{2, {3, 2}}}}, "no such row");
+    gradcheck_memory(&(op_case){"op_mix_rows", build_rows, naive_rows, &mixes[0], {{2, {4, 6}}}});
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mix)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mix), cmocka_unit_test(test_mix_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
