@@ -10,5 +10,6 @@ int cli_frechet(int argc, char **argv);
 int cli_extract(int argc, char **argv);
 int cli_convert(int argc, char **argv);
 int cli_data(int argc, char **argv);
+int cli_taxonomy(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 #endif

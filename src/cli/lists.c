@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_FORMAT = 1280, KEY_COLUMN, KEY_FILES };
+enum { KEY_FORMAT = 1280, KEY_COLUMN, KEY_FILES, KEY_TAXONOMY };
 
 static const struct argp_option OPTIONS[] = {
     {"format", KEY_FORMAT, "NAME", 0, "what kind of list it is (default csv; --format=help lists them)", 0},
     {"column", KEY_COLUMN, "COLUMN=NAME", 0, "take this column from the one that the list calls NAME; may be repeated", 0},
     {"files", KEY_FILES, "PATTERN", 0, "where a row's audio is, by its columns: \"flac/{id}.flac\"", 0},
+    {"taxonomy", KEY_TAXONOMY, "FILE", 0, "fill attributes of sources from a taxonomy (codecfake_plus is built in)", 0},
     {0}};
 
 static void list_formats(void) {
@@ -48,6 +49,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_COLUMN: add_column(o, arg, state); return 0;
     case KEY_FILES: o->files = arg; return 0;
+    case KEY_TAXONOMY: o->taxonomy = arg; return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }

@@ -4,6 +4,6 @@
 #include "data/manifest.h"
 #include <argp.h>
 
-/* --format, --column, --files: a child parser whose input is a protocol_options. */
+/* --format, --column, --files, --taxonomy: a child parser whose input is a protocol_options. */
 extern const struct argp cli_lists_argp;
 #endif

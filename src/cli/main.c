@@ -20,6 +20,7 @@ static const command COMMANDS[] = {
     {"extract", cli_extract, "compute features once and keep them on disk for training"},
     {"convert", cli_convert, "write any checkpoint as one safetensors file"},
     {"data", cli_data, "say what lists of recordings hold, or write them as a manifest"},
+    {"taxonomy", cli_taxonomy, "list and check a table of how sources are built"},
     {"inspect", cli_inspect, "show what a model file or a checkpoint holds"},
 };
 

@@ -244,9 +244,36 @@ static spoor_status find_repeats(check *c, spoor_error *err) {
 
 /* ---- labels ---- */
 
+enum { FEW = 100 /* values of a column that are counted */ };
+
+/* The values of a column in one set, the most frequent first. */
+static spoor_status put_counts(check *c, size_t set, const char *column, size_t count[FEW], const char *const name[FEW],
+                               spoor_error *err) {
+    json_t *counts = json_object();
+    if (!counts || !check_put(json_object_get(c->sets[set].json, "labels"), column, counts)) {
+        return no_memory(err);
+    }
+    for (;;) {
+        size_t best = 0;
+        for (size_t v = 1; v < FEW; v++) {
+            bool before = count[v] > 0 && count[v] == count[best] && strcmp(name[v], name[best]) < 0;
+            best = count[v] > count[best] || before ? v : best;
+        }
+        if (count[best] == 0) {
+            return SPOOR_OK;
+        }
+        json_t *key = check_text(c, name[best]);
+        bool put = key && check_put(counts, json_string_value(key), json_integer((json_int_t)count[best]));
+        json_decref(key);
+        if (!put) {
+            return no_memory(err);
+        }
+        count[best] = 0;
+    }
+}
+
 /* How often each value of a column stands in each set, where there are few of them. */
 static spoor_status count_column(check *c, const char *column, spoor_error *err) {
-    enum { FEW = 100 };
     size_t index = manifest_column(c->m, column), values;
     int32_t *number = index == SIZE_MAX ? NULL : ctx_alloc(c->ctx, c->n, sizeof *number);
     if (!number) {
@@ -255,25 +282,16 @@ static spoor_status count_column(check *c, const char *column, spoor_error *err)
     spoor_status status = labels_groups(c->ctx, c->m, NULL, c->n, column, number, &values, err);
     const char *name[FEW] = {0};
     for (size_t s = 0; status == SPOOR_OK && values > 0 && values <= FEW && s < c->n_sets; s++) {
-        size_t count[FEW] = {0}, any = 0;
+        size_t count[FEW] = {0};
+        bool any = false;
         for (size_t i = 0; i < c->n; i++) {
             if (c->set[i] == (int32_t)s && number[i] >= 0) {
                 count[number[i]]++;
-                any++;
+                any = true;
                 name[number[i]] = manifest_cell(c->m, i, index);
             }
         }
-        json_t *counts = any > 0 ? json_object() : NULL;
-        if (any > 0 && (!counts || !check_put(json_object_get(c->sets[s].json, "labels"), column, counts))) {
-            status = no_memory(err);
-        }
-        for (size_t v = 0; status == SPOOR_OK && any > 0 && v < values; v++) {
-            json_t *key = count[v] > 0 ? check_text(c, name[v]) : NULL;
-            if (count[v] > 0 && (!key || !check_put(counts, json_string_value(key), json_integer((json_int_t)count[v])))) {
-                status = no_memory(err);
-            }
-            json_decref(key);
-        }
+        status = any ? put_counts(c, s, column, count, name, err) : SPOOR_OK;
     }
     ctx_free(c->ctx, number);
     return status;

@@ -126,10 +126,10 @@ static void list_names(const check *c, const bool *wanted, const size_t *rows, c
 }
 
 /* One class of `group` (ID or OOD) that stands for much of its rows; among the unknown: which known ones it resembles. */
-static spoor_status warn_dominant(check *c, size_t set, const size_t *trained, const tally *t, bool known, bool *mark,
-                                  spoor_error *err) {
+static spoor_status warn_dominant(check *c, size_t set, const size_t *trained, const tally *t, bool known, bool any,
+                                  bool *mark, spoor_error *err) {
     size_t rows = known ? t->id_rows : t->ood_rows, classes = known ? t->id_classes : t->ood_classes;
-    const char *group = is_train(&c->sets[set]) ? "" : known ? " ID" : " OOD";
+    const char *group = !any || is_train(&c->sets[set]) ? "" : known ? " ID" : " OOD";
     for (size_t k = 0; k < c->n_sources; k++) {
         double share = rows ? (double)t->rows[k] / (double)rows : 0;
         if ((trained[k] > 0) != known || share < DOMINANT_SHARE || share * (double)classes < DOMINANT_TIMES) {
@@ -221,8 +221,8 @@ static spoor_status warn(check *c, const size_t *trained, const tally *t, bool *
             TRY(check_warn(c, err, "%s: no bona fide speech: with this alone nothing learns to tell human from synthetic",
                            check_set_name(c, s, name)));
         }
-        TRY(warn_dominant(c, s, trained, &t[s], true, mark, err));
-        TRY(warn_dominant(c, s, trained, &t[s], false, mark, err));
+        TRY(warn_dominant(c, s, trained, &t[s], true, n_trained > 0, mark, err));
+        TRY(warn_dominant(c, s, trained, &t[s], false, n_trained > 0, mark, err));
         if (n_trained == 0 || is_train(&c->sets[s])) {
             continue;
         }

@@ -12,13 +12,13 @@ static const protocol_format *const FORMATS[] = {
     &PROTOCOL_CSV,   &PROTOCOL_TSV,    &PROTOCOL_JSONL,       &PROTOCOL_MLAAD,    &PROTOCOL_MLAAD_META, &PROTOCOL_ASV19,
     &PROTOCOL_ASV21, &PROTOCOL_ASV5,   &PROTOCOL_ADD23,       &PROTOCOL_ST_CODECFAKE, &PROTOCOL_STOPA, &PROTOCOL_TADA,
     &PROTOCOL_PAIRS, &PROTOCOL_CLAIMS, &PROTOCOL_IN_THE_WILD, &PROTOCOL_WAVEFAKE, &PROTOCOL_DFADD, &PROTOCOL_FOLDER,
-    &PROTOCOL_KALDI, &PROTOCOL_LHOTSE};
+    &PROTOCOL_KALDI, &PROTOCOL_LHOTSE, &PROTOCOL_CODECFAKE};
 enum { N_FORMATS = sizeof FORMATS / sizeof *FORMATS };
 
 static const char *const COLUMNS[P_COUNT] = {
     "path", "id", "label", "source", "family", "acoustic", "vocoder", "codec", "vq", "aux", "dec", "speaker", "gender",
     "language", "text", "seconds", "subset", "corpus", "channel", "trim", "original", "training", "path_b", "source_b", "same",
-    "same_acoustic", "same_vocoder", "trial", "claim", "rank", "split"};
+    "same_acoustic", "same_vocoder", "trial", "claim", "rank", "page", "split"};
 
 const char *protocol_format_name(size_t i) { return i < N_FORMATS ? FORMATS[i]->name : NULL; }
 const char *protocol_format_summary(size_t i) { return i < N_FORMATS ? FORMATS[i]->summary : NULL; }
@@ -244,10 +244,24 @@ static spoor_status find_header(const protocol_table *t, size_t *at, spoor_error
     return SPOOR_OK;
 }
 
-static spoor_status read_lines(protocol_table *t, const protocol_options *o, spoor_error *err) {
-    (void)o;
+static spoor_status read_line(protocol_table *t, size_t row, const size_t *at, const taxonomy *tree, spoor_error *err) {
     const protocol_format *f = t->format;
-    size_t at[PROTOCOL_MAX_COLUMNS], from = f->header ? 1 : 0;
+    protocol_line l = {.table = t, .number = t->text.line[row], .field = t->text.cells + t->text.first[row],
+                       .n = delimited_fields(&t->text, row), .at = f->header ? at : NULL, .taxonomy = tree};
+    size_t min = f->min ? f->min : delimited_fields(&t->text, 0), max = f->max ? f->max : min;
+    if (l.n < min || l.n > max) {
+        return protocol_refuse(t, l.number, err, "%zu fields; a line of the format %s reads %s", l.n, f->name, f->form);
+    }
+    for (size_t c = 0; c < P_COUNT; c++) {
+        l.cell[c] = "";
+    }
+    TRY(f->line(&l, err));
+    return l.skip ? SPOOR_OK : protocol_add(t, l.number, l.cell, err);
+}
+
+static spoor_status read_lines(protocol_table *t, const taxonomy *tree, spoor_error *err) {
+    const protocol_format *f = t->format;
+    size_t at[PROTOCOL_MAX_COLUMNS];
     TRY(protocol_columns(t, err));
     TRY(f->unquoted ? delimited_read_unquoted(t->ctx, t->path, f->separator, &t->text, err)
                     : delimited_read(t->ctx, t->path, f->separator, &t->text, err));
@@ -257,21 +271,8 @@ static spoor_status read_lines(protocol_table *t, const protocol_options *o, spo
     if (f->header) {
         TRY(find_header(t, at, err));
     }
-    size_t min = f->min ? f->min : delimited_fields(&t->text, 0), max = f->max ? f->max : min;
-    for (size_t i = from; i < t->text.rows; i++) {
-        size_t n = delimited_fields(&t->text, i), line = t->text.line[i];
-        if (n < min || n > max) {
-            return protocol_refuse(t, line, err, "%zu fields; a line of the format %s reads %s", n, f->name, f->form);
-        }
-        protocol_line l = {.table = t, .number = line, .field = t->text.cells + t->text.first[i], .n = n,
-                           .at = f->header ? at : NULL};
-        for (size_t c = 0; c < P_COUNT; c++) {
-            l.cell[c] = "";
-        }
-        TRY(f->line(&l, err));
-        if (!l.skip) {
-            TRY(protocol_add(t, line, l.cell, err));
-        }
+    for (size_t i = f->header ? 1 : 0; i < t->text.rows; i++) {
+        TRY(read_line(t, i, at, tree, err));
     }
     return SPOOR_OK;
 }
@@ -378,6 +379,38 @@ static spoor_status set_split(protocol_table *t, const protocol_options *o, spoo
     return SPOOR_OK;
 }
 
+/* The attributes of a row's source, where the list has none. */
+static spoor_status fill_attributes(protocol_table *t, const taxonomy *from, spoor_error *err) {
+    size_t source = protocol_find(t, "source"), label = protocol_find(t, "label");
+    if (source == SIZE_MAX) {
+        return error_set(err, SPOOR_ERR_INPUT, "%s has no column source, by which a taxonomy could be asked", t->path);
+    }
+    for (size_t a = 0; a < taxonomy_attributes(from); a++) {
+        size_t column = protocol_find(t, taxonomy_attribute_name(from, a));
+        if (column == SIZE_MAX) {
+            TRY(widen(t, taxonomy_attribute_name(from, a), &column, err));
+        }
+        TRY(make_own(t, err));
+        const char *names[TAXONOMY_MAX_VALUES];
+        for (size_t v = 0; v < taxonomy_values(from, a); v++) {
+            names[v] = protocol_text(t, "%s", taxonomy_value_name(from, a, v));
+            if (!names[v]) {
+                return error_memory(err, "reading a list");
+            }
+        }
+        for (size_t i = 0; i < t->rows; i++) {
+            const char **cells = t->own + i * t->columns;
+            bool human = strcmp(cells[source], "bonafide") == 0 || (label != SIZE_MAX && strcmp(cells[label], "bonafide") == 0);
+            if (*cells[column] || human) {
+                continue;
+            }
+            size_t found = taxonomy_find(from, cells[source]), v = found == SIZE_MAX ? SIZE_MAX : taxonomy_of(from, found, a);
+            cells[column] = v == SIZE_MAX ? "" : names[v];
+        }
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status check_paths(protocol_table *t, spoor_error *err) {
     t->path_column = protocol_find(t, "path");
     if (t->path_column == SIZE_MAX) {
@@ -439,6 +472,20 @@ static const char *split_of(const protocol_table *t, const protocol_options *o) 
     return word ? word : t->format->split ? t->format->split : "";
 }
 
+static spoor_status read_all(protocol_table *t, const protocol_options *o, const taxonomy *tree, spoor_error *err) {
+    TRY(t->format->read ? t->format->read(t, o, err) : read_lines(t, tree, err));
+    TRY(rename_columns(t, o, err));
+    TRY(check_names(t, err));
+    TRY(set_split(t, o, err));
+    if (tree && !t->format->taxonomy) {
+        TRY(fill_attributes(t, tree, err));
+    }
+    if (o->files) {
+        TRY(place_files(t, o, err));
+    }
+    return check_paths(t, err);
+}
+
 spoor_status protocol_read(spoor_context *ctx, const char *path, const protocol_options *options, protocol_table *out,
                            spoor_error *err) {
     static const protocol_options NONE = {0};
@@ -451,14 +498,13 @@ spoor_status protocol_read(spoor_context *ctx, const char *path, const protocol_
     out->split = split_of(out, o);
     TRY(arena_new(ctx, &out->strings, err));
     TRY(refuse_packed(path, err));
-    TRY(out->format->read ? out->format->read(out, o, err) : read_lines(out, o, err));
-    TRY(rename_columns(out, o, err));
-    TRY(check_names(out, err));
-    TRY(set_split(out, o, err));
-    if (o->files) {
-        TRY(place_files(out, o, err));
+    taxonomy *tree = NULL;
+    if (o->taxonomy || out->format->taxonomy) {
+        TRY(taxonomy_open(ctx, o->taxonomy, &tree, err));
     }
-    return check_paths(out, err);
+    spoor_status status = read_all(out, o, tree, err);
+    taxonomy_free(tree);
+    return status;
 }
 
 void protocol_clear(protocol_table *t) {

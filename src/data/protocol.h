@@ -21,6 +21,7 @@ typedef struct protocol_options {
     const char *files;   /* where the audio of a row is, from its columns: "flac/{id}.flac"; NULL: as it is published */
     protocol_rename rename[PROTOCOL_MAX_RENAMES];
     size_t n_renames;
+    const char *taxonomy; /* a file, or TAXONOMY_BUILTIN: fills attributes of sources that the list leaves open; NULL: none */
 } protocol_options;
 
 typedef struct protocol_format protocol_format;

@@ -1,5 +1,6 @@
 /* dataset.c: see dataset.h. */
 #include "train/dataset.h"
+#include "data/taxonomy.h"
 #include <string.h>
 
 void dataset_free(dataset *d) {
@@ -23,16 +24,27 @@ void dataset_free(dataset *d) {
     ctx_free(d->ctx, d);
 }
 
+/* A path of the recipe, or NULL where there is none; *lost: out of memory. */
+static char *path_of(dataset *d, const recipe *r, const char *path, bool *lost) {
+    char *whole = path ? recipe_path(d->ctx, r, path) : NULL;
+    *lost = *lost || (path && !whole);
+    return whole;
+}
+
 static spoor_status read_manifests(dataset *d, const recipe *r, spoor_error *err) {
     TRY(manifest_new(d->ctx, &d->manifest, err));
     for (size_t i = 0; i < r->n_manifests; i++) {
         const recipe_manifest *m = &r->manifest[i];
-        char *csv = recipe_path(d->ctx, r, m->path), *root = m->root ? recipe_path(d->ctx, r, m->root) : NULL;
-        spoor_status status = csv && (root || !m->root)
-                                  ? manifest_add_list(d->manifest, csv, root, &m->how, m->where.item, m->where.n, err)
-                                  : error_memory(err, "reading a manifest");
-        ctx_free(d->ctx, csv);
+        protocol_options how = m->how;
+        bool lost = false, builtin = how.taxonomy && strcmp(how.taxonomy, TAXONOMY_BUILTIN) == 0;
+        char *list = path_of(d, r, m->path, &lost), *root = path_of(d, r, m->root, &lost);
+        char *tree = path_of(d, r, builtin ? NULL : how.taxonomy, &lost);
+        how.taxonomy = tree ? tree : how.taxonomy;
+        spoor_status status = lost ? error_memory(err, "reading a manifest")
+                                   : manifest_add_list(d->manifest, list, root, &how, m->where.item, m->where.n, err);
+        ctx_free(d->ctx, list);
         ctx_free(d->ctx, root);
+        ctx_free(d->ctx, tree);
         TRY(status);
     }
     return SPOOR_OK;

@@ -79,6 +79,7 @@ static spoor_status read_format(const json_t *item, protocol_options *how, spoor
     TRY(config_string(item, where, "format", NULL, &how->format, err));
     TRY(config_string(item, where, "split", NULL, &how->split, err));
     TRY(config_string(item, where, "files", NULL, &how->files, err));
+    TRY(config_string(item, where, "taxonomy", NULL, &how->taxonomy, err));
     if (how->format) {
         TRY(protocol_check_format(how->format, err));
     }
@@ -99,7 +100,8 @@ static spoor_status read_format(const json_t *item, protocol_options *how, spoor
 }
 
 static spoor_status read_manifests(spoor_context *ctx, const json_t *list, recipe *r, spoor_error *err) {
-    static const char *const KEYS[] = {"path", "root", "where", "format", "split", "files", "columns", NULL};
+    static const char *const KEYS[] = {"path", "root", "where", "format", "split", "files", "columns", "taxonomy",
+                                       NULL};
     if (!json_is_array(list) || json_array_size(list) == 0) {
         return error_set(err, SPOOR_ERR_USAGE, "data.manifests must be a list of {path: FILE.csv}");
     }

@@ -25,7 +25,7 @@ static void check_as_text_and_json(void **state) {
     says(&o, "  holds          4 rows, 3 files, 3 classes\n  ID             1 rows, 1 files, 1 classes\n"
              "  OOD            3 rows, 2 files, 2 classes\n");
     says(&o, "  class sizes    1 to 2 rows; largest: tts_models/multi/bark 2, ");
-    says(&o, "  language       en 1, fr 3\n");
+    says(&o, "  language       fr 3, en 1\n");
     says(&o, "(1):\n  fake/fr/tts_models_multi_bark/c_03.wav\n");
     outcome_free(&o);
     o = spoor("data", "check", "--json", "--split", "train,dev", "--format=mlaad", protocols("mlaad_train.csv"),
@@ -115,10 +115,54 @@ static void wrong_command_lines(void **state) {
     outcome_free(&o);
 }
 
+static void taxonomies(void **state) {
+    (void)state;
+    outcome o = spoor("taxonomy");
+    exits(&o, 0);
+    says(&o, "codecfake_plus: 48 sources\n  vq    quantiser             0 real (0), 1 MVQ (38), 2 SVQ (6), 3 SQ (4)\n");
+    says(&o, "\nmimi                                   codec   MVQ          semantic     time         also mini\n");
+    says(&o, "CLAMTTS: Table 1");
+    outcome_free(&o);
+    o = spoor("taxonomy", protocols("taxonomy_more.json"), "--json");
+    exits(&o, 0);
+    json_t *j = json_loads(o.out, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(j);
+    assert_string_equal(text_of(j, "name"), "more");
+    assert_int_equal(json_array_size(json_object_get(j, "sources")), 49);
+    json_decref(j);
+    outcome_free(&o);
+    o = spoor("taxonomy", "--find", "s5_400_xocdec_hubert_general_audio", "--json");
+    exits(&o, 0);
+    j = json_loads(o.out, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(j);
+    assert_string_equal(text_of(j, "name"), "xcodec_hubert_general_audio");
+    assert_string_equal(text_of(j, "aux"), "semantic");
+    json_decref(j);
+    outcome_free(&o);
+    o = spoor("taxonomy", "--find", "nothing");
+    exits(&o, 2);
+    outcome_free(&o);
+    write_string("bad.json", "{}");
+    o = spoor("taxonomy", "bad.json");
+    exits(&o, 2);
+    outcome_free(&o);
+    o = spoor("taxonomy", "gone.json");
+    exits(&o, 5);
+    outcome_free(&o);
+    o = spoor("taxonomy", "a", "b");
+    exits(&o, 1);
+    outcome_free(&o);
+    o = spoor("data", "check", "--format=mlaad", "--taxonomy", protocols("taxonomy_more.json"), protocols("mlaad_dev.csv"));
+    exits(&o, 0);
+    says(&o, "  vq             SQ 1\n");
+    outcome_free(&o);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(check_as_text_and_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(convert_writes_a_manifest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(taxonomies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_command_lines, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

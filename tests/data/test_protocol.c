@@ -405,6 +405,71 @@ static void folders(void **state) {
     REFUSED(CASES);
 }
 
+static void codecfake(void **state) {
+    (void)state;
+    protocol_options how = format("codecfake");
+    manifest *m = read_list(list("codecfake_train.txt"), &how);
+    assert_int_equal(manifest_rows(m), 6);
+    row_is(m, 0, "path=all_data_16k/p260_075.wav id=p260_075 label=bonafide source=bonafide vq=real aux=real dec=real speaker=p260 "
+                 "corpus=CoRS split=train page=");
+    row_is(m, 1, "path=all_data_16k/p260_075_Encodec_24b24k.wav label=spoof source=Encodec_24b24k vq=MVQ aux=none dec=time");
+    row_is(m, 3, "source=xcodec_hubert_general_audio vq=MVQ aux=semantic dec=time speaker=s5 "
+                 "id=s5_400_xocdec_hubert_general_audio");
+    row_is(m, 4, "source=ticodec_1g1r vq=SVQ aux=disentangle dec=time");
+    row_is(m, 5, "source=newcodec_9 vq=SQ aux=none dec=freq"); /* not in the taxonomy: as the list says */
+    manifest_free(m);
+    m = read_list(list("CoRS_small.txt"), &how);
+    row_is(m, 0, "label=spoof source=vocos_encodec_6 vq=MVQ aux=none dec=freq corpus=CoRS speaker=p227");
+    row_is(m, 1, "label=bonafide source=bonafide vq=real aux=real dec=real");
+    row_is(m, 2, "source=mimi vq=MVQ aux=semantic dec=time speaker=s5 path=all_data_16k/s5_1_mini.wav");
+    row_is(m, 3, "source=newcodec vq= aux= dec=");
+    manifest_free(m);
+    m = read_list(list("CoSG_small.txt"), &how);
+    row_is(m, 0, "path=SLMdemos_16k/VIOLA/audios_entts_ref_14.wav label=bonafide source=bonafide vq=real corpus=CoSG page=VIOLA "
+                 "speaker=");
+    row_is(m, 1, "label=spoof source=VIOLA vq=MVQ aux=none dec=time");
+    row_is(m, 2, "source=ELLAV path=SLMdemos_16k/ELLAV/ELLAV_4_ellav_hc.wav corpus=CoSG");
+    row_is(m, 3, "source=CLAMTTS vq=MVQ aux=none dec=freq");
+    row_is(m, 4, "source=NEWTTS vq= page=NEWTTS");
+    manifest_free(m);
+    how.taxonomy = list("taxonomy_more.json");
+    m = read_list(list("CoRS_small.txt"), &how);
+    row_is(m, 3, "source=newcodec vq=SQ aux= dec=");
+    manifest_free(m);
+    how.format = "mlaad"; /* any list has sources that a taxonomy may know */
+    m = read_list(list("mlaad_dev.csv"), &how);
+    row_is(m, 0, "source=suno/bark vq= dec=");
+    row_is(m, 1, "source=Mars5 vq=SQ aux= dec=");
+    manifest_free(m);
+    how = (protocol_options){.format = "csv", .taxonomy = "codecfake_plus"};
+    write_text("path,source,label,vq\na,mimi,spoof,\nb,bigcodec,spoof,mine\nc,mimi,bonafide,\n");
+    m = read_list(path, &how);
+    row_is(m, 0, "vq=MVQ aux=semantic dec=time");
+    row_is(m, 1, "vq=mine aux=none"); /* what the list says stays */
+    row_is(m, 2, "vq= aux= dec=");
+    manifest_free(m);
+    static const broken CASES[] = {
+        {"codecfake", "", "is empty", SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1 spoof\n", "line 1: 3 fields", SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1 - - - spoof\n", "6 fields; lines of CodecFake+ have 4, 5 or 7", SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1_mini - SEM TIME MVQ fakey\n", "the label \"fakey\"", SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1_mini - SEM TIME QQ spoof\n", "the taxonomy has no vq \"QQ\"", SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1_mini - REAL TIME MVQ spoof\n", "the label spoof and the aux REAL exclude", SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1 - REAL TIME REAL bonafide\n", "the label bonafide and the dec TIME exclude", SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1 - Trad TIME MVQ spoof\n", "no codec stands at the end", SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1_ - - spoof\n", "no codec stands at the end", SPOOR_ERR_INPUT},
+    };
+    REFUSED(CASES);
+    how.taxonomy = path;
+    write_text("{}");
+    support_ok(manifest_new(ctx, &m, &err), &err);
+    refused(manifest_add_list(m, list("mlaad_dev.csv"), "", &how, NULL, 0, &err), SPOOR_ERR_INPUT, "\"attributes\" must map");
+    how.taxonomy = "codecfake_plus";
+    write_text("path\na\n");
+    refused(manifest_add_list(m, path, "", &how, NULL, 0, &err), SPOOR_ERR_INPUT, "no column source");
+    manifest_free(m);
+}
+
 static void the_split_stands_in_the_name(void **state) {
     (void)state;
     static const char *const NAMES[][2] = {
@@ -424,8 +489,8 @@ static void failing_memory(void **state) {
     (void)state;
     static const char *const LISTS[][2] = {
         {"mlaad", "mlaad_train.csv"}, {"mlaad-meta", "fake/zh-cn/OpenVoiceV2/meta.csv"}, {"asvspoof2021", "asvspoof2021_df.txt"},
-        {"stopa", "AA01-co-100_trials.txt"}, {"pairs", "pairs.csv"}, {"kaldi", "kaldi/train"}, {"lhotse", "cuts_train.jsonl"},
-        {"folder", "."}, {"tsv", "ASVspoof5.dev.track_1.tsv"}};
+        {"stopa", "AA01-co-100_trials.txt"}, {"pairs", "pairs.csv"}, {"kaldi", "kaldi/train"}, {"codecfake", "CoRS_small.txt"},
+        {"lhotse", "cuts_train.jsonl"}, {"folder", "."}, {"tsv", "ASVspoof5.dev.track_1.tsv"}};
     for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++) {
         spoor_status status = SPOOR_ERR_LIMIT;
         for (size_t n = 1; status == SPOOR_ERR_LIMIT; n++) {
@@ -436,6 +501,7 @@ static void failing_memory(void **state) {
             protocol_options how = format(LISTS[i][0]);
             how.files = "wav/{id}";
             how.split = "train";
+            how.taxonomy = i == 1 ? "codecfake_plus" : NULL;
             status = manifest_new(failing, &m, &err);
             if (status == SPOOR_OK) {
                 status = manifest_add_list(m, list(LISTS[i][1]), NULL, &how, NULL, 0, &err);
@@ -445,7 +511,7 @@ static void failing_memory(void **state) {
             spoor_context_free(failing);
         }
         /* the folder has no sound, the last list no column for {id}: they fail at the end for that */
-        assert_int_equal(status, i < 7 ? SPOOR_OK : i == 7 ? SPOOR_ERR_INPUT : SPOOR_ERR_USAGE);
+        assert_int_equal(status, i < 8 ? SPOOR_OK : i == 8 ? SPOOR_ERR_INPUT : SPOOR_ERR_USAGE);
     }
 }
 
@@ -459,6 +525,7 @@ int main(void) {
         cmocka_unit_test(json_lines),
         cmocka_unit_test(kaldi),
         cmocka_unit_test(folders),
+        cmocka_unit_test(codecfake),
         cmocka_unit_test(the_split_stands_in_the_name),
         cmocka_unit_test(failing_memory),
     };

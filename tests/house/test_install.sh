@@ -18,6 +18,7 @@ must_have "$libdir/pkgconfig/spoor.pc"
 for model in "$SPOOR_SOURCE_DIR"/models/*; do
     [ -f "$model" ] && must_have "share/spoor/$(basename "$model")"
 done
+must_have share/spoor/taxonomies/codecfake_plus.json
 if [ -x "$SPOOR_BUILD_DIR/spoor" ]; then
     must_have bin/spoor
     "$at/bin/spoor" --version >"$root/version" || { echo "the installed spoor does not run"; exit 1; }
