@@ -17,6 +17,7 @@ static const command COMMANDS[] = {
     {"eval", cli_eval, "evaluate a model on labelled recordings, or a score file"},
     {"embed", cli_embed, "write the embedding of each recording as .npy"},
     {"frechet", cli_frechet, "say how far apart sets of embeddings lie"},
+    {"fuse", cli_fuse, "make one model of several, or one score file of several"},
     {"extract", cli_extract, "compute features once and keep them on disk for training"},
     {"convert", cli_convert, "write any checkpoint as one safetensors file"},
     {"data", cli_data, "say what lists of recordings hold, or write them as a manifest"},

@@ -100,17 +100,27 @@ static bool knows(const model_task *t, const char *class) {
     return found;
 }
 
-/* Averages add up logits class by class: the heads of each model are brought into the new order. */
+static bool averages(const combine_plan *p) {
+    const char *method = json_string_value(json_object_get(p->options->fusion, "method"));
+    return method != NULL && strcmp(method, "average") == 0;
+}
+
+/* Heads are brought into the order of the new classes. Averages add up scores class by class and need the same classes; a
+ * logistic fusion takes the scores of a model that knows other classes as they are. */
 static spoor_status order_classes(combine_plan *p, combine_source *s, size_t index, spoor_error *err) {
     const model_task *own = &s->model->tasks[index];
     const combine_task *to = &p->task[find_task(p, own->name)];
-    bool moved = false;
-    for (size_t c = 0; own->n_classes != to->n_classes && c < to->n_classes; c++) {
-        if (!knows(own, to->classes[c])) {
+    bool moved = false, same = own->n_classes == to->n_classes;
+    for (size_t c = 0; c < to->n_classes; c++) {
+        same = same && knows(own, to->classes[c]);
+        if (averages(p) && !knows(own, to->classes[c])) {
             return error_set(err, SPOOR_ERR_USAGE, "%.150s does not know the class %.80s of the task %.64s, which another model knows, "
                              "so that their scores cannot be averaged; use the logistic method", s->in->path, to->classes[c],
                              own->name);
         }
+    }
+    if (!same && !averages(p)) {
+        return SPOOR_OK;
     }
     s->order[index] = ctx_alloc(p->ctx, to->n_classes, sizeof **s->order);
     if (s->order[index] == NULL) {
@@ -132,11 +142,6 @@ static spoor_status order_classes(combine_plan *p, combine_source *s, size_t ind
     return SPOOR_OK;
 }
 
-static bool averages(const combine_plan *p) {
-    const char *method = json_string_value(json_object_get(p->options->fusion, "method"));
-    return method != NULL && strcmp(method, "average") == 0;
-}
-
 static spoor_status plan_tasks(combine_plan *p, spoor_error *err) {
     p->known = SIZE_MAX;
     for (size_t s = 0; s < p->n; s++) {
@@ -152,7 +157,7 @@ static spoor_status plan_tasks(combine_plan *p, spoor_error *err) {
     for (size_t s = 0; s < p->n; s++) {
         combine_source *from = &p->source[s];
         from->embeds = p->options->fusion != NULL || p->known == SIZE_MAX || p->known == s;
-        for (size_t k = 0; averages(p) && k < from->model->n_tasks; k++) {
+        for (size_t k = 0; p->options->fusion != NULL && k < from->model->n_tasks; k++) {
             TRY(from->keeps[k] ? order_classes(p, from, k, err) : SPOOR_OK);
         }
     }

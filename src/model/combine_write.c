@@ -129,13 +129,12 @@ static size_t judge(const combine_plan *p) {
 
 static bool carry_over(const combine_plan *p, json_t *meta) {
     const spoor_model *known = p->known == SIZE_MAX ? NULL : p->source[p->known].model;
-    const json_t *fusion = p->options->fusion, *scores = json_object_get(fusion, "scores");
+    const json_t *fusion = p->options->fusion;
     if (fusion != NULL && known != NULL) { /* not the statistics of one of them */
         openset o;
         openset_init(&o);
-        const char *method = json_string_value(json_object_get(fusion, "method")), *kind = json_string_value(scores);
-        bool mean = method != NULL && strcmp(method, "average") == 0 && (kind == NULL || strcmp(kind, "probabilities") == 0);
-        o.kind = mean ? OPENSET_MSP : o.kind; /* the energy of a mean of probabilities is 0 */
+        const char *method = json_string_value(json_object_get(fusion, "method"));
+        o.kind = method != NULL && strcmp(method, "average") == 0 ? OPENSET_MSP : o.kind; /* the energy of probabilities says nothing */
         json_t *section = json_pack("{s:s, s:o}", "task", known->tasks[known->known_task].name, "openset", openset_to_json(&o));
         return json_object_set_new(meta, "known", section) == 0;
     }

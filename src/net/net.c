@@ -106,17 +106,29 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
     return SPOOR_OK;
 }
 
-static spoor_status init_fusion(net *n, spoor_error *err) {
-    int64_t embeddings = 0, scores = 0;
+static int64_t joined_embeddings(const net *n) {
+    int64_t size = 0;
     for (size_t i = 0; i < n->n_members; i++) {
-        embeddings += n->members[i].embeds ? member_embedding(&n->members[i]) : 0;
+        size += n->members[i].embeds ? member_embedding(&n->members[i]) : 0;
     }
+    return size;
+}
+
+/* How many classes of task k the members [first, first + count) know; 0: they do not answer it. */
+static int64_t classes_of(const net *n, size_t k, size_t first, size_t count) {
+    for (size_t i = first; i < first + count; i++) {
+        if (n->members[i].answers[k]) {
+            return n->members[i].classes[k];
+        }
+    }
+    return 0;
+}
+
+static spoor_status init_fusion(net *n, spoor_error *err) {
+    int64_t embeddings = joined_embeddings(n), scores = 0;
     for (size_t g = 0, first = 0; g < n->fusion.n_groups; first += (size_t)n->fusion.group[g++]) {
         for (size_t k = 0; k < n->n_tasks; k++) {
-            for (size_t i = first, done = 0; done == 0 && i < first + (size_t)n->fusion.group[g]; i++) {
-                done = n->members[i].answers[k];
-                scores += done ? n->members[i].classes[k] : 0;
-            }
+            scores += classes_of(n, k, first, (size_t)n->fusion.group[g]);
         }
     }
     return fusion_init(&n->fusion, n->params, n->tasks, n->n_tasks, embeddings, scores, err);
@@ -498,13 +510,27 @@ bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias) 
     return has;
 }
 
-int64_t net_embedding_size(const net *n) {
-    int64_t size = n->fused ? n->fusion.size : 0;
-    for (size_t i = 0; !n->fused && i < n->n_members; i++) {
-        size += n->members[i].embeds ? member_embedding(&n->members[i]) : 0;
+size_t net_fusion_models(const net *n) { return n->fused ? n->fusion.n_groups : 0; }
+
+bool net_fusion_scores(const net *n, size_t model, size_t task, size_t *first) {
+    int64_t place = joined_embeddings(n);
+    if (!n->fused || !n->fusion.logistic || n->fusion.scores == NET_SCORES_NONE) {
+        return false;
     }
-    return size;
+    for (size_t g = 0, at = 0; g < n->fusion.n_groups; at += (size_t)n->fusion.group[g++]) {
+        for (size_t k = 0; k < n->n_tasks; k++) {
+            int64_t classes = classes_of(n, k, at, (size_t)n->fusion.group[g]);
+            if (g == model && k == task) {
+                *first = (size_t)place;
+                return classes > 0;
+            }
+            place += classes;
+        }
+    }
+    return false;
 }
+
+int64_t net_embedding_size(const net *n) { return n->fused ? n->fusion.size : joined_embeddings(n); }
 
 size_t net_tasks(const net *n) { return n->n_tasks; }
 const net_task *net_task_at(const net *n, size_t i) { return &n->tasks[i]; }

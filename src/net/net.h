@@ -118,6 +118,9 @@ tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features, const
 bool net_is_fused(const net *n);
 /* What a fit of a logistic fusion fills in: [C,E] and [C] of a task, E = net_embedding_size. false: there is no such head. */
 bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias);
+size_t net_fusion_models(const net *n); /* 0: no fusion */
+/* Where the scores of a model for a task begin in the embedding of a logistic fusion; false: they are not there. */
+bool net_fusion_scores(const net *n, size_t model, size_t task, size_t *first);
 int64_t net_embedding_size(const net *n);
 size_t net_tasks(const net *n);
 const net_task *net_task_at(const net *n, size_t i);

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LOGISTIC_ITERATIONS = 200, LOGISTIC_MEMORY = 10 };
+enum { LOGISTIC_ITERATIONS = 200, LOGISTIC_EXACT_ITERATIONS = 2000, LOGISTIC_MEMORY = 10 };
 
 typedef struct work {
     spoor_context *ctx;
@@ -87,6 +87,11 @@ static spoor_status minimise(work *s, lbfgsfloatval_t *x, int n, spoor_error *er
     o.epsilon = 1e-4;
     o.past = 5;
     o.delta = 1e-6;
+    if (s->p->tolerance > 0) {
+        o.epsilon = s->p->tolerance;
+        o.past = 0;
+        o.max_iterations = LOGISTIC_EXACT_ITERATIONS;
+    }
     int end = lbfgs(n, x, NULL, evaluate, watch, s, &o);
     if (s->cancelled) {
         return ctx_check_cancel(s->ctx, err);

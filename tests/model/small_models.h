@@ -18,7 +18,7 @@
 #define SMALL_BONAFIDE "{\"name\":\"bonafide\",\"classes\":[\"bonafide\",\"spoof\"]}"
 
 /* A model file: every parameter and buffer random. `more` is "" or further members of the metadata, each with a comma before. */
-static inline void small_model(spoor_context *ctx, const char *path, const char *folder, const char *frontend_text,
+static inline void small_model(spoor_context *ctx, const char *path, const char *weights_folder, const char *frontend_text,
                                const char *network, const char *tasks, const char *more, uint64_t seed) {
     char text[8192];
     spoor_error err = {0};
@@ -27,7 +27,7 @@ static inline void small_model(spoor_context *ctx, const char *path, const char 
     json_t *meta = json_loads(text, 0, NULL);
     assert_non_null(meta);
     frontend *fe = NULL;
-    frontend_options o = {.folder = folder};
+    frontend_options o = {.folder = weights_folder};
     support_ok(frontend_new_with(ctx, json_object_get(meta, "frontend"), &o, &fe, &err), &err);
     net_task list[8];
     const json_t *all = json_object_get(meta, "tasks");
