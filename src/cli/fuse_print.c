@@ -76,8 +76,9 @@ spoor_status fuse_print(const fuse_command *o, json_t *summary, spoor_error *err
         if (chosen != NULL || given != NULL) {
             print_weights(chosen != NULL ? chosen : given);
         }
-        printf("%s: %zu models, embedding of %lld numbers\n", json_string_value(json_object_get(summary, "out")),
-               json_array_size(json_object_get(summary, "models")), (long long)value(summary, "embedding"));
+        printf("%s: %zu %s, embedding of %lld numbers\n", json_string_value(json_object_get(summary, "out")),
+               json_array_size(json_object_get(summary, "models")), o->scores ? "score files" : "models",
+               (long long)value(summary, "embedding"));
     }
     json_decref(summary);
     return status == SPOOR_OK ? ui_flush(err) : status;

@@ -153,11 +153,144 @@ static void mistakes_are_named(void **state) {
     assert_true(exists("y"));
 }
 
+/* ---- score files ---- */
+
+/* The lines of a file but the header in another order. */
+static void shuffle(const char *from, const char *to) {
+    unsigned char *data;
+    size_t size, n = 0;
+    support_ok(io_read_file(ctx, in_folder(from), 1 << 24, &data, &size, &err), &err);
+    char *lines[100], *text = calloc(size + 1, 1), *out = calloc(size + 1, 1), *save = NULL;
+    memcpy(text, data, size);
+    for (char *line = strtok_r(text, "\n", &save); line != NULL && n < 100; line = strtok_r(NULL, "\n", &save)) {
+        lines[n++] = line;
+    }
+    assert_int_equal(n, CLIPS + 2);
+    for (size_t i = 0; i < n; i++) {
+        strcat(out, lines[i < 2 ? i : n + 1 - i]);
+        strcat(out, "\n");
+    }
+    write_string(to, out);
+    free(text);
+    free(out);
+    ctx_free(ctx, data);
+}
+
+static void write_scores(void) {
+    static const char *const names[2] = {"one", "two"};
+    char tsv[20], npy[20];
+    for (int i = 0; i < 2; i++) {
+        snprintf(tsv, sizeof tsv, "%s.tsv", names[i]);
+        snprintf(npy, sizeof npy, "%s.npy", names[i]);
+        says(&(outcome[]){spoor("eval", names[i], "--manifest", "m.csv", "--split", "all", "--replicates", "0", "--out", tsv)}[0], 0, "", "");
+        says(&(outcome[]){spoor("embed", "-m", names[i], "--manifest", "m.csv", "-o", npy)}[0], 0, "", "");
+    }
+}
+
+static void score_files_become_one(void **state) {
+    (void)state;
+    write_scores();
+    says(&(outcome[]){spoor("fuse", "--scores", "one.tsv", "two.tsv", "--embeddings", "one.npy", "two.npy", "-o", "f.tsv", "--out-embeddings",
+                            "f.npy")}[0], 0, "f.tsv: 2 score files, embedding of 31 numbers", "");
+    shuffle("two.tsv", "mixed.tsv");
+    says(&(outcome[]){spoor("fuse", "--scores", "one.tsv", "mixed.tsv", "--embeddings", "one.npy", "--embeddings", "two.npy", "-o", "g.tsv",
+                            "-j", "7")}[0], 0, "", "");
+    same_bytes("f.tsv", "g.tsv");
+    score_file *file;
+    support_ok(score_file_read(ctx, in_folder("f.tsv"), &file, &err), &err);
+    const eval_set *set = score_file_set(file);
+    assert_int_equal(set->n, CLIPS / 2);
+    assert_int_equal(set->task_count, 2);
+    for (size_t i = 0; i < set->n; i++) {
+        double sum = 0;
+        for (size_t c = 0; c < set->tasks[0].classes; c++) {
+            sum += (double)set->clips[i].scores[c];
+        }
+        support_close(sum, 1, 1e-5, "probabilities");
+        assert_string_not_equal(set->clips[i].split, "train");
+        assert_true(isfinite(set->clips[i].bonafide) && isfinite(set->clips[i].known));
+    }
+    float *x;
+    size_t rows, cols;
+    support_ok(npy_read_f32(ctx, in_folder("f.npy"), 1 << 20, &x, &rows, &cols, &err), &err);
+    assert_int_equal(rows, CLIPS / 2);
+    assert_int_equal(cols, 16 + 5 + 3 + 2 + 1 + 3 + 1);
+    double length = 0;
+    for (size_t i = 0; i < 16; i++) {
+        length += (double)x[i] * (double)x[i];
+    }
+    support_close(length, 1, 1e-5, "unit embedding");
+    ctx_free(ctx, x);
+    score_file_free(file);
+    says(&(outcome[]){spoor("eval", "--scores", "f.tsv", "--replicates", "0")}[0], 0, "Task source", "");
+}
+
+static double column(const char *name, const char *id, size_t score) {
+    score_file *file;
+    double v = NAN;
+    support_ok(score_file_read(ctx, in_folder(name), &file, &err), &err);
+    const eval_set *set = score_file_set(file);
+    for (size_t i = 0; i < set->n; i++) {
+        v = strcmp(set->clips[i].id, id) == 0 ? (double)set->clips[i].scores[score] : v;
+    }
+    score_file_free(file);
+    return v;
+}
+
+/* Given weights and a dev split that no row has: nothing is fitted, so the scores are the averages of the files. */
+static void averaged_files_are_averages(void **state) {
+    (void)state;
+    write_scores();
+    says(&(outcome[]){spoor("fuse", "--scores", "one.tsv", "two.tsv", "-o", "a.tsv", "--method", "average", "--weights", "1,3", "--dev-split",
+                            "none")}[0], 0, "weights: 1 3", "");
+    for (size_t c = 0; c < 3; c++) {
+        double want = 0.25 * column("one.tsv", "c3.wav", c) + 0.75 * column("two.tsv", "c3.wav", c);
+        support_close(column("a.tsv", "c3.wav", c), want, 1e-5, "mean of probabilities");
+    }
+}
+
+static void files_that_do_not_match_are_named(void **state) {
+    (void)state;
+    write_string("a.tsv", "id\tsplit\ttrue/source\tscore/source/a\tscore/source/b\nx\ttrain\ta\t1\t0\ny\tdev\tb\t0\t1\n");
+    write_string("b.tsv", "id\tsplit\ttrue/source\tscore/source/a\tscore/source/b\nx\ttrain\ta\t1\t0\nz\tdev\tb\t0\t1\n");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "b.tsv lacks 1 of the 2 recordings of a.tsv, the first is y");
+    write_string("b.tsv", "id\tsplit\ttrue/source\tscore/source/a\nx\ttrain\ta\t1\ny\tdev\tb\t0\ny\tdev\tb\t0\n");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "b.tsv has the recording y twice");
+    write_string("b.tsv", "id\tsplit\ttrue/source\tscore/source/a\tscore/source/b\nx\ttrain\tb\t1\t0\ny\tdev\tb\t0\t1\n");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "says that x is b (source), another file says a");
+    write_string("b.tsv", "id\tsplit\nx\tdev\ny\tdev\n");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "split");
+    write_string("b.tsv", "id\nx\ny\nz\n");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "1 recordings that a.tsv lacks");
+    write_string("b.tsv", "id\ttrue/source\tscore/source/a\nx\ta\t1\ny\t\t0\n");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--method", "average", "--weights", "1,1")}[0], 2, "",
+         "does not know all classes");
+    write_string("b.tsv", "id\ttrue/source\tscore/source/b\tscore/source/a\nx\ta\t0\t1\ny\tb\t1\t0\n");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--method", "average", "--weights", "1,1")}[0], 2, "",
+         "no probabilities");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--method", "embedding")}[0], 2, "", "nothing to fuse");
+    float x[4] = {1, 2, 3, 4};
+    static const char *const ids[] = {"x", "w"};
+    support_ok(npy_write_f32(ctx, in_folder("a.npy"), x, 2, 2, &err), &err);
+    support_ok(npy_write_ids(ctx, in_folder("a.npy"), ids, 2, &err), &err);
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy", "a.npy")}[0], 2, "",
+         "a.npy lacks 1 of the 2 recordings of a.tsv, the first is y");
+    write_string("a.ids.txt", "x\ny\nz");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy", "a.npy")}[0], 2, "", "2 rows");
+    write_string("a.ids.txt", "x\ny");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy", "a.npy")}[0], 0, "q: 2 score files", "");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy")}[0], 1, "", "as many --embeddings");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--train-split", "none")}[0], 2, "", "no train clip");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(models_become_one),
         cmocka_unit_test(tasks_are_shared_out),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(score_files_become_one),
+        cmocka_unit_test(averaged_files_are_averages),
+        cmocka_unit_test(files_that_do_not_match_are_named),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }

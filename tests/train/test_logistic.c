@@ -62,7 +62,7 @@ static void the_gradient_vanishes(void **state) {
     double size = INFINITY;
     for (size_t i = 0; i < 3; i++) {
         spoor_error err = {0};
-        logistic_problem p = {x, label, N, D, C, penalties[i]};
+        logistic_problem p = {x, label, N, D, C, penalties[i], 0};
         support_ok(logistic_fit(ctx, &p, w, b, &err), &err);
         assert_true(slope(x, label, penalties[i], w, b) < 2e-3 * fmin(1, 1 / penalties[i]) + 2e-4);
         double own = 0;
@@ -82,7 +82,7 @@ static void rows_without_a_label_do_not_count(void **state) {
     int32_t label[N];
     spoor_error err = {0};
     make(x, label);
-    logistic_problem p = {x, label, N, D, C, 0.1};
+    logistic_problem p = {x, label, N, D, C, 0.1, 0};
     support_ok(logistic_fit(ctx, &p, w, b, &err), &err);
     for (int i = 0; i < N * D; i++) {
         x[i] = label[i / D] < 0 ? 1e3f : x[i];
@@ -107,7 +107,7 @@ static void the_bias_is_free(void **state) {
     float x[10] = {0}, w[2], b[2];
     int32_t label[10] = {0, 0, 0, 1, 0, 0, 1, 0, 0, 0};
     spoor_error err = {0};
-    logistic_problem p = {x, label, 10, 1, 2, 1};
+    logistic_problem p = {x, label, 10, 1, 2, 1, 0};
     support_ok(logistic_fit(ctx, &p, w, b, &err), &err);
     support_close((double)b[0] - (double)b[1], log(4), 1e-3, "log odds of the classes");
     spoor_context_free(ctx);
@@ -122,7 +122,7 @@ static void memory_runs_out_cleanly(void **state) {
         support_failing failing = {.fail_at = n};
         spoor_context *ctx = support_failing_context(&failing);
         spoor_error err = {0};
-        logistic_problem p = {x, label, N, D, C, 0.1};
+        logistic_problem p = {x, label, N, D, C, 0.1, 0};
         spoor_status status = logistic_fit(ctx, &p, w, b, &err);
         bool reached = failing.count >= n;
         assert_int_equal(failing.live, 0);
