@@ -1,4 +1,5 @@
-/* filterbank.h: fixed tables of spectral analysis (front ends, re-synthesis): windows, triangular filters, DCT. Not installed. */
+/* filterbank.h: fixed tables of spectral analysis (front ends, re-synthesis): windows, triangular filters, DCT. Not
+ * installed. */
 #ifndef AUDIO_FILTERBANK_H
 #define AUDIO_FILTERBANK_H
 #include "base/context.h"

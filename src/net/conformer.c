@@ -59,8 +59,8 @@ spoor_status conformer_configure(conformer *c, const json_t *config, int64_t inp
     c->pooling = (conformer_pooling)pooling;
     c->sizes.tcm = attention == 1;
     if (c->sizes.tcm && c->pooling != CONFORMER_CLASS_TOKEN) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.attention: tcm gathers what it finds in a class token; it needs network.pooling: "
-                         "class-token");
+        return error_set(err, SPOOR_ERR_USAGE, "network.attention: tcm gathers what it finds in a class token; "
+                         "it needs network.pooling: class-token");
     }
     if (c->sizes.dim % c->sizes.heads != 0) {
         return error_set(err, SPOOR_ERR_USAGE, "network.dim (%lld) must be a multiple of network.heads (%lld)",

@@ -154,8 +154,9 @@ spoor_status nn_conformer_block_init(nn_conformer_block *l, params *p, const cha
 
 tensor *nn_conformer_block_forward(const nn_conformer_block *l, tape *t, tensor *x) {
     x = op_add(t, x, nn_feed_forward_forward(&l->ff1, t, x), (real)0.5);
-    tensor *attended = l->tcm ? nn_tcm_attention_forward(&l->tcm_attention, t, x) : nn_attention_forward(&l->attention, t, x);
-    x = op_add(t, x, attended, 1);
+    tensor *heard = l->tcm ? nn_tcm_attention_forward(&l->tcm_attention, t, x)
+                           : nn_attention_forward(&l->attention, t, x);
+    x = op_add(t, x, heard, 1);
     x = op_add(t, x, nn_conv_module_forward(&l->conv, t, x), 1);
     x = op_add(t, x, nn_feed_forward_forward(&l->ff2, t, x), (real)0.5);
     return nn_layer_norm_forward(&l->norm, t, x);

@@ -59,10 +59,10 @@ spoor_status nn_attention_init(nn_attention *l, params *p, const char *name, int
                                int64_t max_distance, double dropout, spoor_error *err);
 tensor *nn_attention_forward(const nn_attention *l, tape *t, tensor *x);
 
-/* LN, and multi-head self attention over time and channels (TCM: Truong et al. 2024, after the head tokens of Lu et al. 2022).
- * Beside the frames x[B,T,C] of H heads, of which frame 0 is the class token, H head tokens take part in the attention: the
- * mean over the frames of head h's columns, Linear (C/H -> C), layer norm over each C/H of its columns, GELU, plus the
- * sinusoidal position h. What comes out of the other frames and of the head tokens is averaged into the class token:
+/* LN, and multi-head self attention over time and channels (TCM: Truong et al. 2024, after the head tokens of Lu et al.
+ * 2022). Beside the frames x[B,T,C] of H heads, of which frame 0 is the class token, H head tokens take part in the
+ * attention: the mean over the frames of head h's columns, Linear (C/H -> C), layer norm over each C/H of its columns, GELU,
+ * plus the sinusoidal position h. What comes out of the other frames and of the head tokens is averaged into the class token:
  *   cls = cls + mean(head tokens) + mean(frames 1 ..)
  * No relative positions: frames have theirs from nn_add_sinusoids. Frames 1 .. must be at least one. Then dropout. */
 typedef struct nn_tcm_attention {
@@ -71,8 +71,8 @@ typedef struct nn_tcm_attention {
     int64_t heads, dim;
     double dropout;
 } nn_tcm_attention;
-spoor_status nn_tcm_attention_init(nn_tcm_attention *l, params *p, const char *name, int64_t dim, int64_t heads, double dropout,
-                                   spoor_error *err);
+spoor_status nn_tcm_attention_init(nn_tcm_attention *l, params *p, const char *name, int64_t dim, int64_t heads,
+                                   double dropout, spoor_error *err);
 tensor *nn_tcm_attention_forward(const nn_tcm_attention *l, tape *t, tensor *x);
 /* x[B,T,C] + pe[T,C], pe[p,2i] = sin(p / 10000^(2i/C)), pe[p,2i+1] = cos of the same (Vaswani et al. 2017). */
 tensor *nn_add_sinusoids(tape *t, tensor *x);

@@ -5,8 +5,8 @@
 
 enum { NAME = 160 };
 
-spoor_status nn_tcm_attention_init(nn_tcm_attention *l, params *p, const char *name, int64_t dim, int64_t heads, double dropout,
-                                   spoor_error *err) {
+spoor_status nn_tcm_attention_init(nn_tcm_attention *l, params *p, const char *name, int64_t dim, int64_t heads,
+                                   double dropout, spoor_error *err) {
     static const char *const parts[] = {"norm", "query", "key", "value", "out", "head", "head_norm"};
     char names[7][NAME];
     l->heads = heads;

@@ -87,8 +87,8 @@ static spoor_status make_matched(loader *l, const dataset_task *task, spoor_erro
         group[g] = l->d->group[g];
     }
     rng seeds[2] = {rng_make((uint64_t)r->seed, STREAM_MATCHED), rng_make((uint64_t)r->seed, STREAM_RESYNTH)};
-    matched_options o = {.seed = rng_u64(&seeds[0]), .n_clips = l->d->n_train, .content = l->d->content, .label = task->label,
-                         .generators = task->n_classes, .n_groups = l->d->n_groups, .group = group,
+    matched_options o = {.seed = rng_u64(&seeds[0]), .n_clips = l->d->n_train, .content = l->d->content,
+                         .label = task->label, .generators = task->n_classes, .n_groups = l->d->n_groups, .group = group,
                          .pairs = (size_t)r->matched.pairs, .crossed = r->crossed};
     spoor_error inner = {SPOOR_OK, ""};
     if (r->matched.n_content > 0 && matched_new(l->ctx, &o, &l->matched, &inner) != SPOOR_OK) {
@@ -126,8 +126,9 @@ static spoor_status make_sampler(loader *l, spoor_error *err) {
         group[g] = l->d->group[g];
     }
     rng seed = rng_make((uint64_t)r->seed, STREAM_SAMPLER);
-    sampler_options o = {.kind = (sampler_kind)r->sampler, .seed = rng_u64(&seed), .batch = (size_t)(r->batch - matched_rows(r)),
-                         .pairs = (size_t)r->pairs, .n_clips = l->d->n_train, .label = l->d->task[task].label,
+    sampler_options o = {.kind = (sampler_kind)r->sampler, .seed = rng_u64(&seed),
+                         .batch = (size_t)(r->batch - matched_rows(r)), .pairs = (size_t)r->pairs,
+                         .n_clips = l->d->n_train, .label = l->d->task[task].label,
                          .n_classes = l->d->task[task].n_classes, .n_groups = l->d->n_groups, .group = group};
     TRY(sampler_new(l->ctx, &o, &l->sampler, err));
     return make_matched(l, &l->d->task[task], err);

@@ -66,14 +66,15 @@ static json_t *whole_entry(const json_t *entry, bool *wrong) {
 static spoor_status read_generators(json_t *list, spoor_error *err) {
     size_t n = json_array_size(list);
     if (n < 2 || n > MAX_GENERATORS) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators must be a list of 2 to %d entries", MAX_GENERATORS);
+        return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators must be a list of 2 to %d entries",
+                         MAX_GENERATORS);
     }
     for (size_t i = 0; i < n; i++) {
         bool wrong;
         json_t *entry = whole_entry(json_array_get(list, i), &wrong);
         if (wrong) {
-            return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu] must be the kind of a step, a step with its "
-                             "settings, original, or {steps: [...], labels: {...}}", i);
+            return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu] must be the kind of a step, a step with "
+                             "its settings, original, or {steps: [...], labels: {...}}", i);
         }
         if (!entry || json_array_set_new(list, i, entry) != 0) {
             return error_memory(err, "reading a recipe");
@@ -94,8 +95,8 @@ static spoor_status read_transformed(spoor_context *ctx, json_t *object, recipe 
     TRY(read_counts(object, where, n, n, &s->pairs, &s->blocks, err));
     s->generators = list;
     if (*r->cache_path) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth makes clips from waveforms, which features from a cache no longer "
-                         "are; leave out cache, or sampler.resynth");
+        return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth makes clips from waveforms, which features from a cache no "
+                         "longer are; leave out cache, or sampler.resynth");
     }
     return SPOOR_OK;
 }

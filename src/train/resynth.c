@@ -21,12 +21,14 @@ static spoor_status read_label(const dataset *d, size_t index, const char *task,
     for (size_t k = 0; k < d->n_tasks; k++) {
         if (strcmp(d->task[k].from.name, task) == 0) {
             target[k] = name ? labels_find(d->task[k].classes, d->task[k].n_classes, name) : -1;
-            return target[k] >= 0 ? SPOOR_OK
-                                  : error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu].labels: %.60s is no class of the "
-                                              "task %.60s", index, name ? name : "a value that is no text", task);
+            return target[k] >= 0
+                       ? SPOOR_OK
+                       : error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu].labels: %.60s is no class of "
+                                   "the task %.60s", index, name ? name : "a value that is no text", task);
         }
     }
-    return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu].labels: there is no task named %.60s", index, task);
+    return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu].labels: there is no task named %.60s",
+                     index, task);
 }
 
 static spoor_status read_generator(resynth *s, size_t index, json_t *entry, const dataset *d, spoor_error *err) {
