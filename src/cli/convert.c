@@ -2,14 +2,15 @@
  *
  * Of an encoder that is known (dialect.h) the encoder's own parameters are written, under Hugging Face's names and in
  * PyTorch's layout; weight norm stays as weight_g and weight_v, which is what transformers expects and loses no bit. What
- * lies beside the encoder (heads, a decoder, quantisers) is left out. Any other checkpoint keeps its names and all its
- * tensors. The metadata says what it was made from and carries the configuration.
+ * lies beside the encoder (heads, a decoder, quantisers) is left out. AASIST on the waveform becomes a model file
+ * (model/import.h). Any other checkpoint keeps its names and all its tensors. The metadata says what it was made from and carries the configuration.
  *
  * Tensors are read one by one while the file is written, so memory is that of the largest of them. */
 #include "base/io.h"
 #include "cli/cli.h"
 #include "cli/ui.h"
 #include "frontend/dialect.h"
+#include "model/import.h"
 #include "weights/weights.h"
 #include <math.h>
 #include <stdio.h>
@@ -17,16 +18,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { KEY_HALF = 256, KEY_JSON };
+enum { KEY_HALF = 256, KEY_JSON, KEY_CLASSES };
 
 typedef struct options {
-    const char *in, *out;
+    const char *in, *out, *classes;
     bool half, json;
 } options;
 
 static const struct argp_option OPTIONS[] = {
     {"out", 'o', "FILE.safetensors", 0, "the file to write", 0},
     {"half", KEY_HALF, NULL, 0, "store floating point numbers in 16 bits (F16)", 0},
+    {"classes", KEY_CLASSES, "NAME,...", 0, "of AASIST: the names of its classes in the order of its last layer (default: spoof, "
+     "bonafide where there are two, else class-00, ...)", 0},
     {"json", KEY_JSON, NULL, 0, "say what was written as one JSON object (docs/json.md)", 0},
     {0}};
 
@@ -35,6 +38,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     switch (key) {
     case 'o': o->out = arg; return 0;
     case KEY_HALF: o->half = true; return 0;
+    case KEY_CLASSES: o->classes = arg; return 0;
     case KEY_JSON: o->json = true; return 0;
     case ARGP_KEY_ARG:
         if (o->in != NULL) {
@@ -54,7 +58,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp ARGP = {
     OPTIONS, parse, "CHECKPOINT",
     "Write a checkpoint (safetensors, a Hugging Face folder, PyTorch, ggml Whisper) as one safetensors file. Of a wav2vec 2.0, "
-    "HuBERT, WavLM or Whisper model this is the encoder under Hugging Face's names; anything else is written as it is.",
+    "HuBERT, WavLM or Whisper model this is the encoder under Hugging Face's names; AASIST on the waveform becomes a model file for "
+    "spoor trace and spoor eval; anything else is written as it is.",
     NULL, NULL, NULL};
 
 typedef struct conversion {
@@ -68,6 +73,7 @@ typedef struct conversion {
     uint64_t bytes, done; /* of data */
     char sha256[65];
     spoor_error no_encoder; /* why d is NULL */
+    bool model;                     /* a model file was written */
     ui_progress progress;
 } conversion;
 
@@ -170,6 +176,13 @@ static const char *last_part(const char *path) {
     return path + n;
 }
 
+/* A path need not be UTF-8, metadata must be. */
+static void make_plain(char *text) {
+    for (unsigned char *p = (unsigned char *)text; p != NULL && *p != '\0'; p++) {
+        *p = *p < 0x20 || *p >= 0x7f ? '?' : *p;
+    }
+}
+
 static spoor_status add_config(conversion *c, spoor_error *err) {
     const json_t *config = weights_config(c->w);
     json_t *made = NULL;
@@ -206,9 +219,7 @@ static spoor_status add_metadata(conversion *c, spoor_error *err) {
     if (source == NULL) {
         return error_memory(err, "converting a checkpoint");
     }
-    for (unsigned char *p = (unsigned char *)source; *p != '\0'; p++) {
-        *p = *p < 0x20 || *p >= 0x7f ? '?' : *p; /* a path need not be UTF-8, metadata must be */
-    }
+    make_plain(source);
     spoor_status status = safetensors_writer_meta(c->out, "source", source, err);
     ctx_free(c->ctx, source);
     TRY(status);
@@ -248,7 +259,9 @@ static spoor_status say(const conversion *c, spoor_error *err) {
     json_t *sizes = c->d == NULL ? NULL : encoder_describe(dialect_sizes(c->d));
     if (!c->o->json) {
         printf("%zu tensors, %zu numbers, %.1f MB\n", c->n, c->numbers, (double)c->bytes / 1e6);
-        if (sizes != NULL) {
+        if (c->model) {
+            printf("AASIST, as a model file: spoor trace -m %s ...\n", c->o->out);
+        } else if (sizes != NULL) {
             printf("the encoder of a %s model with %s names, under Hugging Face's names\n",
                    json_string_value(json_object_get(sizes, "model_type")), names);
         } else {
@@ -257,8 +270,8 @@ static spoor_status say(const conversion *c, spoor_error *err) {
         json_decref(sizes);
         return ui_flush(err);
     }
-    json_t *all = json_pack("{s:s, s:s, s:s?, s:o?, s:I, s:I, s:I}", "format", weights_format(c->w), "weights_sha256",
-                            c->sha256, "dialect", names, "encoder", sizes, "tensors", (json_int_t)c->n, "numbers",
+    json_t *all = json_pack("{s:s, s:s, s:s?, s:o?, s:b, s:I, s:I, s:I}", "format", weights_format(c->w), "weights_sha256",
+                            c->sha256, "dialect", names, "encoder", sizes, "model", (int)c->model, "tensors", (json_int_t)c->n, "numbers",
                             (json_int_t)c->numbers, "data_bytes", (json_int_t)c->bytes);
     char *text = all == NULL ? NULL : json_dumps(all, JSON_INDENT(2));
     json_decref(all);
@@ -268,6 +281,61 @@ static spoor_status say(const conversion *c, spoor_error *err) {
     printf("%s\n", text);
     free(text);
     return ui_flush(err);
+}
+
+/* ---- whole models ---- */
+
+enum { MAX_NAMES = 1024 };
+
+/* The parts of "a,b,c", which is changed. */
+static size_t split_names(char *text, const char *names[MAX_NAMES]) {
+    size_t n = 0;
+    for (char *next = text; next != NULL && n < MAX_NAMES; n++) {
+        names[n] = next;
+        next = strchr(next, ',');
+        if (next != NULL) {
+            *next++ = '\0';
+        }
+    }
+    return n;
+}
+
+/* What was written, and that it can be used. */
+static spoor_status check_model(conversion *c, spoor_error *err) {
+    spoor_model *m;
+    TRY(model_open(c->ctx, c->o->out, NULL, &m, err));
+    params *p = net_params(m->net);
+    c->n = params_count(p);
+    for (size_t i = 0; i < c->n; i++) {
+        size_t count = (size_t)tensor_count(&params_at(p, i)->value);
+        c->numbers += count;
+        c->bytes += count * (c->o->half && params_at(p, i)->decay ? 2 : 4);
+    }
+    spoor_model_free(m);
+    return SPOOR_OK;
+}
+
+static spoor_status write_model(conversion *c, spoor_error *err) {
+    const char *names[MAX_NAMES], *source = last_part(c->o->in), *dot = strrchr(source, '.');
+    char *list = c->o->classes == NULL ? NULL : ctx_strdup(c->ctx, c->o->classes);
+    char *name = ctx_printf(c->ctx, "%.*s", dot == NULL || dot == source ? (int)strlen(source) : (int)(dot - source), source);
+    char *file = ctx_strdup(c->ctx, source);
+    make_plain(name);
+    make_plain(file);
+    import_options o = {.name = name, .source = file, .sha256 = c->sha256, .half = c->o->half,
+                        .classes = list == NULL ? NULL : names};
+    spoor_status status = name == NULL || file == NULL || (c->o->classes != NULL && list == NULL)
+                              ? error_memory(err, "converting a model") : weights_sha256(c->w, c->sha256, err);
+    if (status == SPOOR_OK) {
+        o.n_classes = list == NULL ? 0 : split_names(list, names);
+        status = import_save(c->ctx, c->w, c->o->out, &o, err);
+    }
+    ctx_free(c->ctx, list);
+    ctx_free(c->ctx, name);
+    ctx_free(c->ctx, file);
+    TRY(status);
+    c->model = true;
+    return check_model(c, err);
 }
 
 static spoor_status write_file(conversion *c, spoor_error *err) {
@@ -291,7 +359,11 @@ static spoor_status convert(void *user, spoor_context *ctx, spoor_error *err) {
         return status == SPOOR_ERR_IO ? SPOOR_ERR_MODEL : status; /* as when it is opened as a model */
     }
     status = dialect_find(ctx, c.w, &c.d, &c.no_encoder);
-    if (status == SPOOR_ERR_MODEL || status == SPOOR_OK) { /* no encoder, no names to change */
+    if (status == SPOOR_ERR_MODEL && import_knows(c.w)) {
+        status = write_model(&c, err);
+    } else if (c.o->classes != NULL && (status == SPOOR_ERR_MODEL || status == SPOOR_OK)) {
+        status = error_set(err, SPOOR_ERR_USAGE, "--classes names those of AASIST on the waveform, which %s is not", c.o->in);
+    } else if (status == SPOOR_ERR_MODEL || status == SPOOR_OK) { /* no encoder, no names to change */
         status = write_file(&c, err);
     } else {
         *err = c.no_encoder;

@@ -1,16 +1,19 @@
-/* frontend.c: one front end of any kind: hands on to spectral.h or neural.h, and puts several side by side; see frontend.h. */
+/* frontend.c: one front end of any kind: hands on to spectral.h, neural.h or waveform.h, and puts several side by side; see
+ * frontend.h. */
 #include "frontend/frontend.h"
 #include "base/checked.h"
 #include "base/config.h"
 #include "frontend/neural.h"
 #include "frontend/spectral.h"
+#include "frontend/waveform.h"
 #include <stdio.h>
 #include <string.h>
 
 struct frontend {
     spoor_context *ctx;
-    spectral *spectral; /* one of these two, or parts */
+    spectral *spectral; /* one of these three, or parts */
     neural *neural;
+    waveform *waveform;
     frontend *part[FRONTEND_MAX_PARTS];
     size_t n_parts;
     bool own_rows;  /* each part has as many rows as it makes, followed by zeros; else the shortest decides */
@@ -99,16 +102,19 @@ static spoor_status join(frontend *fe, const json_t *config, const frontend_opti
 
 static spoor_status build(frontend *fe, const json_t *config, const frontend_options *options, size_t number,
                           spoor_error *err) {
-    static const char *const kinds[] = {"log-mel", "lfcc", "linear-spectrogram", "wav2vec2", "hubert", "wavlm", "whisper", "join",
-                                        NULL};
+    static const char *const kinds[] = {"log-mel", "lfcc", "linear-spectrogram", "wav2vec2", "hubert", "wavlm", "whisper", "waveform",
+                                        "join", NULL};
     int kind;
     if (!json_is_object(config) || json_object_get(config, "kind") == NULL) {
         return error_set(err, SPOOR_ERR_USAGE, "front end must be a mapping with at least a \"kind\": \"log-mel\", \"lfcc\", "
-                         "\"linear-spectrogram\", \"wav2vec2\", \"hubert\", \"wavlm\", \"whisper\" or \"join\"");
+                         "\"linear-spectrogram\", \"wav2vec2\", \"hubert\", \"wavlm\", \"whisper\", \"waveform\" or \"join\"");
     }
     TRY(config_choice(config, "front end", "kind", kinds, 0, &kind, err));
     if (strcmp(kinds[kind], "join") == 0) {
         return join(fe, config, options, err);
+    }
+    if (strcmp(kinds[kind], "waveform") == 0) {
+        return waveform_new(fe->ctx, config, &fe->waveform, err);
     }
     if (neural_knows(kinds[kind])) {
         char prefix[32];
@@ -156,6 +162,7 @@ void frontend_free(frontend *fe) {
     }
     spectral_free(fe->spectral);
     neural_free(fe->neural);
+    waveform_free(fe->waveform);
     json_decref(fe->joined);
     ctx_free(fe->ctx, fe);
 }
@@ -163,7 +170,8 @@ void frontend_free(frontend *fe) {
 /* ---- what it is ---- */
 
 size_t frontend_dim(const frontend *fe) {
-    size_t dim = fe->spectral != NULL ? spectral_dim(fe->spectral) : fe->neural != NULL ? neural_dim(fe->neural) : 0;
+    size_t dim = fe->spectral != NULL ? spectral_dim(fe->spectral) : fe->neural != NULL ? neural_dim(fe->neural)
+                 : fe->waveform != NULL ? fe->waveform->hop : 0;
     for (size_t i = 0; i < fe->n_parts; i++) {
         dim += frontend_dim(fe->part[i]);
     }
@@ -172,7 +180,9 @@ size_t frontend_dim(const frontend *fe) {
 
 size_t frontend_frames(const frontend *fe, size_t n_samples) {
     if (fe->n_parts == 0) {
-        return fe->spectral != NULL ? spectral_frames(fe->spectral, n_samples) : neural_frames(fe->neural, n_samples);
+        return fe->spectral != NULL   ? spectral_frames(fe->spectral, n_samples)
+               : fe->waveform != NULL ? waveform_frames(fe->waveform, n_samples)
+                                      : neural_frames(fe->neural, n_samples);
     }
     size_t least = SIZE_MAX, most = 0;
     for (size_t i = 0; i < fe->n_parts; i++) {
@@ -193,7 +203,8 @@ void frontend_part_rows(const frontend *fe, size_t n_samples, int64_t *rows) {
 }
 
 const json_t *frontend_config(const frontend *fe) {
-    return fe->n_parts > 0 ? fe->joined : fe->spectral != NULL ? fe->spectral->config : neural_config(fe->neural);
+    return fe->n_parts > 0 ? fe->joined : fe->spectral != NULL ? fe->spectral->config
+           : fe->waveform != NULL ? fe->waveform->config : neural_config(fe->neural);
 }
 
 static void forget_path(json_t *config) {
@@ -343,12 +354,16 @@ spoor_status frontend_compute(const frontend *fe, frontend_scratch *s, const flo
     if (fe->n_parts > 0) {
         return compute_join(fe, s, samples, n, out, err);
     }
+    if (fe->waveform != NULL) {
+        waveform_compute(fe->waveform, samples, n, out);
+        return SPOOR_OK;
+    }
     return fe->spectral != NULL ? spectral_compute(fe->spectral, s->spectral, samples, n, out, err)
                                 : neural_compute(fe->neural, s->neural, samples, n, out, err);
 }
 
-/* A spectral part while training: computed clip by clip, without gradient. */
-static tensor *spectral_rows_of(const frontend *fe, frontend_scratch *s, tape *t, const tensor *wave) {
+/* A part without parameters while training: computed clip by clip, without gradient. */
+static tensor *fixed_rows_of(const frontend *fe, frontend_scratch *s, tape *t, const tensor *wave) {
     size_t n = (size_t)wave->dim[1], frames = frontend_frames(fe, n), dim = frontend_dim(fe);
     tensor *x = tape_tensor(t, 3, (int64_t[]){wave->dim[0], (int64_t)frames, (int64_t)dim});
     spoor_error err;
@@ -381,7 +396,7 @@ tensor *frontend_forward(const frontend *fe, frontend_scratch *s, tape *t, tenso
         return NULL;
     }
     if (fe->n_parts == 0) {
-        return fe->neural != NULL ? neural_forward(fe->neural, s->neural, t, wave, training) : spectral_rows_of(fe, s, t, wave);
+        return fe->neural != NULL ? neural_forward(fe->neural, s->neural, t, wave, training) : fixed_rows_of(fe, s, t, wave);
     }
     tensor *x[FRONTEND_MAX_PARTS];
     int64_t frames = (int64_t)frontend_frames(fe, (size_t)wave->dim[1]);

@@ -6,7 +6,8 @@
  * The same samples give the same bits on every call, whatever the scratch object was used for before.
  *
  * Configuration: key, default, meaning. An unknown key, or a key that the kind does not use, is refused by name.
- *   "kind"          required  "log-mel", "lfcc", "linear-spectrogram", a pretrained encoder or "join" (below)
+ *   "kind"          required  "log-mel", "lfcc", "linear-spectrogram", "waveform", a pretrained encoder or
+ *                             "join" (below)
  *   "n_fft"         512       even, 16..8192, prime factors 2, 3 and 5 only
  *   "win_length"    400       1..n_fft (lfcc: 320)
  *   "hop_length"    160       16..n_fft
@@ -44,6 +45,9 @@
  * log10(x + eps), all 20 coefficients of the DCT-II, deltas and double deltas x[t+1] - x[t-1]: 60 columns.
  * The ASVspoof 2021 LFCC differs: {"kind":"lfcc","n_fft":1024,"win_length":480,"hop_length":240,"preemphasis":0,
  * "n_filter":70,"n_lfcc":19,"f_max":4000,"delta_norm":true}. *
+ * "waveform": the samples themselves, "hop" (200; 16..16384) of them in each row, for networks that begin with filters of
+ * their own (network kind "aasist", input: waveform). A rest that fills no row is dropped. No other key.
+ *
  * Pretrained encoders: "kind" is "wav2vec2" (also XLS-R), "hubert", "wavlm" or "whisper".
  *   "weights"       required  path of a checkpoint in any form that weights.h reads; relative to the recipe (or model file),
  *                             else to the folder $SPOOR_WEIGHTS. Not asked for where a model file holds the weights

@@ -318,6 +318,46 @@ static void a_pytorch_file_is_converted_and_shown(void **state) {
     assert_false(exists("new.safetensors"));
 }
 
+/* ---- whole models ---- */
+
+static void aasist_becomes_a_model_file(void **state) {
+    (void)state;
+    const char *from = support_path("tests/torch/aasist_release_trained.safetensors");
+    outcome o = spoor("convert", from, "-o", "m.safetensors", "--classes", "a,b,c", "--json");
+    json_t *j = said(&o);
+    assert_true(json_is_true(json_object_get(j, "model")));
+    assert_true(json_is_null(json_object_get(j, "dialect")));
+    json_decref(j);
+    outcome_free(&o);
+    o = spoor("inspect", "m.safetensors");
+    exits(&o, 0);
+    assert_non_null(strstr(o.out, "task       source, 3 classes: a, b, c"));
+    assert_non_null(strstr(o.out, "\"converted_from\":\"aasist_release_trained.safetensors\""));
+    outcome_free(&o);
+    o = spoor("trace", "-m", "m.safetensors", support_path("samples/1-person.flac"));
+    exits(&o, 0);
+    assert_non_null(strstr(o.out, "if synthetic"));
+    outcome_free(&o);
+    o = spoor("convert", from, "-o", "half.safetensors", "--half");
+    exits(&o, 0);
+    assert_non_null(strstr(o.out, "AASIST, as a model file"));
+    outcome_free(&o);
+    o = spoor("inspect", "half.safetensors");
+    exits(&o, 0);
+    assert_non_null(strstr(o.out, "class-00, class-01, class-02"));
+    outcome_free(&o);
+    o = spoor("convert", from, "-o", "no.safetensors", "--classes", "a,b");
+    exits(&o, 1);
+    assert_non_null(strstr(o.err, "2 names of classes were given"));
+    outcome_free(&o);
+    write_mixed(1);
+    o = spoor("convert", "mixed.safetensors", "-o", "no.safetensors", "--classes", "a,b");
+    exits(&o, 1);
+    assert_non_null(strstr(o.err, "--classes names those of AASIST"));
+    outcome_free(&o);
+    assert_false(exists("no.safetensors"));
+}
+
 /* ---- what cannot be ---- */
 
 static void nothing_is_spoilt(void **state) {
@@ -366,6 +406,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(other_checkpoints_keep_their_names, set_up_ctx, tear_down_ctx),
         cmocka_unit_test_setup_teardown(a_ggml_file_is_converted_and_shown, set_up_ctx, tear_down_ctx),
         cmocka_unit_test_setup_teardown(a_pytorch_file_is_converted_and_shown, set_up_ctx, tear_down_ctx),
+        cmocka_unit_test_setup_teardown(aasist_becomes_a_model_file, set_up_ctx, tear_down_ctx),
         cmocka_unit_test_setup_teardown(nothing_is_spoilt, set_up_ctx, tear_down_ctx),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,7 @@ static const char *const KINDS[] = {
     "{\"kind\":\"lfcc\"}",
     "{\"kind\":\"lfcc\",\"hop_length\":400,\"n_fft\":512}",
     "{\"kind\":\"linear-spectrogram\",\"power\":1,\"log_floor_mode\":\"add\"}",
+    "{\"kind\":\"waveform\"}",
 };
 enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
 
@@ -271,6 +272,32 @@ static void flattening_subtracts_the_moving_average(void **state) {
     ctx_free(ctx, x);
 }
 
+static void a_waveform_is_its_samples(void **state) {
+    (void)state;
+    frontend *fe = make("{\"kind\":\"waveform\",\"hop\":16}");
+    float x[50], want[48];
+    for (int i = 0; i < 50; i++) {
+        x[i] = i == 20 ? NAN : i == 21 ? 1e9f : (float)i / 64;
+        if (i < 48) {
+            want[i] = i == 20 ? 0 : i == 21 ? 1e6f : x[i];
+        }
+    }
+    assert_int_equal(frontend_dim(fe), 16);
+    assert_int_equal(frontend_frames(fe, 0), 0);
+    assert_int_equal(frontend_frames(fe, 1), 1);
+    assert_int_equal(frontend_frames(fe, 50), 3);
+    float *rows = run_frontend(fe, x, 50);
+    assert_memory_equal(rows, want, sizeof want);
+    ctx_free(ctx, rows);
+    rows = run_frontend(fe, x, 5); /* less than a row: filled up with zeros */
+    assert_memory_equal(rows, want, 5 * sizeof *rows);
+    for (int i = 5; i < 16; i++) {
+        assert_true(rows[i] == 0);
+    }
+    ctx_free(ctx, rows);
+    frontend_free(fe);
+}
+
 static void wrong_configurations_are_refused_by_name(void **state) {
     (void)state;
     static const char *const bad[][2] = {
@@ -299,6 +326,8 @@ static void wrong_configurations_are_refused_by_name(void **state) {
         {"{\"kind\":\"log-mel\",\"log_floor\":0}", "log_floor"},
         {"{\"kind\":\"log-mel\",\"deltas\":3}", "deltas"},
         {"{\"kind\":\"log-mel\",\"stack\":0}", "stack"},
+        {"{\"kind\":\"waveform\",\"hop\":1}", "hop"},
+        {"{\"kind\":\"waveform\",\"n_mels\":80}", "n_mels"},
         {"{\"kind\":\"log-mel\",\"n_mels\":512,\"deltas\":2,\"stack\":16}", "columns"},
         {"{\"kind\":\"lfcc\",\"n_filter\":10,\"n_lfcc\":11}", "n_lfcc"},
         {"{\"kind\":\"linear-spectrogram\",\"f_min\":35,\"f_max\":60}", "bin"},
@@ -360,6 +389,7 @@ int main(void) {
         cmocka_unit_test(the_level_step_takes_the_level_out),
         cmocka_unit_test(threads_share_a_front_end_and_get_the_same_bits),
         cmocka_unit_test(flattening_subtracts_the_moving_average),
+        cmocka_unit_test(a_waveform_is_its_samples),
         cmocka_unit_test(wrong_configurations_are_refused_by_name),
         cmocka_unit_test(every_failing_allocation_is_reported),
     };

@@ -105,12 +105,29 @@ def make(case, given, batch, frames, width, seed):
 
 
 def test_wave(n=64600):
-    """Integer noise under a slow envelope; tests/net/test_aasist_real.c makes the same bits."""
+    """Integer noise under a slow envelope; tests/model/test_import.c makes the same bits."""
     state, x = 12345, np.zeros(n)
     for i in range(n):
         state = (state * 1103515245 + 12345) % 2 ** 31
         x[i] = (state // 2 ** 16 - 2 ** 14) * (1 + i // 200 % 8)
     return torch.tensor(x / 2 ** 20, dtype=torch.float32)[None]
+
+
+def release(case, preactivation, classes, seed):
+    """A small network under the names of the authors' release, and what it says about the beginning of the test waveform."""
+    torch.manual_seed(seed)
+    net = AASIST({"input": "waveform", "channels": [2, 3, 3], "graph": [4, 3], "pool_ratios": [0.5, 0.7, 0.5],
+                  "preactivation": preactivation}, 0, classes)
+    with torch.no_grad():
+        for n, p in net.named_parameters():
+            if p.dim() == 1 and (preactivation or ".bn1." not in n):
+                p.add_(0.1 * torch.randn_like(p))
+        for n, p in net.named_buffers():
+            if "running" in n:
+                p.add_(0.1 * torch.rand_like(p))
+    save(os.path.join(HERE, f"aasist_{case}.safetensors"), {n: p.numpy() for n, p in net.state_dict().items()}, {})
+    e, logits = net.eval().double()(test_wave()[:, :6000].double())
+    return {case + ".embedding": e.detach().numpy(), case + ".logits": logits.detach().numpy()}
 
 
 def load(folder, name):
@@ -161,5 +178,6 @@ make("preactivation", {**small, "channels": [4, 4], "preactivation": True, "atte
 make("short", {**small, "project": 2, "channels": [3, 2]}, 6, 2, 4, 3)
 make("waveform", {"input": "waveform", "sinc": 14, "sinc_kernel": 21, "channels": [3, 4, 4], "graph": [5, 3],
                   "pool_ratios": [0.5, 0.7, 0.5]}, 4, 23, 11, 4)
+save(os.path.join(HERE, "aasist_release_want.safetensors"), {**release("release", False, 2, 5), **release("release_trained", True, 3, 6)}, {})
 if len(sys.argv) > 1:
     real(sys.argv[1])
