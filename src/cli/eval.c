@@ -4,6 +4,7 @@
 #include "cli/ui.h"
 #include "eval/report_tables.h"
 #include "eval/scores.h"
+#include "report/eval_html.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +15,14 @@ enum {
     KEY_SCORE, KEY_LABEL, KEY_TARGET, KEY_PREDICTED, KEY_KNOWN, KEY_LOWER, KEY_ID, KEY_PAGE, KEY_SETTING,
     KEY_PRECISION, KEY_BY, KEY_DCF, KEY_THRESHOLD, KEY_THRESHOLD_FROM, KEY_OPEN_TASK,
     KEY_SOURCE, KEY_POLARITY, KEY_LLR, KEY_PROBABILITIES, KEY_CLASSES, KEY_HEADER, KEY_KEY, KEY_KEY_ID, KEY_KEY_LABEL,
-    KEY_KEY_PAGE, KEY_KEY_SETTING, KEY_KEY_SOURCE, KEY_MERGE, KEY_MERGE_FILE
+    KEY_KEY_PAGE, KEY_KEY_SETTING, KEY_KEY_SOURCE, KEY_MERGE, KEY_MERGE_FILE,
+    KEY_HTML
 };
 
 enum { MAX_TARGETS = 256, MAX_MERGES = 256 };
 
 typedef struct options {
-    const char *model, *scores, *out;
+    const char *model, *scores, *out, *html;
     spoor_model_options open;
     cli_corpus_options corpus;
     eval_options eval;
@@ -63,6 +65,7 @@ static const struct argp_option OPTIONS[] = {
     {"key-page", KEY_KEY_PAGE, "C", 0, "the page there", 2},
     {"key-setting", KEY_KEY_SETTING, "C", 0, "the setting there", 2},
     {"json", KEY_JSON, NULL, 0, "the report as JSON (docs/eval.md)", 3},
+    {"html", KEY_HTML, "FILE", 0, "also the report as one HTML page with ROC, DET, OSCR, histograms, reliability and confusion", 3},
     {"replicates", KEY_REPLICATES, "N", 0, "bootstrap resamples for the intervals (default 1000; 0: no intervals)", 3},
     {"by", KEY_BY, "file|page|class", 0, "what the bootstrap draws: recordings, whole pages or whole sources", 3},
     {"by-page", KEY_BY_PAGE, NULL, 0, "the same as --by page", 3},
@@ -236,6 +239,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_JSON: o->json = true; return 0;
     case KEY_SCORES: o->scores = arg; return 0;
     case KEY_OUT: o->out = arg; return 0;
+    case KEY_HTML: o->html = arg; return 0;
     case KEY_PRECISION: ui_precision(state, arg, &o->open); return 0;
     case KEY_BY: parse_by(arg, o, state); return 0;
     case KEY_DCF: parse_dcf(arg, o, state); return 0;
@@ -398,9 +402,13 @@ static spoor_status print_report(spoor_context *ctx, options *o, const eval_set 
     if (status == SPOOR_OK) {
         status = eval_report(ctx, set, &o->eval, &report, err);
     }
+    if (status == SPOOR_OK && o->html != NULL) {
+        status = report_eval_html(ctx, o->html, set, report, err);
+    }
     merges_clear(ctx, &m);
     ctx_free(ctx, from);
     if (status != SPOOR_OK) {
+        json_decref(report);
         return status;
     }
     if (o->json) {

@@ -1,67 +1,11 @@
-/* html.c: see html.h. All text from outside passes through put_text, which escapes it. */
+/* html.c: see html.h. All text from outside passes through page_text, which escapes it. */
 #include "report/html.h"
-#include "report/json.h"
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { WIDTH = 900, WAVE_HEIGHT = 90, SPECTRUM_HEIGHT = 128, LANE_HEIGHT = 22, MAX_LANE_CELLS = 450, MAX_BARS = 10, FEW_BARS = 5 };
-
-struct report_html {
-    spoor_context *ctx;
-    io_writer *out;
-    spoor_status status; /* sticky: the first failed write */
-    spoor_error err;
-    size_t used; /* bytes of the buffer that are not written yet */
-    char buffer[1 << 16];
-};
-
-static void flush(report_html *h) {
-    if (h->status == SPOOR_OK) {
-        h->status = io_writer_put(h->out, h->buffer, h->used, &h->err);
-    }
-    h->used = 0;
-}
-
-static void put(report_html *h, const char *s) {
-    for (size_t left = strlen(s), n; left > 0; left -= n, s += n) {
-        size_t room = sizeof h->buffer - h->used;
-        n = left < room ? left : room;
-        memcpy(h->buffer + h->used, s, n);
-        h->used += n;
-        if (h->used == sizeof h->buffer) {
-            flush(h);
-        }
-    }
-}
-
-static void putf(report_html *h, const char *format, ...) BASE_PRINTF(2, 3);
-static void putf(report_html *h, const char *format, ...) {
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    put(h, text);
-}
-
-/* Any bytes as HTML text: valid UTF-8, markup and control characters escaped. */
-static void put_text(report_html *h, const char *bytes) {
-    json_t *s = report_text(bytes);
-    for (const char *c = s == NULL ? "" : json_string_value(s); *c != '\0'; c++) {
-        char one[2] = {*c, '\0'};
-        switch (*c) {
-        case '<': put(h, "&lt;"); break;
-        case '>': put(h, "&gt;"); break;
-        case '&': put(h, "&amp;"); break;
-        case '"': put(h, "&quot;"); break;
-        default: put(h, (unsigned char)*c < 0x20 || *c == 0x7f ? "\xef\xbf\xbd" : one);
-        }
-    }
-    json_decref(s);
-}
 
 static const char STYLE[] =
     "body{font:15px/1.5 system-ui,sans-serif;color:#1c2330;background:#f4f5f7;margin:0}"
@@ -86,25 +30,14 @@ static const char STYLE[] =
 
 spoor_status report_html_open(spoor_context *ctx, const char *path, const spoor_model *model, report_html **out,
                               spoor_error *err) {
+    page *h;
     *out = NULL;
-    report_html *h = ctx_calloc(ctx, 1, sizeof *h);
-    if (h == NULL) {
-        return error_memory(err, "writing a report");
-    }
-    h->ctx = ctx;
-    spoor_status status = io_writer_open(ctx, path, &h->out, err);
-    if (status != SPOOR_OK) {
-        ctx_free(ctx, h);
-        return status;
-    }
-    put(h, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-           "content=\"width=device-width,initial-scale=1\"><title>Spoor report</title><style>");
-    put(h, STYLE);
-    put(h, "</style></head><body><main><h1>Spoor report</h1><p class=\"note\">Model <b>");
-    put_text(h, model->name);
-    put(h, "</b>: ");
-    put_text(h, model->card);
-    put(h,
+    TRY(page_open(ctx, path, "Spoor report", STYLE, &h, err));
+    page_put(h, "<h1>Spoor report</h1><p class=\"note\">Model <b>");
+    page_text(h, model->name);
+    page_put(h, "</b>: ");
+    page_text(h, model->card);
+    page_put(h,
         "</p><p class=\"caution\"><b>Read with care.</b> This is the opinion of a statistical model, not proof. It can "
         "be "
         "wrong, above all on recordings unlike those it was trained on: other languages, microphones, telephone "
@@ -130,12 +63,12 @@ static void put_base64(report_html *h, const unsigned char *data, size_t n) {
         text[used++] = i + 2 < n ? digits[v & 63] : '=';
         if (used == 4 * 256) {
             text[used] = '\0';
-            put(h, text);
+            page_put(h, text);
             used = 0;
         }
     }
     text[used] = '\0';
-    put(h, text);
+    page_put(h, text);
 }
 
 static void put_u32(unsigned char *p, uint32_t v) {
@@ -159,9 +92,9 @@ static void palette(unsigned char *p) {
 /* The spectrogram as an 8-bit BMP in a data URI: every browser reads it and it needs no compressor. */
 static void put_spectrogram(report_html *h, const overview *o) {
     size_t row = (o->n + 3) / 4 * 4, offset = 54 + 1024, size = offset + row * OVERVIEW_BANDS;
-    unsigned char *bmp = ctx_calloc(h->ctx, size, 1);
+    unsigned char *bmp = ctx_calloc(page_context(h), size, 1);
     if (bmp == NULL || o->n == 0) {
-        ctx_free(h->ctx, bmp);
+        ctx_free(page_context(h), bmp);
         return;
     }
     memcpy(bmp, "BM", 2);
@@ -188,10 +121,10 @@ static void put_spectrogram(report_html *h, const overview *o) {
             bmp[offset + k * row + i] = (unsigned char)(v <= 0 ? 0 : v >= 1 ? 255 : 255.0f * v);
         }
     }
-    putf(h, "<img alt=\"spectrogram\" style=\"height:%dpx\" src=\"data:image/bmp;base64,", SPECTRUM_HEIGHT);
+    page_putf(h, "<img alt=\"spectrogram\" style=\"height:%dpx\" src=\"data:image/bmp;base64,", SPECTRUM_HEIGHT);
     put_base64(h, bmp, size);
-    put(h, "\">");
-    ctx_free(h->ctx, bmp);
+    page_put(h, "\">");
+    ctx_free(page_context(h), bmp);
 }
 
 static void put_waveform(report_html *h, const overview *o) {
@@ -199,41 +132,43 @@ static void put_waveform(report_html *h, const overview *o) {
     for (size_t i = 0; i < o->n; i++) {
         top = fmaxf(top, fmaxf(fabsf(o->low[i]), fabsf(o->high[i])));
     }
-    putf(h, "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\"><path fill=\"#3d5a99\" d=\"",
-         WIDTH, WAVE_HEIGHT, WAVE_HEIGHT);
+    page_putf(h,
+              "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\"><path fill=\"#3d5a99\" d=\"",
+              WIDTH, WAVE_HEIGHT, WAVE_HEIGHT);
     double middle = WAVE_HEIGHT / 2.0, scale = (middle - 2) / (double)top,
            step = (double)WIDTH / (double)(o->n > 0 ? o->n : 1);
     for (size_t i = 0; i < o->n; i++) {
-        putf(h, "%c%.1f %.1f", i == 0 ? 'M' : 'L', ((double)i + 0.5) * step, middle - scale * (double)o->high[i] - 0.4);
+        page_putf(h, "%c%.1f %.1f", i == 0 ? 'M' : 'L', ((double)i + 0.5) * step,
+                  middle - scale * (double)o->high[i] - 0.4);
     }
     for (size_t i = o->n; i-- > 0;) {
-        putf(h, "L%.1f %.1f", ((double)i + 0.5) * step, middle - scale * (double)o->low[i] + 0.4);
+        page_putf(h, "L%.1f %.1f", ((double)i + 0.5) * step, middle - scale * (double)o->low[i] + 0.4);
     }
-    put(h, "Z\"/></svg>");
+    page_put(h, "Z\"/></svg>");
 }
 
 static void put_time_axis(report_html *h, double seconds) {
-    putf(h, "<svg viewBox=\"0 0 %d 16\">", WIDTH);
+    page_putf(h, "<svg viewBox=\"0 0 %d 16\">", WIDTH);
     for (int i = 0; i <= 4; i++) {
         double t = seconds * i / 4;
         const char *anchor = i == 0 ? "start" : i == 4 ? "end" : "middle";
         if (seconds < 100) {
-            putf(h, "<text class=\"axis\" x=\"%d\" y=\"12\" text-anchor=\"%s\">%.1f s</text>", WIDTH * i / 4, anchor,
-                 t);
+            page_putf(h, "<text class=\"axis\" x=\"%d\" y=\"12\" text-anchor=\"%s\">%.1f s</text>", WIDTH * i / 4,
+                      anchor, t);
         } else {
             long s = lround(t);
-            putf(h, "<text class=\"axis\" x=\"%d\" y=\"12\" text-anchor=\"%s\">%ld:%02ld:%02ld</text>", WIDTH * i / 4,
-                 anchor, s / 3600, s / 60 % 60, s % 60);
+            page_putf(h, "<text class=\"axis\" x=\"%d\" y=\"12\" text-anchor=\"%s\">%ld:%02ld:%02ld</text>",
+                      WIDTH * i / 4, anchor, s / 3600, s / 60 % 60, s % 60);
         }
     }
-    put(h, "</svg>");
+    page_put(h, "</svg>");
 }
 
 /* Windows as cells: green = human, red = synthetic. Many windows share a cell (their mean). */
 static void put_windows(report_html *h, const spoor_result *r) {
     size_t cells = r->n_windows < MAX_LANE_CELLS ? r->n_windows : MAX_LANE_CELLS;
-    put(h, "<h3>Windows: probability of human speech</h3>");
-    putf(h, "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\">", WIDTH, LANE_HEIGHT,
+    page_put(h, "<h3>Windows: probability of human speech</h3>");
+    page_putf(h, "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\">", WIDTH, LANE_HEIGHT,
          LANE_HEIGHT);
     for (size_t i = 0; i < cells; i++) {
         size_t from = i * r->n_windows / cells, to = (i + 1) * r->n_windows / cells;
@@ -244,15 +179,15 @@ static void put_windows(report_html *h, const spoor_result *r) {
         p /= (double)(to - from);
         const trace_window *w = &r->windows[from];
         double x = WIDTH * (double)i / (double)cells;
-        putf(h,
+        page_putf(h,
              "<rect x=\"%.1f\" y=\"0\" width=\"%.1f\" height=\"%d\" fill=\"hsl(%.0f 60%% 42%%)\" stroke=\"#fff\" "
              "stroke-width=\"%s\"><title>%.2f-%.2f s: human %.0f %%, best source ",
              x, (double)WIDTH / (double)cells, LANE_HEIGHT, 140.0 * p, cells > 200 ? "0" : "1", w->start,
              r->windows[to - 1].end, 100.0 * p);
-        put_text(h, w->source >= 0 ? r->model->tasks[r->model->known_task].classes[w->source] : "-");
-        put(h, "</title></rect>");
+        page_text(h, w->source >= 0 ? r->model->tasks[r->model->known_task].classes[w->source] : "-");
+        page_put(h, "</title></rect>");
     }
-    put(h, "</svg>");
+    page_put(h, "</svg>");
 }
 
 /* ---- sections ----------------------------------------------------------------------------------------- */
@@ -263,14 +198,14 @@ static void put_bars(report_html *h, const spoor_result *r, const char *task, co
     if (n == 0) {
         return;
     }
-    putf(h, "<div><h3>%s</h3><table>", title);
+    page_putf(h, "<div><h3>%s</h3><table>", title);
     for (size_t i = 0; i < n && i < most; i++) {
-        put(h, "<tr><td class=\"name\">");
-        put_text(h, c[i].name);
-        putf(h, "</td><td class=\"n\">%.1f %%</td><td><div class=\"bar%s\" style=\"width:%.1f%%\"></div></td></tr>",
+        page_put(h, "<tr><td class=\"name\">");
+        page_text(h, c[i].name);
+        page_putf(h, "</td><td class=\"n\">%.1f %%</td><td><div class=\"bar%s\" style=\"width:%.1f%%\"></div></td></tr>",
              100.0 * c[i].p, r->verdict == SPOOR_KNOWN ? "" : " weak", 100.0 * c[i].p);
     }
-    put(h, "</table></div>");
+    page_put(h, "</table></div>");
 }
 
 static void put_verdict(report_html *h, const spoor_result *r) {
@@ -278,54 +213,54 @@ static void put_verdict(report_html *h, const spoor_result *r) {
                                         "Not assessable"};
     size_t n;
     const spoor_class *best = spoor_result_ranked(r, "source", &n);
-    putf(h, "<span class=\"badge %s\">%s</span>", spoor_verdict_name(r->verdict), words[r->verdict]);
+    page_putf(h, "<span class=\"badge %s\">%s</span>", spoor_verdict_name(r->verdict), words[r->verdict]);
     switch (r->verdict) {
-    case SPOOR_BONAFIDE: putf(h, "probability of human speech %.0f %%", 100.0 * r->bonafide_p); break;
+    case SPOOR_BONAFIDE: page_putf(h, "probability of human speech %.0f %%", 100.0 * r->bonafide_p); break;
     case SPOOR_KNOWN:
         if (n > 0) {
-            put(h, "most like <b>");
-            put_text(h, best[0].name);
-            putf(h, "</b> (%.0f %% among the known sources)", 100.0 * best[0].p);
+            page_put(h, "most like <b>");
+            page_text(h, best[0].name);
+            page_putf(h, "</b> (%.0f %% among the known sources)", 100.0 * best[0].p);
         }
         break;
     case SPOOR_UNKNOWN:
-    case SPOOR_NOT_ASSESSABLE: put_text(h, r->reason); break;
+    case SPOOR_NOT_ASSESSABLE: page_text(h, r->reason); break;
     }
 }
 
 static void put_numbers(report_html *h, const spoor_result *r) {
-    put(h, "<h3>Numbers</h3><table><tr><td>");
+    page_put(h, "<h3>Numbers</h3><table><tr><td>");
     if (r->verdict != SPOOR_NOT_ASSESSABLE) {
         if (!isnan(r->bonafide_p)) {
-            putf(h, "human speech: p = %.3f, log-likelihood ratio %+.2f (natural log, higher = more human)<br>",
+            page_putf(h, "human speech: p = %.3f, log-likelihood ratio %+.2f (natural log, higher = more human)<br>",
                  r->bonafide_p, r->bonafide_llr);
         }
         if (isfinite(r->known) && isfinite(r->model->openset.threshold)) {
-            putf(h, "known-source score %.2f by %s, threshold %.2f (higher = more like a known source)<br>", r->known,
+            page_putf(h, "known-source score %.2f by %s, threshold %.2f (higher = more like a known source)<br>", r->known,
                  openset_kind_name(r->model->openset.kind), r->model->openset.threshold);
         }
-        putf(h, "%zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");
+        page_putf(h, "%zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");
         if (!isnan(r->agreement)) {
-            putf(h, ", %.0f %% agree on the best source", 100.0 * r->agreement);
+            page_putf(h, ", %.0f %% agree on the best source", 100.0 * r->agreement);
         }
-        put(h, "<br>");
+        page_put(h, "<br>");
     }
-    putf(h, "%.2f s, of which %.2f s signal; level %.1f dBFS, peak %.1f dBFS, bandwidth %.1f kHz, clipped %.2f %%<br>",
+    page_putf(h, "%.2f s, of which %.2f s signal; level %.1f dBFS, peak %.1f dBFS, bandwidth %.1f kHz, clipped %.2f %%<br>",
          r->seconds, r->assessment.active_seconds, r->assessment.rms_dbfs, r->assessment.peak_dbfs,
          r->assessment.bandwidth / 1000.0, 100.0 * r->assessment.clipped);
-    put_text(h, r->format);
-    putf(h, ", %.0f Hz, %d channel%s</td></tr></table>", r->rate, r->channels, r->channels == 1 ? "" : "s");
-    putf(h, "<p class=\"hash\">file sha256 %s<br>model sha256 %s<br>spoor %s</p>", r->sha256, r->model->sha256,
+    page_text(h, r->format);
+    page_putf(h, ", %.0f Hz, %d channel%s</td></tr></table>", r->rate, r->channels, r->channels == 1 ? "" : "s");
+    page_putf(h, "<p class=\"hash\">file sha256 %s<br>model sha256 %s<br>spoor %s</p>", r->sha256, r->model->sha256,
          spoor_version());
 }
 
 spoor_status report_html_add(report_html *h, const spoor_result *r, const overview *o, spoor_error *err) {
-    put(h, "<section><h2>");
-    put_text(h, r->name);
-    put(h, "</h2>");
+    page_put(h, "<section><h2>");
+    page_text(h, r->name);
+    page_put(h, "</h2>");
     put_verdict(h, r);
     if (o != NULL && o->n > 0) {
-        put(h, "<h3>Waveform and spectrogram (0 to 8 kHz, mel scale, 80 dB)</h3>");
+        page_put(h, "<h3>Waveform and spectrogram (0 to 8 kHz, mel scale, 80 dB)</h3>");
         put_waveform(h, o);
         put_spectrogram(h, o);
         put_time_axis(h, r->seconds);
@@ -334,44 +269,25 @@ spoor_status report_html_add(report_html *h, const spoor_result *r, const overvi
         put_windows(h, r);
     }
     if (r->verdict == SPOOR_KNOWN || r->verdict == SPOOR_UNKNOWN) {
-        put(h, "<div class=\"cols\">");
+        page_put(h, "<div class=\"cols\">");
         put_bars(h, r, "source", r->verdict == SPOOR_KNOWN ? "Sources" : "Nearest known sources (not an answer)", MAX_BARS);
-        put(h, "<div>");
+        page_put(h, "<div>");
         put_bars(h, r, "vocoder", "Waveform maker", FEW_BARS);
         put_bars(h, r, "family", "Family", FEW_BARS);
-        put(h, "</div></div>");
+        page_put(h, "</div></div>");
     }
     put_numbers(h, r);
-    put(h, "</section>");
-    if (h->status != SPOOR_OK && err != NULL) {
-        *err = h->err;
-    }
-    return h->status;
+    page_put(h, "</section>");
+    return page_status(h, err);
 }
 
 spoor_status report_html_add_error(report_html *h, const char *file, const spoor_error *what, spoor_error *err) {
-    put(h, "<section><h2>");
-    put_text(h, file);
-    put(h, "</h2><span class=\"badge error\">Not traced</span>");
-    put_text(h, what->message);
-    put(h, "</section>");
-    if (h->status != SPOOR_OK && err != NULL) {
-        *err = h->err;
-    }
-    return h->status;
+    page_put(h, "<section><h2>");
+    page_text(h, file);
+    page_put(h, "</h2><span class=\"badge error\">Not traced</span>");
+    page_text(h, what->message);
+    page_put(h, "</section>");
+    return page_status(h, err);
 }
 
-spoor_status report_html_close(report_html *h, bool commit, spoor_error *err) {
-    if (h == NULL) {
-        return SPOOR_OK;
-    }
-    put(h, "</main></body></html>\n");
-    flush(h);
-    spoor_status status = h->status;
-    if (status != SPOOR_OK && err != NULL) {
-        *err = h->err;
-    }
-    spoor_status closed = io_writer_close(h->out, commit && status == SPOOR_OK, status == SPOOR_OK ? err : NULL);
-    ctx_free(h->ctx, h);
-    return status != SPOOR_OK ? status : closed;
-}
+spoor_status report_html_close(report_html *h, bool commit, spoor_error *err) { return page_close(h, commit, err); }

@@ -2,13 +2,13 @@
  * hashes, and a caution in plain words. No script, no network. */
 #ifndef REPORT_HTML_H
 #define REPORT_HTML_H
-#include "base/io.h"
 #include "report/overview.h"
+#include "report/page.h"
 #include "trace/trace.h"
 
-typedef struct report_html report_html;
+typedef page report_html;
 
-/* Everything is written through base/io's atomic writer: the file appears whole at report_html_close, or not at all. */
+/* The file appears whole at report_html_close, or not at all. */
 spoor_status report_html_open(spoor_context *ctx, const char *path, const spoor_model *model, report_html **out,
                               spoor_error *err);
 /* One section; overview may be NULL. Sections appear in the order of the calls. */

@@ -46,8 +46,9 @@ static void own_files_and_thresholds(void **state) {
                         "accept:0.6 of dev.tsv");
     json_decref(report);
     outcome_free(&o);
-    o = spoor("eval", "--scores", "dev.tsv", "--threshold", "-0.5", "--replicates", "0");
+    o = spoor("eval", "--scores", "dev.tsv", "--threshold", "-0.5", "--replicates", "0", "--html", "report.html");
     exits(&o, 0);
+    assert_int_equal(access(in_folder("report.html"), F_OK), 0);
     assert_non_null(strstr(o.out, "accepted from the score -0.5 on (given)"));
     assert_non_null(strstr(o.out, "profile asvspoof5: prior of a target 0.95"));
     outcome_free(&o);
@@ -91,6 +92,7 @@ static void what_is_refused(void **state) {
     refused("--threshold", "accept:2", NULL, NULL, 1, "is no number");
     refused("--threshold", "1", "--threshold-from", "dev.tsv", 1, "nothing to fix");
     refused("--threshold-from", "none.tsv", NULL, NULL, 5, "none.tsv");
+    refused("--html", "no/such/folder/r.html", NULL, NULL, 5, "no/such/folder");
     refused("--open-task", "vocoder", NULL, NULL, 1, "no task called");
 }
 

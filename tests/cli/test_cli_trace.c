@@ -1,6 +1,7 @@
 /* test_cli_trace.c: what `spoor trace` writes: text, JSON, JSON lines and HTML, in the order of the files, the same
  * bytes for any number of jobs, and what its options change. */
 #include "cli/cli_case.h"
+#include "support/html.h"
 #include <ctype.h>
 #include <sys/stat.h>
 
@@ -206,35 +207,6 @@ static void standard_input_is_a_recording(void **state) {
     outcome_free(&o);
 }
 
-/* Every tag that is opened is closed, in order. */
-static void is_balanced(const char *html) {
-    char open[64][16];
-    size_t depth = 0;
-    for (const char *c = html; (c = strchr(c, '<')) != NULL; c++) {
-        bool closing = c[1] == '/';
-        char name[16] = "";
-        size_t n = 0;
-        for (const char *k = c + 1 + closing; n < 15 && isalnum((unsigned char)*k); k++) {
-            name[n++] = *k;
-        }
-        name[n] = '\0';
-        const char *end = strchr(c, '>');
-        assert_non_null(end);
-        if (n == 0 || end[-1] == '/' || strcmp(name, "meta") == 0 || strcmp(name, "br") == 0 ||
-            strcmp(name, "img") == 0) {
-            continue;
-        }
-        if (closing) {
-            assert_true(depth > 0);
-            assert_string_equal(open[--depth], name);
-        } else {
-            assert_true(depth < 64);
-            memcpy(open[depth++], name, sizeof name);
-        }
-    }
-    assert_int_equal(depth, 0);
-}
-
 static void a_report_is_there_whole_or_not_at_all(void **state) {
     (void)state;
     make_three();
@@ -247,7 +219,7 @@ static void a_report_is_there_whole_or_not_at_all(void **state) {
     spoor_context *ctx = support_context();
     support_ok(io_read_file(ctx, in_folder("report.html"), 1 << 24, &html, &size, &err), &err);
     const char *text = (const char *)html;
-    is_balanced(text);
+    html_is_balanced(text);
     assert_non_null(strstr(text, "<h2>a.wav</h2>"));
     assert_non_null(strstr(text, "Not traced"));
     assert_non_null(strstr(text, "&lt;b&gt;&amp;&quot;"));

@@ -28,7 +28,7 @@ static int tear_down(void **state) {
 }
 
 static void write_bytes(const void *data, size_t n) { support_ok(io_write_file(ctx, path, data, n, &err), &err); }
-static void write_text(const char *text) { write_bytes(text, strlen(text)); }
+static inline void write_text(const char *text) { write_bytes(text, strlen(text)); }
 
 static void refused(spoor_status got, spoor_status want, const char *words) {
     assert_int_equal(got, want);
