@@ -1,5 +1,6 @@
-/* fuzz_score_key.c: scores of another system with labels in a key: one byte that says how they are read, the score file, a
- * NUL, the key, a NUL, the names of the classes, a NUL, the columns of their scores. What is missing is not given. */
+/* fuzz_score_key.c: scores of another system with labels in a key: one byte that says how they are read, the score
+ * file, a NUL, the key, a NUL, the names of the classes, a NUL, the columns of their scores. What is missing is not
+ * given. */
 #define _GNU_SOURCE
 #include "eval/scores.h"
 #include "target.h"

@@ -37,9 +37,12 @@ typedef struct options {
 
 static const struct argp_option OPTIONS[] = {
     {NULL, KEY_MANIFEST, "CSV", 0, "the same as --manifest", 1},
-    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 1},
-    {"folds", KEY_FOLDS, "N", 0, "calibrate each recording on the other of N folds of pages instead of with the model's "
-                                 "calibration: for the set that the model was calibrated on", 1},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)",
+     1},
+    {"folds", KEY_FOLDS, "N", 0,
+     "calibrate each recording on the other of N folds of pages instead of with the model's "
+     "calibration: for the set that the model was calibrated on",
+     1},
     {"out", KEY_OUT, "FILE", 0, "write the scores to a file that --scores reads", 1},
     {"scores", KEY_SCORES, "FILE", 0, "evaluate a score file instead of a model", 2},
     {"score-column", KEY_SCORE, "C", 0, "of a foreign score file: the score (a name or a number from 1)", 2},
@@ -51,12 +54,16 @@ static const struct argp_option OPTIONS[] = {
     {"setting-column", KEY_SETTING, "C", 0, "its setting", 2},
     {"known", KEY_KNOWN, NULL, 0, "its score is known against unknown, not bona fide against synthetic", 2},
     {"source-column", KEY_SOURCE, "C", 0, "its source", 2},
-    {"polarity", KEY_POLARITY, "higher|lower", 0, "which of its scores are the target's; must be stated where the higher ones seem "
-                                                  "not to be", 2},
+    {"polarity", KEY_POLARITY, "higher|lower", 0,
+     "which of its scores are the target's; must be stated where the higher ones seem "
+     "not to be",
+     2},
     {"lower-is-target", KEY_LOWER, NULL, 0, "the same as --polarity lower", 2},
-    {"llr", KEY_LLR, NULL, 0, "its scores are natural-log likelihood ratios of bona fide speech: Cllr and actDCF are reported", 2},
+    {"llr", KEY_LLR, NULL, 0,
+     "its scores are natural-log likelihood ratios of bona fide speech: Cllr and actDCF are reported", 2},
     {"probability-columns", KEY_PROBABILITIES, "C,C,...", 0, "a score for each class: names or numbers, also 2-5", 2},
-    {"classes", KEY_CLASSES, "NAME,NAME,...", 0, "what those classes, or the predicted ones, are called in the labels", 2},
+    {"classes", KEY_CLASSES, "NAME,NAME,...", 0, "what those classes, or the predicted ones, are called in the labels",
+     2},
     {"header", KEY_HEADER, NULL, 0, "its first line is a header although columns are given by number", 2},
     {"key", KEY_KEY, "FILE", 0, "its labels stand in this file, found by id", 2},
     {"key-id", KEY_KEY_ID, "C", 0, "the column of ids there (default: the first)", 2},
@@ -65,17 +72,24 @@ static const struct argp_option OPTIONS[] = {
     {"key-page", KEY_KEY_PAGE, "C", 0, "the page there", 2},
     {"key-setting", KEY_KEY_SETTING, "C", 0, "the setting there", 2},
     {"json", KEY_JSON, NULL, 0, "the report as JSON (docs/eval.md)", 3},
-    {"html", KEY_HTML, "FILE", 0, "also the report as one HTML page with ROC, DET, OSCR, histograms, reliability and confusion", 3},
+    {"html", KEY_HTML, "FILE", 0,
+     "also the report as one HTML page with ROC, DET, OSCR, histograms, reliability and confusion", 3},
     {"replicates", KEY_REPLICATES, "N", 0, "bootstrap resamples for the intervals (default 1000; 0: no intervals)", 3},
     {"by", KEY_BY, "file|page|class", 0, "what the bootstrap draws: recordings, whole pages or whole sources", 3},
     {"by-page", KEY_BY_PAGE, NULL, 0, "the same as --by page", 3},
     {"seed", KEY_SEED, "S", 0, "of the bootstrap", 3},
-    {"dcf", KEY_DCF, "PROFILE", 0, "of the detection costs: forensics, intelligence, asvspoof5 (default) or "
-                                   "PRIOR,C_MISS,C_FA with the prior of a target", 4},
-    {"threshold", KEY_THRESHOLD, "T", 0, "also accuracy and error rates where a score of T is accepted: a number (of the known "
-                                         "score where there is one), or, of --threshold-from, eer or accept:SHARE", 4},
-    {"threshold-from", KEY_THRESHOLD_FROM, "FILE", 0, "the score file that fixes the threshold, dev for example; read as "
-                                                      "--scores is, or in Spoor's own form beside a model", 4},
+    {"dcf", KEY_DCF, "PROFILE", 0,
+     "of the detection costs: forensics, intelligence, asvspoof5 (default) or "
+     "PRIOR,C_MISS,C_FA with the prior of a target",
+     4},
+    {"threshold", KEY_THRESHOLD, "T", 0,
+     "also accuracy and error rates where a score of T is accepted: a number (of the known "
+     "score where there is one), or, of --threshold-from, eer or accept:SHARE",
+     4},
+    {"threshold-from", KEY_THRESHOLD_FROM, "FILE", 0,
+     "the score file that fixes the threshold, dev for example; read as "
+     "--scores is, or in Spoor's own form beside a model",
+     4},
     {"merge", KEY_MERGE, "FROM=TO", 0, "count the class or source FROM as TO; may be repeated", 4},
     {"merge-file", KEY_MERGE_FILE, "FILE", 0, "the same for each line of a file with the two columns FROM and TO", 4},
     {"open-task", KEY_OPEN_TASK, "TASK", 0, "whose answers count in EERc, OSCR and CCR (default: source)", 4},
@@ -194,14 +208,16 @@ static bool whole_number(const char *s, double *out) { return take_number(&s, ou
 
 static bool acceptance_of(const char *rule, double *share) {
     static const char word[] = "accept:";
-    return strncmp(rule, word, strlen(word)) == 0 && whole_number(rule + strlen(word), share) && *share > 0 && *share <= 1;
+    return strncmp(rule, word, strlen(word)) == 0 && whole_number(rule + strlen(word), share) && *share > 0 &&
+           *share <= 1;
 }
 
 static void check_threshold(const options *o, const struct argp_state *state) {
     double x;
     bool rule = o->threshold != NULL && (strcmp(o->threshold, "eer") == 0 || acceptance_of(o->threshold, &x));
     if (o->threshold != NULL && !rule && !whole_number(o->threshold, &x)) {
-        argp_error(state, "--threshold %s is no number, eer or accept:SHARE with a share of the targets above 0 and at most 1",
+        argp_error(state,
+                   "--threshold %s is no number, eer or accept:SHARE with a share of the targets above 0 and at most 1",
                    o->threshold);
     }
     if (rule && o->threshold_from == NULL) {
@@ -354,7 +370,8 @@ static spoor_status fix_threshold(spoor_context *ctx, options *o, const eval_set
 }
 
 /* The threshold that the options ask for. *from (freed with ctx_free) says where it is from. */
-static spoor_status choose_threshold(spoor_context *ctx, options *o, const eval_set *set, char **from, spoor_error *err) {
+static spoor_status choose_threshold(spoor_context *ctx, options *o, const eval_set *set, char **from,
+                                     spoor_error *err) {
     *from = NULL;
     if (o->threshold_from == NULL) {
         double x;

@@ -1,5 +1,5 @@
-/* frechet.c: `spoor frechet`: how far apart sets of embeddings lie: two matrices, or the recordings of a manifest through a
- * model, those of train against the others. */
+/* frechet.c: `spoor frechet`: how far apart sets of embeddings lie: two matrices, or the recordings of a manifest
+ * through a model, those of train against the others. */
 #include "cli/cli.h"
 #include "cli/corpus.h"
 #include "cli/ui.h"
@@ -26,11 +26,16 @@ typedef struct options {
 } options;
 
 static const struct argp_option OPTIONS[] = {
-    {"shrinkage", KEY_SHRINKAGE, "none|ledoit-wolf|S", 0, "of the covariances towards a multiple of the unit matrix: estimated, "
-                                                          "or a number from 0 to 1 (default: none)", 0},
-    {"reference", KEY_REFERENCE, "SPLIT", 0, "with a model: the known sources of this split are what the others are set "
-                                             "against (default: train)", 0},
-    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 0},
+    {"shrinkage", KEY_SHRINKAGE, "none|ledoit-wolf|S", 0,
+     "of the covariances towards a multiple of the unit matrix: estimated, "
+     "or a number from 0 to 1 (default: none)",
+     0},
+    {"reference", KEY_REFERENCE, "SPLIT", 0,
+     "with a model: the known sources of this split are what the others are set "
+     "against (default: train)",
+     0},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)",
+     0},
     {"json", KEY_JSON, NULL, 0, "the distances as JSON (docs/eval.md)", 0},
     {0}};
 
@@ -71,10 +76,15 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp_child CHILDREN[] = {{&cli_corpus_argp, 0, NULL, 1}, {0}};
-static const struct argp ARGP = {OPTIONS, parse, "A.npy B.npy\nMODEL --manifest CSV",
-                                 "The Frechet distance of sets of embeddings: of two matrices, or of the known sources that a "
-                                 "model was trained on against those of the other splits, unknown sources and human speech.",
-                                 CHILDREN, NULL, NULL};
+static const struct argp ARGP = {
+    OPTIONS,
+    parse,
+    "A.npy B.npy\nMODEL --manifest CSV",
+    "The Frechet distance of sets of embeddings: of two matrices, or of the known sources that a "
+    "model was trained on against those of the other splits, unknown sources and human speech.",
+    CHILDREN,
+    NULL,
+    NULL};
 
 /* ---- the table ---------------------------------------------------------------------------------------- */
 
@@ -97,7 +107,8 @@ static spoor_status warn_if_singular(table *t, const char *name, const frechet_f
     char text[256];
     (void)snprintf(text, sizeof text, "%.120s: %zu recordings do not fill %zu dimensions; use --shrinkage, or read the "
                                       "distance as too great", name, f->n, f->dim);
-    return json_array_append_new(t->warnings, report_text(text)) == 0 ? SPOOR_OK : error_memory(err, "writing distances");
+    return json_array_append_new(t->warnings, report_text(text)) == 0 ? SPOOR_OK
+                                                                      : error_memory(err, "writing distances");
 }
 
 static spoor_status begin(table *t, const float *x, const size_t *rows, size_t n, size_t dim, spoor_error *err) {
@@ -122,8 +133,8 @@ static spoor_status add(table *t, const char *name, const float *x, const size_t
     frechet_fit *f = NULL;
     double distance = NAN, means = NAN;
     if (n < 2) {
-        json_t *row = json_pack("{s:o, s:I, s:n, s:s}", "name", report_text(name), "n", (json_int_t)n, "distance", "reason",
-                                "a single recording has no covariance");
+        json_t *row = json_pack("{s:o, s:I, s:n, s:s}", "name", report_text(name), "n", (json_int_t)n, "distance",
+                                "reason", "a single recording has no covariance");
         return json_array_append_new(t->pairs, row) == 0 ? SPOOR_OK : error_memory(err, "writing distances");
     }
     TRY(frechet_fit_new(t->ctx, x, rows, n, dim, t->o->shrinkage, &f, err));
@@ -141,7 +152,8 @@ static spoor_status add(table *t, const char *name, const float *x, const size_t
 static void print_line(const table *t, const json_t *row) {
     const json_t *distance = json_object_get(row, "distance");
     char *name = report_plain_name(t->ctx, json_string_value(json_object_get(row, "name")));
-    printf("%-*s%9lld  %-10.4g", NAME, name != NULL ? name : "?", (long long)json_integer_value(json_object_get(row, "n")),
+    printf("%-*s%9lld  %-10.4g", NAME, name != NULL ? name : "?",
+           (long long)json_integer_value(json_object_get(row, "n")),
            json_number_value(json_object_get(row, "shrinkage")));
     if (json_is_number(distance)) {
         printf("%13.6g%13.6g", json_number_value(distance), json_number_value(json_object_get(row, "of_means")));
@@ -163,8 +175,9 @@ static void print_text(const table *t) {
     printf("\n%-*s%9s  %-10s%13s%13s\n", NAME, "set", "n", "shrinkage", "distance", "of means");
     print_line(t, reference);
     json_array_foreach(t->pairs, i, row) { print_line(t, row); }
-    printf("\nAll distances are to the first row. Small sets seem farther apart than they are, by about as much as 1/n:\n"
-           "compare sets of like size.\n");
+    printf(
+        "\nAll distances are to the first row. Small sets seem farther apart than they are, by about as much as 1/n:\n"
+        "compare sets of like size.\n");
 }
 
 static spoor_status finish(table *t, spoor_error *err) {
@@ -197,8 +210,8 @@ static spoor_status of_files(const options *o, spoor_context *ctx, spoor_error *
         status = npy_read_f32(ctx, o->inputs[i], NPY_MAX_BYTES, &x[i], &n[i], &dim[i], err);
     }
     if (status == SPOOR_OK && dim[0] != dim[1]) {
-        status = error_set(err, SPOOR_ERR_INPUT, "%s has %zu columns, %s %zu: embeddings of one model have the same", o->inputs[0],
-                           dim[0], o->inputs[1], dim[1]);
+        status = error_set(err, SPOOR_ERR_INPUT, "%s has %zu columns, %s %zu: embeddings of one model have the same",
+                           o->inputs[0], dim[0], o->inputs[1], dim[1]);
     }
     if (status == SPOOR_OK) {
         status = begin(&t, x[0], NULL, n[0], dim[0], err);
@@ -289,8 +302,10 @@ static spoor_status add_all(run_of_model *r, spoor_error *err) {
     }
     size_t n = reference < 0 ? 0 : collect(r, reference, ALL_KNOWN, -1);
     if (n < 2) {
-        return error_set(err, SPOOR_ERR_INPUT, "split %s has %zu recordings of known sources; --reference names the split that "
-                                               "the others are set against", r->o->reference, n);
+        return error_set(err, SPOOR_ERR_INPUT,
+                         "split %s has %zu recordings of known sources; --reference names the split that "
+                         "the others are set against",
+                         r->o->reference, n);
     }
     TRY(begin(&r->t, r->c->embedding, r->rows, n, r->dim, err));
     for (size_t s = 0; s < r->splits; s++) {

@@ -84,8 +84,8 @@ static double trace_of(const double *c, size_t dim) {
     return sum;
 }
 
-/* The estimate of Ledoit and Wolf for the products c = n S (S divided by n): s = min(b, d) / d with d = (|S|^2 - tr(S)^2/dim)
- * / dim and b = (mean |x|^4 - |S|^2) / (n dim). */
+/* The estimate of Ledoit and Wolf for the products c = n S (S divided by n): s = min(b, d) / d with d = (|S|^2 -
+ * tr(S)^2/dim) / dim and b = (mean |x|^4 - |S|^2) / (n dim). */
 static double ledoit_wolf(const double *c, double fourth, size_t n, size_t dim) {
     double square = 0, rows = (double)n, size = (double)dim, trace = trace_of(c, dim) / rows;
     for (size_t i = 0; i < dim * dim; i++) {
@@ -150,14 +150,16 @@ static spoor_status nuclear_norm(spoor_context *ctx, double *a, size_t dim, doub
         ctx_free(ctx, numbers);
         return error_memory(err, task);
     }
-    lapack_int info = LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, 'N', n, n, a, n, value, NULL, 1, NULL, 1, &size, -1, numbers);
+    lapack_int info =
+        LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, 'N', n, n, a, n, value, NULL, 1, NULL, 1, &size, -1, numbers);
     double *work = ctx_alloc(ctx, (size_t)size, sizeof *work);
     spoor_status status = SPOOR_OK;
     if (work == NULL) {
         status = error_memory(err, task);
     } else if (info != 0 || LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, 'N', n, n, a, n, value, NULL, 1, NULL, 1, work,
                                                 (lapack_int)size, numbers) != 0) {
-        status = error_set(err, SPOOR_ERR_INPUT, "the covariances of the embeddings have no product that can be computed");
+        status =
+            error_set(err, SPOOR_ERR_INPUT, "the covariances of the embeddings have no product that can be computed");
     }
     *sum = 0;
     for (size_t k = 0; status == SPOOR_OK && k < dim; k++) {
@@ -232,8 +234,8 @@ spoor_status frechet_fit_new(spoor_context *ctx, const float *x, const size_t *r
     return SPOOR_OK;
 }
 
-/* The trace of (S_a^1/2 S_b S_a^1/2)^1/2 is the sum of the singular values of S_b^1/2 S_a^1/2: without the squares, so that
- * what rounding leaves of equal sets is small. */
+/* The trace of (S_a^1/2 S_b S_a^1/2)^1/2 is the sum of the singular values of S_b^1/2 S_a^1/2: without the squares, so
+ * that what rounding leaves of equal sets is small. */
 spoor_status frechet_distance(const frechet_fit *a, const frechet_fit *b, double *distance, double *of_means,
                               spoor_error *err) {
     if (a->dim != b->dim) {

@@ -63,8 +63,10 @@ static spoor_status check_pairs(const eval_merge_pair *pairs, size_t n, spoor_er
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < n; j++) {
             if (strcmp(pairs[i].to, pairs[j].from) == 0) {
-                return error_set(err, SPOOR_ERR_USAGE, "\"%.60s\" becomes \"%.60s\", which is to become \"%.60s\": name the last "
-                                 "at once", pairs[i].from, pairs[i].to, pairs[j].to);
+                return error_set(err, SPOOR_ERR_USAGE,
+                                 "\"%.60s\" becomes \"%.60s\", which is to become \"%.60s\": name the last "
+                                 "at once",
+                                 pairs[i].from, pairs[i].to, pairs[j].to);
             }
             if (i != j && strcmp(pairs[i].from, pairs[j].from) == 0) {
                 return error_set(err, SPOOR_ERR_USAGE, "\"%.60s\" is merged twice", pairs[i].from);
@@ -178,15 +180,16 @@ static spoor_status merge_all(const merging *g, spoor_error *err) {
     }
     for (size_t k = 0; k < g->n; k++) {
         if (!m->used[k]) {
-            return error_set(err, SPOOR_ERR_INPUT, "no class and no source is called \"%.60s\", which is to become \"%.60s\"",
+            return error_set(err, SPOOR_ERR_INPUT,
+                             "no class and no source is called \"%.60s\", which is to become \"%.60s\"",
                              g->pairs[k].from, g->pairs[k].to);
         }
     }
     return SPOOR_OK;
 }
 
-spoor_status eval_merge(spoor_context *ctx, const eval_set *set, const eval_merge_pair *pairs, size_t n, eval_merged **out,
-                        spoor_error *err) {
+spoor_status eval_merge(spoor_context *ctx, const eval_set *set, const eval_merge_pair *pairs, size_t n,
+                        eval_merged **out, spoor_error *err) {
     *out = NULL;
     TRY(check_pairs(pairs, n, err));
     eval_merged *m = ctx_calloc(ctx, 1, sizeof *m);
@@ -223,16 +226,16 @@ static spoor_status read_pairs(eval_merge_file *f, const char *path, spoor_error
     }
     for (size_t i = 0; i < f->table.rows; i++) {
         if (delimited_fields(&f->table, i) != 2) {
-            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: %zu fields instead of a label and what it becomes", path,
-                             f->table.line[i], delimited_fields(&f->table, i));
+            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: %zu fields instead of a label and what it becomes",
+                             path, f->table.line[i], delimited_fields(&f->table, i));
         }
         f->pairs[i] = (eval_merge_pair){delimited_cell(&f->table, i, 0), delimited_cell(&f->table, i, 1)};
     }
     return SPOOR_OK;
 }
 
-spoor_status eval_merge_read(spoor_context *ctx, const char *path, eval_merge_file **file, const eval_merge_pair **pairs,
-                             size_t *n, spoor_error *err) {
+spoor_status eval_merge_read(spoor_context *ctx, const char *path, eval_merge_file **file,
+                             const eval_merge_pair **pairs, size_t *n, spoor_error *err) {
     *file = NULL;
     eval_merge_file *f = ctx_calloc(ctx, 1, sizeof *f);
     if (f == NULL) {

@@ -25,7 +25,8 @@ typedef struct detection detection; /* scores sorted once; every figure is then 
  * from one that is classified rightly. */
 enum { DETECTION_OTHER = 0, DETECTION_TARGET = 1, DETECTION_MISCLASSIFIED = 2 };
 /* n scores and target flags are copied. n = 0 and one-class sets are fine (their figures are NaN with a reason).
- * NaN: SPOOR_ERR_INPUT; out of memory: SPOOR_ERR_LIMIT. Figures of one detection are not for several threads at once. */
+ * NaN: SPOOR_ERR_INPUT; out of memory: SPOOR_ERR_LIMIT. Figures of one detection are not for several threads at once.
+ */
 spoor_status detection_new(spoor_context *ctx, const double *score, const unsigned char *target, size_t n,
                            detection **out, spoor_error *err);
 void detection_free(detection *d);
@@ -58,8 +59,8 @@ metric_value detection_fpr_percentile(const detection *d, const uint32_t *weight
  * positives = the targets at high scores, or the others at low ones. */
 metric_value detection_aupr(const detection *d, const uint32_t *weight, bool of_targets);
 
-/* The rates at a threshold that is fixed beforehand (accept where score >= threshold). The accuracy needs no more than one
- * item; FRR and FAR need both sides. */
+/* The rates at a threshold that is fixed beforehand (accept where score >= threshold). The accuracy needs no more than
+ * one item; FRR and FAR need both sides. */
 typedef enum detection_rate { DETECTION_ACCURACY, DETECTION_FRR, DETECTION_FAR } detection_rate;
 metric_value detection_at(const detection *d, const uint32_t *weight, double threshold, detection_rate rate);
 
@@ -87,18 +88,19 @@ metric_value detection_min_cllr(const detection *d, const uint32_t *weight);
 /* ---- the open set: known sources (targets) must be accepted and named rightly ------------------------------ */
 
 /* CCR(t) = share of targets that are classified rightly with score >= t; FPR(t) = share of others with score >= t. */
-/* EERc (Klein et al. 2025): where P(target rejected or misclassified) = 1 - CCR(t) and FPR(t) differ least, their mean, the
- * lowest such t; the ASVspoof form of the EER if all are classified rightly. */
+/* EERc (Klein et al. 2025): where P(target rejected or misclassified) = 1 - CCR(t) and FPR(t) differ least, their mean,
+ * the lowest such t; the ASVspoof form of the EER if all are classified rightly. */
 metric_value detection_eerc(const detection *d, const uint32_t *weight, double *threshold);
-/* OSCR: area under CCR over FPR (Dhamija et al. 2018; Vaze et al. 2022), ties counted half; the AUROC if all are right. */
+/* OSCR: area under CCR over FPR (Dhamija et al. 2018; Vaze et al. 2022), ties counted half; the AUROC if all are right.
+ */
 metric_value detection_oscr(const detection *d, const uint32_t *weight);
 /* The greatest CCR at FPR <= fpr on the curve that is linear between its points. */
 metric_value detection_ccr_at_fpr(const detection *d, const uint32_t *weight, double fpr);
 /* Share of targets that are classified rightly, whatever their score. */
 metric_value detection_id_accuracy(const detection *d, const uint32_t *weight);
 
-/* The curve for a picture: points by falling threshold from (0, 0), at most `most`, evenly over the items where there are
- * more. Returns their number; 0 where a side is missing or most < 2. */
+/* The curve for a picture: points by falling threshold from (0, 0), at most `most`, evenly over the items where there
+ * are more. Returns their number; 0 where a side is missing or most < 2. */
 typedef struct detection_point {
     double fpr, tpr, ccr;
 } detection_point;
@@ -160,8 +162,8 @@ metric_value metric_ece_adaptive(const double *confidence, const unsigned char *
 /* order[n] = indices of value by rising value (ties by index). n < 2^32. */
 void metric_order(const double *value, size_t n, uint32_t *order);
 
-/* The bins of metric_ece, for a picture: n items with their mean confidence and share right (NaN where n = 0). Nothing is
- * filled in, and false returned, where metric_ece would be undefined. */
+/* The bins of metric_ece, for a picture: n items with their mean confidence and share right (NaN where n = 0). Nothing
+ * is filled in, and false returned, where metric_ece would be undefined. */
 typedef struct metric_bin {
     uint64_t n;
     double confidence, accuracy;

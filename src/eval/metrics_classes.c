@@ -166,7 +166,8 @@ static size_t bin_of(double confidence, size_t bins) {
     return b < 0 ? 0 : (size_t)b;
 }
 
-bool metric_reliability(const double *confidence, const unsigned char *correct, size_t n, size_t bins, metric_bin *out) {
+bool metric_reliability(const double *confidence, const unsigned char *correct, size_t n, size_t bins,
+                        metric_bin *out) {
     if (n == 0 || check_bins(confidence, n, bins) != NULL) {
         return false;
     }

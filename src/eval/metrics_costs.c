@@ -7,8 +7,8 @@
 
 /* ---- detection cost ----------------------------------------------------------------------------------- */
 
-/* Forensics and intelligence: priors of a claim being true at equal costs. ASVspoof 5: the evaluation package of track 1
- * (a spoof has the prior .05). */
+/* Forensics and intelligence: priors of a claim being true at equal costs. ASVspoof 5: the evaluation package of track
+ * 1 (a spoof has the prior .05). */
 static const dcf_profile PROFILES[] = {
     {"forensics", 0.01, 1, 1}, {"intelligence", 0.10, 1, 1}, {"asvspoof5", 0.95, 1, 10}};
 
@@ -117,8 +117,8 @@ metric_value detection_cllr(const detection *d, const uint32_t *weight) {
     return metric_defined((targets / t.targets + others / t.others) / (2 * LN2));
 }
 
-/* Pool adjacent violators: blocks of rising odds of a target. In each the best LLR is the log of (share of the targets /
- * share of the others); a block with one side only costs nothing. */
+/* Pool adjacent violators: blocks of rising odds of a target. In each the best LLR is the log of (share of the targets
+ * / share of the others); a block with one side only costs nothing. */
 metric_value detection_min_cllr(const detection *d, const uint32_t *weight) {
     detection_totals t = detection_count_all(d, weight);
     if (detection_missing(t) != NULL) {

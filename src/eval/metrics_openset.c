@@ -9,8 +9,8 @@ static double count_right(const detection *d, const uint32_t *weight) {
     return right;
 }
 
-/* Points by rising threshold; a target that is classified wrongly is an error at each of them. Gaps are compared in whole
- * numbers, as in detection_eer. */
+/* Points by rising threshold; a target that is classified wrongly is an error at each of them. Gaps are compared in
+ * whole numbers, as in detection_eer. */
 metric_value detection_eerc(const detection *d, const uint32_t *weight, double *threshold) {
     detection_totals t = detection_count_all(d, weight);
     if (threshold != NULL) {

@@ -8,8 +8,30 @@
 enum { FULL = 1, LLR = 2, THRESHOLD = 4, OPEN = 8 };
 
 typedef enum figure {
-    EER, AUROC, FPR95, EER_OF_ROC, EER_OF_SKLEARN, FPR95_PERCENTILE, AUPR, AUPR_OTHER, MIN_CLLR, MIN_DCF, MIN_DCF_RAW, CLLR,
-    ACT_DCF, ACT_DCF_RAW, ACCURACY, FRR, FAR, ID_ACCURACY, EERC, OSCR, CCR_FPR1, CCR_FPR5, CCR_FPR10, FIGURES
+    EER,
+    AUROC,
+    FPR95,
+    EER_OF_ROC,
+    EER_OF_SKLEARN,
+    FPR95_PERCENTILE,
+    AUPR,
+    AUPR_OTHER,
+    MIN_CLLR,
+    MIN_DCF,
+    MIN_DCF_RAW,
+    CLLR,
+    ACT_DCF,
+    ACT_DCF_RAW,
+    ACCURACY,
+    FRR,
+    FAR,
+    ID_ACCURACY,
+    EERC,
+    OSCR,
+    CCR_FPR1,
+    CCR_FPR5,
+    CCR_FPR10,
+    FIGURES
 } figure;
 enum { BRIEF = FPR95 + 1 }; /* sources and pages, of which there are many, have these alone */
 static const struct {
@@ -326,8 +348,9 @@ static spoor_status warn_of_polarity(const sides *s, const char *key, json_t *gr
 
 static json_t *dcf_json(const sides *s) {
     const dcf_profile *p = &s->r->options.dcf;
-    return json_pack("{s:o, s:f, s:f, s:f, s:f}", "profile", report_string(p->name != NULL ? p->name : "given"), "prior",
-                     p->prior, "c_miss", p->c_miss, "c_fa", p->c_fa, "bayes_threshold", dcf_bayes_threshold(p));
+    return json_pack("{s:o, s:f, s:f, s:f, s:f}", "profile", report_string(p->name != NULL ? p->name : "given"),
+                     "prior", p->prior, "c_miss", p->c_miss, "c_fa", p->c_fa, "bayes_threshold",
+                     dcf_bayes_threshold(p));
 }
 
 static spoor_status put_all(const sides *s, json_t *root, spoor_error *err) {
@@ -358,7 +381,8 @@ static spoor_status put_all(const sides *s, json_t *root, spoor_error *err) {
     return put_groups(s, GROUP_PAGE, "page", groups, err);
 }
 
-/* Which known sources are named rightly. Without an answer and a label for each of them the open set is not measured. */
+/* Which known sources are named rightly. Without an answer and a label for each of them the open set is not measured.
+ */
 static spoor_status mark_right(sides *s, spoor_error *err) {
     const report *r = s->r;
     size_t unanswered = 0;
@@ -376,10 +400,11 @@ static spoor_status mark_right(sides *s, spoor_error *err) {
         s->has |= OPEN;
     } else if (unanswered < s->targets) {
         char text[256];
-        (void)snprintf(text, sizeof text,
-                       "known: %zu of %zu known recordings lack a label or an answer of task %.60s, so that EERc, OSCR and CCR "
-                       "are left out",
-                       unanswered, s->targets, r->set->tasks[r->open_task].name);
+        (void)snprintf(
+            text, sizeof text,
+            "known: %zu of %zu known recordings lack a label or an answer of task %.60s, so that EERc, OSCR and CCR "
+            "are left out",
+            unanswered, s->targets, r->set->tasks[r->open_task].name);
         return report_append(r->warnings, report_string(text), err);
     }
     return SPOOR_OK;

@@ -112,7 +112,8 @@ static void one_resample(void *arg, const uint32_t *weight, double *values) {
     }
 }
 
-/* Clusters of these clips renumbered to 0, 1, ... in order of first use, so that only those that are there are drawn. */
+/* Clusters of these clips renumbered to 0, 1, ... in order of first use, so that only those that are there are drawn.
+ */
 static spoor_status renumber(const report *r, const uint32_t *clip, size_t n, int32_t *cluster, size_t *count,
                              spoor_error *err) {
     int32_t *fresh = ctx_alloc(r->ctx, r->set->n, sizeof *fresh);

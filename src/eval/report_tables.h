@@ -24,8 +24,8 @@ typedef struct eval_options {
     const char *system;   /* name of the model or score file, for the heading; NULL = none */
     dcf_profile dcf;      /* of minDCF and actDCF (default asvspoof5) */
     eval_threshold known, bonafide; /* fixed beforehand: accuracy, FRR and FAR are reported there (default none) */
-    const char *open_task; /* whose answers are right or wrong in EERc, OSCR and CCR; NULL: "source" if there is one, else
-                              the first task */
+    const char *open_task; /* whose answers are right or wrong in EERc, OSCR and CCR; NULL: "source" if there is one,
+                              else the first task */
     const eval_merge_pair *merged; /* [n_merged] labels that were merged in the set, for the heading */
     size_t n_merged;
 } eval_options;
@@ -38,9 +38,9 @@ spoor_status eval_report(spoor_context *ctx, const eval_set *set, const eval_opt
 /* The same as aligned text of at most 100 columns; *out is freed with ctx_free. Reads only what eval_report wrote. */
 spoor_status eval_report_text(spoor_context *ctx, const json_t *report, char **out, spoor_error *err);
 
-/* A threshold from another set (dev): of the known score, or of the bona fide score. acceptance 0: where the EER lies (form
- * asvspoof); else the greatest threshold that accepts at least that share of the targets. No labelled score of both sides
- * (with an acceptance: no target): SPOOR_ERR_INPUT. */
+/* A threshold from another set (dev): of the known score, or of the bona fide score. acceptance 0: where the EER lies
+ * (form asvspoof); else the greatest threshold that accepts at least that share of the targets. No labelled score of
+ * both sides (with an acceptance: no target): SPOOR_ERR_INPUT. */
 spoor_status eval_fix_threshold(spoor_context *ctx, const eval_set *set, bool known, double acceptance, double *out,
                                 spoor_error *err);
 /* AUROC of the known or of the bona fide score; NaN where a side is missing. */

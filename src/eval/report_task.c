@@ -48,8 +48,9 @@ static bool view_allocate(spoor_context *ctx, size_t n, size_t classes, bool pro
     v->correct = ctx_alloc(ctx, n, sizeof *v->correct);
     v->order = ctx_alloc(ctx, n, sizeof *v->order);
     v->confusion = ctx_alloc(ctx, classes + 1, classes * sizeof *v->confusion);
-    return v->clip != NULL && v->truth != NULL && v->predicted != NULL && v->rank != NULL && v->labels != NULL && v->present != NULL &&
-           v->confidence != NULL && v->p != NULL && v->correct != NULL && v->order != NULL && v->confusion != NULL;
+    return v->clip != NULL && v->truth != NULL && v->predicted != NULL && v->rank != NULL && v->labels != NULL &&
+           v->present != NULL && v->confidence != NULL && v->p != NULL && v->correct != NULL && v->order != NULL &&
+           v->confusion != NULL;
 }
 
 /* Take the clips whose group is `which` (group NULL: all), that have a label and scores for the task. */

@@ -264,7 +264,8 @@ static void print_reliability(buffer *b, const json_t *bins) {
             continue;
         }
         char bar[BAR + 2];
-        int end = (int)(json_number_value(accuracy) * BAR + 0.5), mark = (int)(json_number_value(confidence) * BAR + 0.5);
+        int end = (int)(json_number_value(accuracy) * BAR + 0.5),
+            mark = (int)(json_number_value(confidence) * BAR + 0.5);
         for (int i = 0; i <= BAR; i++) {
             bar[i] = i == mark ? '|' : i < end ? '=' : ' ';
         }
@@ -325,7 +326,8 @@ static void print_forms(buffer *b, const json_t *part, const json_t *groups) {
     print_name(b, text_of(dcf, "profile"), points_of(text_of(dcf, "profile")));
     print(b, ": prior of a target %g, c_miss %g, c_fa %g", json_number_value(json_object_get(dcf, "prior")),
           json_number_value(json_object_get(dcf, "c_miss")), json_number_value(json_object_get(dcf, "c_fa")));
-    print_groups(b, groups, ALL_AND_SETTINGS, "recordings", 20, costs, json_object_get(first, "act_dcf") != NULL ? 4 : 2);
+    print_groups(b, groups, ALL_AND_SETTINGS, "recordings", 20, costs,
+                 json_object_get(first, "act_dcf") != NULL ? 4 : 2);
     if (threshold != NULL) {
         print(b, "\naccepted from the score %.6g on (", json_number_value(json_object_get(threshold, "value")));
         print_name(b, text_of(threshold, "from"), points_of(text_of(threshold, "from")) > 60
@@ -356,7 +358,8 @@ static void print_detection(buffer *b, const json_t *part, const char *title) {
     }
     static const column main_columns[] = {{"targets", "targets", 8}, {"others", "others", 8}, {"eer", "EER", 0},
                                           {"auroc", "AUROC", 0}, {"fpr95", "FPR95", 0}};
-    static const char *const main_kinds[] = {"all", "setting", "class_balanced", NULL}, *const sources[] = {"source", NULL}, *const pages[] = {"page", NULL};
+    static const char *const main_kinds[] = {"all", "setting", "class_balanced", NULL},
+                             *const sources[] = {"source", NULL}, *const pages[] = {"page", NULL};
     const json_t *groups = json_object_get(part, "groups");
     print(b, "\n%s\ntarget: %s; other: %s; higher scores = target\n", title, text_of(part, "target"),
           text_of(part, "other"));

@@ -18,7 +18,8 @@ void score_file_free(score_file *f);
 spoor_status score_file_write(spoor_context *ctx, const char *path, const eval_set *set, spoor_error *err);
 spoor_status score_file_read(spoor_context *ctx, const char *path, score_file **out, spoor_error *err);
 
-/* Labels that stand in a file of their own (a key, a protocol), found by id. An id may begin with "./" in either file. */
+/* Labels that stand in a file of their own (a key, a protocol), found by id. An id may begin with "./" in either file.
+ */
 typedef struct score_key {
     const char *path;                      /* NULL: there is none */
     const char *id;                        /* default: the first column */
@@ -41,19 +42,19 @@ typedef struct score_columns {
     const char *const *more_targets; /* other values of `label` that are the target as well */
     size_t n_more_targets;
     const char *probabilities; /* many classes: a column of scores for each, "2-5" or "real,fake" or "2,4-6" */
-    const char *classes;       /* names of the classes, "REAL,MVQ,SVQ,SQ"; NULL: of probabilities the header's or the column
-                                  numbers, of predictions the labels that occur */
+    const char *classes; /* names of the classes, "REAL,MVQ,SVQ,SQ"; NULL: of probabilities the header's or the column
+                            numbers, of predictions the labels that occur */
     score_key key;             /* then label, page, setting and source are NULL here */
 } score_columns;
 void score_columns_init(score_columns *columns);
 /* Any of: detection (score + label + target_label), decisions (predicted + label) or scores of classes (probabilities +
  * label). The class names are in the order given, else in byte order; a label that is none is no label of the task. The
- * scores count as probabilities where each line's are in 0..1 and sum to 1 (within 1e-3). With `known` and no target_label,
- * the labels that are classes are known; without a score column, the known score is the greatest of the class scores. Where
- * there is no source column, the source is the label if there are classes or the score is a known score.
- * Entries of the key without a line are recordings that were not evaluated.
- * SPOOR_ERR_INPUT with the line number: too few fields, a score that is no finite number, a predicted label that is no class,
- * a target_label that no line has, an id that the key lacks or labels in two ways. */
+ * scores count as probabilities where each line's are in 0..1 and sum to 1 (within 1e-3). With `known` and no
+ * target_label, the labels that are classes are known; without a score column, the known score is the greatest of the
+ * class scores. Where there is no source column, the source is the label if there are classes or the score is a known
+ * score. Entries of the key without a line are recordings that were not evaluated. SPOOR_ERR_INPUT with the line
+ * number: too few fields, a score that is no finite number, a predicted label that is no class, a target_label that no
+ * line has, an id that the key lacks or labels in two ways. */
 spoor_status score_file_read_columns(spoor_context *ctx, const char *path, const score_columns *columns,
                                      score_file **out, spoor_error *err);
 #endif

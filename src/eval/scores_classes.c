@@ -39,7 +39,8 @@ static spoor_status add(chooser *c, const char *column, spoor_error *err) {
     size_t index = 0;
     TRY(score_column_find(c->table, c->path, c->header, column, &index, c->most, err));
     if (c->n == DELIMITED_MAX_COLUMNS) {
-        return error_set(err, SPOOR_ERR_LIMIT, "more than %d columns of class scores are asked for", DELIMITED_MAX_COLUMNS);
+        return error_set(err, SPOOR_ERR_LIMIT, "more than %d columns of class scores are asked for",
+                         DELIMITED_MAX_COLUMNS);
     }
     for (size_t k = 0; k < c->n; k++) {
         if (c->columns[k] == index) {
@@ -118,11 +119,12 @@ static spoor_status name_by_columns(score_file *f, const chooser *c, spoor_error
     return name_classes(f, f->spec, c->n, err);
 }
 
-static spoor_status columns_of(score_file *f, const char *path, const char *list, bool header, size_t *columns, size_t *n,
-                               size_t *most, spoor_error *err) {
+static spoor_status columns_of(score_file *f, const char *path, const char *list, bool header, size_t *columns,
+                               size_t *n, size_t *most, spoor_error *err) {
     char *parts = ctx_strdup(f->ctx, list);
     chooser c = {.table = &f->table, .path = path, .header = header, .columns = columns, .most = most};
-    spoor_status status = parts == NULL ? error_memory(err, "reading scores") : choose_columns(&c, parts, cut(parts), err);
+    spoor_status status =
+        parts == NULL ? error_memory(err, "reading scores") : choose_columns(&c, parts, cut(parts), err);
     ctx_free(f->ctx, parts);
     *n = c.n;
     return status;
@@ -138,7 +140,8 @@ spoor_status score_classes_named(score_file *f, const char *path, const score_co
                              : columns_of(f, path, c->probabilities, header, *columns, &n, most, err));
     }
     if (c->classes == NULL) {
-        chooser by_column = {.table = &f->table, .path = path, .header = header, .columns = *columns, .n = n, .most = most};
+        chooser by_column = {
+            .table = &f->table, .path = path, .header = header, .columns = *columns, .n = n, .most = most};
         return n > 0 ? name_by_columns(f, &by_column, err) : SPOOR_OK;
     }
     f->spec = ctx_strdup(f->ctx, c->classes);
@@ -147,8 +150,8 @@ spoor_status score_classes_named(score_file *f, const char *path, const score_co
     }
     names = cut(f->spec);
     if (names > DELIMITED_MAX_COLUMNS || (n > 0 && names != n)) {
-        return error_set(err, n > 0 ? SPOOR_ERR_USAGE : SPOOR_ERR_LIMIT, "%zu classes are named for %zu columns of scores",
-                         names, n);
+        return error_set(err, n > 0 ? SPOOR_ERR_USAGE : SPOOR_ERR_LIMIT,
+                         "%zu classes are named for %zu columns of scores", names, n);
     }
     return name_classes(f, f->spec, names, err);
 }

@@ -25,8 +25,8 @@ void score_columns_init(score_columns *columns) { *columns = (score_columns){.he
 
 bool score_column_is_number(const char *s) { return s[0] != '\0' && strspn(s, "0123456789") == strlen(s); }
 
-spoor_status score_column_find(const delimited *d, const char *path, bool header, const char *column, size_t *index, size_t *most,
-                          spoor_error *err) {
+spoor_status score_column_find(const delimited *d, const char *path, bool header, const char *column, size_t *index,
+                               size_t *most, spoor_error *err) {
     *index = SIZE_MAX;
     if (column == NULL) {
         return SPOOR_OK;
@@ -55,8 +55,8 @@ spoor_status score_column_find(const delimited *d, const char *path, bool header
 spoor_status score_check_fields(const delimited *d, const char *path, size_t from, size_t most, spoor_error *err) {
     for (size_t row = from; row < d->rows; row++) {
         if (delimited_fields(d, row) <= most) {
-            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: %zu fields, but column %zu is asked for", path, d->line[row],
-                             delimited_fields(d, row), most + 1);
+            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: %zu fields, but column %zu is asked for", path,
+                             d->line[row], delimited_fields(d, row), most + 1);
         }
     }
     return SPOOR_OK;
@@ -76,17 +76,21 @@ static bool by_name(const score_columns *c, const char *id) {
 /* What the options must name before anything is read. */
 static spoor_status check_options(const score_columns *c, const char *path, spoor_error *err) {
     const bool labelled = (c->key.path != NULL ? c->key.label : c->label) != NULL;
-    const bool target = c->target_label != NULL || (c->known && c->classes != NULL) || (c->known && c->probabilities != NULL);
+    const bool target =
+        c->target_label != NULL || (c->known && c->classes != NULL) || (c->known && c->probabilities != NULL);
     if (c->predicted != NULL && c->probabilities != NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "name predicted labels or columns of class scores in %s, not both", path);
-    }
-    if (c->key.path != NULL && (c->label != NULL || c->page != NULL || c->setting != NULL || c->source != NULL)) {
-        return error_set(err, SPOOR_ERR_USAGE, "label, page, setting and source are columns of %s or of the key, not of both",
+        return error_set(err, SPOOR_ERR_USAGE, "name predicted labels or columns of class scores in %s, not both",
                          path);
     }
+    if (c->key.path != NULL && (c->label != NULL || c->page != NULL || c->setting != NULL || c->source != NULL)) {
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "label, page, setting and source are columns of %s or of the key, not of both", path);
+    }
     if (!labelled || !((c->score != NULL && target) || c->predicted != NULL || c->probabilities != NULL)) {
-        return error_set(err, SPOOR_ERR_USAGE, "name the columns of %s: score, label and the target's label, or predicted and "
-                         "label, or class scores and label", path);
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "name the columns of %s: score, label and the target's label, or predicted and "
+                         "label, or class scores and label",
+                         path);
     }
     return SPOOR_OK;
 }
@@ -172,8 +176,8 @@ static int32_t class_of(const reader *r, const char *name) {
 /* "FILE, line N: the WHAT "TEXT" REST" */
 static spoor_status bad_line(const reader *r, size_t row, const char *what, const char *text, const char *rest,
                              spoor_error *err) {
-    return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: the %s \"%.60s\" %s", r->path, r->f->table.line[row], what, text,
-                     rest);
+    return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: the %s \"%.60s\" %s", r->path, r->f->table.line[row], what,
+                     text, rest);
 }
 
 static bool is_target(const score_columns *c, const char *label, int32_t truth) {
@@ -317,9 +321,10 @@ static spoor_status read_lines(reader *r, spoor_error *err) {
     add_unscored(r, n);
     if (n > 0 && !r->target_seen && r->c->target_label != NULL) {
         const label_columns *at = r->c->key.path != NULL ? &f->key_columns : &r->labels;
-        return error_set(err, SPOOR_ERR_INPUT, "%s: no line has the target's label \"%.60s\"; the first has \"%.60s\"", r->path,
-                         r->c->target_label,
-                         at == &r->labels ? cell(&f->table, r->from, at->label) : cell(&f->key, f->key_order[0], at->label));
+        return error_set(err, SPOOR_ERR_INPUT, "%s: no line has the target's label \"%.60s\"; the first has \"%.60s\"",
+                         r->path, r->c->target_label,
+                         at == &r->labels ? cell(&f->table, r->from, at->label)
+                                          : cell(&f->key, f->key_order[0], at->label));
     }
     f->set.decisions = r->predicted != SIZE_MAX;
     f->set.probabilities = r->classes != NULL && !r->no_distribution;

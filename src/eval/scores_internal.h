@@ -15,7 +15,7 @@ typedef struct label_columns {
 struct score_file {
     spoor_context *ctx;
     delimited table; /* owns the strings */
-    delimited key;   /* the other file, of labels: its strings, columns, rows by id, and which of those were asked for */
+    delimited key; /* the other file, of labels: its strings, columns, rows by id, and which of those were asked for */
     label_columns key_columns;
     size_t *key_order, key_n;
     bool *key_used;  /* [key_n], by place in key_order */
@@ -41,9 +41,10 @@ bool score_number(const char *text, double *out);
 /* A row of `width` scores and `tasks` labels for each of n clips, all unset. false = out of memory or too many. */
 bool score_file_allocate(score_file *f, size_t n, size_t tasks, size_t width);
 
-/* Where a column stands, "" and SPOOR_ERR_USAGE where there is none; *most becomes the greatest of all chosen. NULL: SIZE_MAX. */
-spoor_status score_column_find(const delimited *d, const char *path, bool header, const char *column, size_t *index, size_t *most,
-                          spoor_error *err);
+/* Where a column stands, "" and SPOOR_ERR_USAGE where there is none; *most becomes the greatest of all chosen. NULL:
+ * SIZE_MAX. */
+spoor_status score_column_find(const delimited *d, const char *path, bool header, const char *column, size_t *index,
+                               size_t *most, spoor_error *err);
 bool score_column_is_number(const char *column);
 /* The first line that lacks one of the columns up to `most` is an error. */
 spoor_status score_check_fields(const delimited *d, const char *path, size_t from, size_t most, spoor_error *err);
@@ -53,8 +54,9 @@ spoor_status score_key_read(score_file *f, const score_key *key, spoor_error *er
 /* The key's row of an id, marked as used; SIZE_MAX = none. */
 size_t score_key_find(score_file *f, const char *id);
 
-/* The classes that a foreign file's options name: f->tasks and f->names, *columns (freed with ctx_free) of the class scores,
- * NULL where the file has decisions; header row 0 of f->table if `header`. Decisions without named classes: none yet. */
+/* The classes that a foreign file's options name: f->tasks and f->names, *columns (freed with ctx_free) of the class
+ * scores, NULL where the file has decisions; header row 0 of f->table if `header`. Decisions without named classes:
+ * none yet. */
 spoor_status score_classes_named(score_file *f, const char *path, const score_columns *c, bool header, size_t **columns,
                                  size_t *most, spoor_error *err);
 #endif

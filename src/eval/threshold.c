@@ -35,8 +35,8 @@ static spoor_status at_eer(spoor_context *ctx, const labelled *l, bool known, do
     metric_value v = detection_eer(d, NULL, EER_ASVSPOOF, out);
     detection_free(d);
     return v.reason == NULL ? SPOOR_OK
-                            : error_set(err, SPOOR_ERR_INPUT, "the EER fixes no threshold of the %s score: %s", names[known],
-                                        v.reason);
+                            : error_set(err, SPOOR_ERR_INPUT, "the EER fixes no threshold of the %s score: %s",
+                                        names[known], v.reason);
 }
 
 static spoor_status at_acceptance(spoor_context *ctx, const labelled *l, bool known, double acceptance, double *out,
@@ -44,8 +44,8 @@ static spoor_status at_acceptance(spoor_context *ctx, const labelled *l, bool kn
     openset o;
     openset_init(&o);
     if (l->targets == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "no threshold of the %s score can be fixed: there is no target with a score",
-                         names[known]);
+        return error_set(err, SPOOR_ERR_INPUT,
+                         "no threshold of the %s score can be fixed: there is no target with a score", names[known]);
     }
     TRY(openset_fix_threshold(ctx, &o, l->of_targets, l->targets, acceptance, err));
     *out = o.threshold;
@@ -76,7 +76,8 @@ spoor_status eval_fix_threshold(spoor_context *ctx, const eval_set *set, bool kn
     labelled l;
     spoor_status status = labelled_new(ctx, set, known, &l, err);
     if (status == SPOOR_OK) {
-        status = acceptance > 0 ? at_acceptance(ctx, &l, known, acceptance, out, err) : at_eer(ctx, &l, known, out, err);
+        status =
+            acceptance > 0 ? at_acceptance(ctx, &l, known, acceptance, out, err) : at_eer(ctx, &l, known, out, err);
     }
     labelled_clear(ctx, &l);
     return status;

@@ -11,8 +11,8 @@ spoor_status eigen_symmetric(spoor_context *ctx, double *s, size_t dim, double *
     spoor_status status = SPOOR_OK;
     if (work == NULL || numbers == NULL) {
         status = error_memory(err, "finding the eigenvectors of a covariance");
-    } else if (info != 0 || LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'U', n, s, n, value, work, (lapack_int)size, numbers,
-                                                whole) != 0) {
+    } else if (info != 0 || LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'U', n, s, n, value, work, (lapack_int)size,
+                                                numbers, whole) != 0) {
         status = error_set(err, SPOOR_ERR_INPUT, "the eigenvectors of a covariance of embeddings cannot be computed");
     }
     ctx_free(ctx, work);

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const char STYLE[] =
-    ":root{--ink:#1c2330;--soft:#5a6472;--page:#f4f5f7;--card:#fff;--line:#dde1e7;--a:#2f5fb3;--b:#c2412d;--warn:#9a5b00;"
+    ":root{--ink:#1c2330;--soft:#5a6472;--page:#f4f5f7;--card:#fff;--line:#dde1e7;--a:#2f5fb3;--b:#c2412d;--warn:#"
+    "9a5b00;"
     "--warnbg:#fff8ec}"
     "@media(prefers-color-scheme:dark){:root{--ink:#e3e7ee;--soft:#98a3b3;--page:#14171c;--card:#1d2128;--line:#343b46;"
     "--a:#7aa7f0;--b:#f08a72;--warn:#e0a850;--warnbg:#2b2417}}"
@@ -20,16 +21,20 @@ static const char STYLE[] =
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:14px}"
     "th,td{padding:3px 14px 3px 0;text-align:left;white-space:nowrap;border-bottom:1px solid var(--line)}"
     "th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right}td.name{max-width:320px;overflow:hidden;"
-    "text-overflow:ellipsis}th:not(:first-child):not(.n),td:not(.name):not(.n){padding-left:6px}small{color:var(--soft);font-size:12px;margin-left:5px}"
+    "text-overflow:ellipsis}th:not(:first-child):not(.n),td:not(.name):not(.n){padding-left:6px}small{color:var(--soft)"
+    ";font-size:12px;margin-left:5px}"
     ".plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:10px 22px;margin-top:12px}"
     "figure{margin:0}figcaption{font-size:13px;color:var(--soft);font-weight:600}svg{display:block;width:100%}"
-    ".axis{fill:none;stroke:var(--soft)}.grid{stroke:var(--line);stroke-width:.7}.tick{font-size:10.5px;fill:var(--soft)}"
+    ".axis{fill:none;stroke:var(--soft)}.grid{stroke:var(--line);stroke-width:.7}.tick{font-size:10.5px;fill:var(--"
+    "soft)}"
     ".label{font-size:12px;fill:var(--ink)}.line{fill:none;stroke-width:2;stroke-linejoin:round}"
-    ".line.a{stroke:var(--a)}.line.b{stroke:var(--b)}.line.even{stroke:var(--soft);stroke-width:1.2;stroke-dasharray:4 4}"
+    ".line.a{stroke:var(--a)}.line.b{stroke:var(--b)}.line.even{stroke:var(--soft);stroke-width:1.2;stroke-dasharray:4 "
+    "4}"
     ".area{fill-opacity:.5}.area.a,.cell.a{fill:var(--a)}.area.b,.cell.b{fill:var(--b)}"
     ".frame{fill:none;stroke:var(--line)}.confusion{max-width:900px}"
     ".key{display:inline-block;width:11px;height:11px;border-radius:2px;opacity:.6}.key.a{background:var(--a)}"
-    ".key.b{background:var(--b)}summary{cursor:pointer;color:var(--soft);font-size:13px;font-weight:600;margin-top:16px}"
+    ".key.b{background:var(--b)}summary{cursor:pointer;color:var(--soft);font-size:13px;font-weight:600;margin-top:"
+    "16px}"
     "@media print{details{display:block}section{break-inside:avoid}}";
 
 typedef struct column {
@@ -121,7 +126,8 @@ static bool has_kind(const json_t *groups, const char *kind) {
 }
 
 /* A table of one kind that is folded away. */
-static void put_folded(page *p, const json_t *groups, const char *kind, const char *title, const column *columns, size_t n) {
+static void put_folded(page *p, const json_t *groups, const char *kind, const char *title, const column *columns,
+                       size_t n) {
     const char *const kinds[] = {kind, NULL};
     if (has_kind(groups, kind)) {
         page_putf(p, "<details><summary>By %s</summary>", kind);
@@ -135,8 +141,11 @@ static const char *const MAIN[] = {"all", "setting", "class_balanced", NULL};
 /* ---- tasks -------------------------------------------------------------------------------------------- */
 
 static void put_classes(page *p, const json_t *list) {
-    static const column columns[] = {{"support", "n", true},          {"predicted", "said", true}, {"recall", "recall", false},
-                                     {"precision", "precision", false}, {"f1", "F1", false}};
+    static const column columns[] = {{"support", "n", true},
+                                     {"predicted", "said", true},
+                                     {"recall", "recall", false},
+                                     {"precision", "precision", false},
+                                     {"f1", "F1", false}};
     size_t i;
     const json_t *c;
     page_put(p, "<details><summary>By class</summary>");
@@ -146,12 +155,18 @@ static void put_classes(page *p, const json_t *list) {
 }
 
 static void put_task(page *p, const json_t *task) {
-    static const column decisions[] = {{"n", "n", true}, {"accuracy", "accuracy", false}, {"top5", "top 5", false},
+    static const column decisions[] = {{"n", "n", true},
+                                       {"accuracy", "accuracy", false},
+                                       {"top5", "top 5", false},
                                        {"balanced_accuracy", "class-balanced", false}},
-                        f1[] = {{"labels", "labels", true}, {"macro_f1", "macro F1", false},
-                                {"weighted_f1", "weighted F1", false}, {"micro_f1", "micro F1", false},
+                        f1[] = {{"labels", "labels", true},
+                                {"macro_f1", "macro F1", false},
+                                {"weighted_f1", "weighted F1", false},
+                                {"micro_f1", "micro F1", false},
                                 {"macro_f1_all", "macro F1, all classes", false}},
-                        belief[] = {{"ece", "ECE", false}, {"ece_adaptive", "ECE, equal mass", false}, {"nll", "NLL", false},
+                        belief[] = {{"ece", "ECE", false},
+                                    {"ece_adaptive", "ECE, equal mass", false},
+                                    {"nll", "NLL", false},
                                     {"brier", "Brier", false}};
     const json_t *groups = json_object_get(task, "groups"), *bins = json_object_get(task, "reliability");
     page_put(p, "<section><h2>Task ");
@@ -193,17 +208,25 @@ static void put_fixed(page *p, const json_t *part) {
 
 static spoor_status put_detection(spoor_context *ctx, page *p, const eval_set *set, const json_t *part, bool known,
                                   spoor_error *err) {
-    static const column brief[] = {{"targets", "targets", true}, {"others", "others", true}, {"eer", "EER", false},
-                                   {"auroc", "AUROC", false}, {"fpr95", "FPR95", false}},
-                        forms[] = {{"eer_roc", "EER, ROC form", false}, {"eer_sklearn", "EER, sklearn form", false},
-                                   {"fpr95_percentile", "FPR95, percentile", false}, {"aupr", "AUPR of targets", false},
+    static const column brief[] = {{"targets", "targets", true},
+                                   {"others", "others", true},
+                                   {"eer", "EER", false},
+                                   {"auroc", "AUROC", false},
+                                   {"fpr95", "FPR95", false}},
+                        forms[] = {{"eer_roc", "EER, ROC form", false},
+                                   {"eer_sklearn", "EER, sklearn form", false},
+                                   {"fpr95_percentile", "FPR95, percentile", false},
+                                   {"aupr", "AUPR of targets", false},
                                    {"aupr_other", "AUPR of others", false}},
                         costs[] = {{"min_dcf", "minDCF, normalised", false}, {"act_dcf", "actDCF, normalised", false},
-                                   {"cllr", "Cllr (bits)", false}, {"min_cllr", "min Cllr (bits)", false},
-                                   {"accuracy", "accuracy", false}, {"frr", "targets rejected", false},
+                                   {"cllr", "Cllr (bits)", false},           {"min_cllr", "min Cllr (bits)", false},
+                                   {"accuracy", "accuracy", false},          {"frr", "targets rejected", false},
                                    {"far", "others accepted", false}},
-                        open[] = {{"id_accuracy", "ID accuracy", false}, {"eerc", "EERc", false}, {"oscr", "OSCR", false},
-                                  {"ccr_fpr1", "CCR at FPR 1 %", false}, {"ccr_fpr5", "at 5 %", false},
+                        open[] = {{"id_accuracy", "ID accuracy", false},
+                                  {"eerc", "EERc", false},
+                                  {"oscr", "OSCR", false},
+                                  {"ccr_fpr1", "CCR at FPR 1 %", false},
+                                  {"ccr_fpr5", "at 5 %", false},
                                   {"ccr_fpr10", "at 10 %", false}};
     static const char *const whole[] = {"all", "setting", NULL};
     const json_t *groups = json_object_get(part, "groups");
@@ -211,7 +234,8 @@ static spoor_status put_detection(spoor_context *ctx, page *p, const eval_set *s
         return SPOOR_OK;
     }
     page_putf(p, "<section><h2>%s</h2><p class=\"note\">target: %s; other: %s; higher scores = target</p>",
-              known ? "Known or unknown source" : "Bona fide or synthetic", text_of(part, "target"), text_of(part, "other"));
+              known ? "Known or unknown source" : "Bona fide or synthetic", text_of(part, "target"),
+              text_of(part, "other"));
     put_groups(p, groups, MAIN, "recordings", brief, 5);
     TRY(eval_plots_detection(ctx, p, set, part, known, err));
     if (json_object_get(part, "task") != NULL) {

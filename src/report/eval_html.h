@@ -1,5 +1,5 @@
-/* eval_html.h: an evaluation as one self-contained HTML page: the figures of eval_report and their pictures (ROC, DET, OSCR,
- * score histograms, reliability, confusion). No script, no network; light and dark. */
+/* eval_html.h: an evaluation as one self-contained HTML page: the figures of eval_report and their pictures (ROC, DET,
+ * OSCR, score histograms, reliability, confusion). No script, no network; light and dark. */
 #ifndef REPORT_EVAL_HTML_H
 #define REPORT_EVAL_HTML_H
 #include "eval/report_tables.h"

@@ -250,7 +250,9 @@ static void put_row(page *p, const json_t *labels, const json_t *counts, size_t 
         if (count == 0) {
             continue;
         }
-        page_putf(p, "<rect class=\"cell %s\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill-opacity=\"%.3f\"><title>",
+        page_putf(p,
+                  "<rect class=\"cell %s\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" "
+                  "fill-opacity=\"%.3f\"><title>",
                   i == j ? "a" : "b", left + cell * (double)j, cell * (double)i, cell - 0.4, cell - 0.4,
                   0.12 + 0.88 * (double)count / (double)all);
         page_text(p, json_string_value(json_array_get(labels, i)));
@@ -271,18 +273,26 @@ void eval_plots_confusion(page *p, const json_t *confusion) {
     double cell = (CELL_WIDTH - left) / (double)n;
     cell = cell > 34 ? 34 : cell;
     const double side = cell * (double)n;
-    page_put(p, "<h3>Confusion: a row is the truth, a column the answer; the stronger, the greater the share of the row</h3>");
-    page_putf(p, "<svg class=\"confusion\" viewBox=\"0 0 %d %.0f\"><rect class=\"frame\" x=\"%.1f\" y=\"0\" width=\"%.1f\" "
-                 "height=\"%.1f\"/>", CELL_WIDTH, side + below, left, side, side);
+    page_put(
+        p,
+        "<h3>Confusion: a row is the truth, a column the answer; the stronger, the greater the share of the row</h3>");
+    page_putf(
+        p,
+        "<svg class=\"confusion\" viewBox=\"0 0 %d %.0f\"><rect class=\"frame\" x=\"%.1f\" y=\"0\" width=\"%.1f\" "
+        "height=\"%.1f\"/>",
+        CELL_WIDTH, side + below, left, side, side);
     for (size_t i = 0; i < n; i++) {
         put_row(p, labels, counts, i, n, left, cell);
         if (named) {
             double at = cell * ((double)i + 0.5), size = cell < 12 ? cell * 0.9 : 11;
-            page_putf(p, "<text class=\"tick\" style=\"font-size:%.1fpx\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", size,
-                      left - 6, at + 4);
+            page_putf(p, "<text class=\"tick\" style=\"font-size:%.1fpx\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
+                      size, left - 6, at + 4);
             page_text(p, json_string_value(json_array_get(labels, i)));
-            page_putf(p, "</text><text class=\"tick\" style=\"font-size:%.1fpx\" text-anchor=\"end\" transform=\"translate(%.1f "
-                         "%.1f) rotate(-60)\">", size, left + at + 4, side + 10);
+            page_putf(
+                p,
+                "</text><text class=\"tick\" style=\"font-size:%.1fpx\" text-anchor=\"end\" transform=\"translate(%.1f "
+                "%.1f) rotate(-60)\">",
+                size, left + at + 4, side + 10);
             page_text(p, json_string_value(json_array_get(labels, i)));
             page_put(p, "</text>");
         }

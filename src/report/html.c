@@ -132,9 +132,9 @@ static void put_waveform(report_html *h, const overview *o) {
     for (size_t i = 0; i < o->n; i++) {
         top = fmaxf(top, fmaxf(fabsf(o->low[i]), fabsf(o->high[i])));
     }
-    page_putf(h,
-              "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\"><path fill=\"#3d5a99\" d=\"",
-              WIDTH, WAVE_HEIGHT, WAVE_HEIGHT);
+    page_putf(
+        h, "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\" style=\"height:%dpx\"><path fill=\"#3d5a99\" d=\"",
+        WIDTH, WAVE_HEIGHT, WAVE_HEIGHT);
     double middle = WAVE_HEIGHT / 2.0, scale = (middle - 2) / (double)top,
            step = (double)WIDTH / (double)(o->n > 0 ? o->n : 1);
     for (size_t i = 0; i < o->n; i++) {
@@ -202,8 +202,9 @@ static void put_bars(report_html *h, const spoor_result *r, const char *task, co
     for (size_t i = 0; i < n && i < most; i++) {
         page_put(h, "<tr><td class=\"name\">");
         page_text(h, c[i].name);
-        page_putf(h, "</td><td class=\"n\">%.1f %%</td><td><div class=\"bar%s\" style=\"width:%.1f%%\"></div></td></tr>",
-             100.0 * c[i].p, r->verdict == SPOOR_KNOWN ? "" : " weak", 100.0 * c[i].p);
+        page_putf(h,
+                  "</td><td class=\"n\">%.1f %%</td><td><div class=\"bar%s\" style=\"width:%.1f%%\"></div></td></tr>",
+                  100.0 * c[i].p, r->verdict == SPOOR_KNOWN ? "" : " weak", 100.0 * c[i].p);
     }
     page_put(h, "</table></div>");
 }
@@ -236,8 +237,8 @@ static void put_numbers(report_html *h, const spoor_result *r) {
                  r->bonafide_p, r->bonafide_llr);
         }
         if (isfinite(r->known) && isfinite(r->model->openset.threshold)) {
-            page_putf(h, "known-source score %.2f by %s, threshold %.2f (higher = more like a known source)<br>", r->known,
-                 openset_kind_name(r->model->openset.kind), r->model->openset.threshold);
+            page_putf(h, "known-source score %.2f by %s, threshold %.2f (higher = more like a known source)<br>",
+                      r->known, openset_kind_name(r->model->openset.kind), r->model->openset.threshold);
         }
         page_putf(h, "%zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");
         if (!isnan(r->agreement)) {
@@ -245,9 +246,10 @@ static void put_numbers(report_html *h, const spoor_result *r) {
         }
         page_put(h, "<br>");
     }
-    page_putf(h, "%.2f s, of which %.2f s signal; level %.1f dBFS, peak %.1f dBFS, bandwidth %.1f kHz, clipped %.2f %%<br>",
-         r->seconds, r->assessment.active_seconds, r->assessment.rms_dbfs, r->assessment.peak_dbfs,
-         r->assessment.bandwidth / 1000.0, 100.0 * r->assessment.clipped);
+    page_putf(
+        h, "%.2f s, of which %.2f s signal; level %.1f dBFS, peak %.1f dBFS, bandwidth %.1f kHz, clipped %.2f %%<br>",
+        r->seconds, r->assessment.active_seconds, r->assessment.rms_dbfs, r->assessment.peak_dbfs,
+        r->assessment.bandwidth / 1000.0, 100.0 * r->assessment.clipped);
     page_text(h, r->format);
     page_putf(h, ", %.0f Hz, %d channel%s</td></tr></table>", r->rate, r->channels, r->channels == 1 ? "" : "s");
     page_putf(h, "<p class=\"hash\">file sha256 %s<br>model sha256 %s<br>spoor %s</p>", r->sha256, r->model->sha256,

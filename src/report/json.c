@@ -119,12 +119,13 @@ json_t *report_result_json(const spoor_result *r) {
     bad |= json_object_set_new(out, "source", ranking(r, "source", known));
     bad |= json_object_set_new(out, "family", ranking(r, "family", synthetic));
     bad |= json_object_set_new(out, "vocoder", ranking(r, "vocoder", synthetic));
-    bad |= json_object_set_new(
-        out, "known",
-        assessed ? json_pack("{s:o, s:o, s:o}", "score", number(r->known), "threshold", number(r->model->openset.threshold),
-                             "scorer", r->model->known_task == SIZE_MAX ? json_null()
-                                                                        : json_string(openset_kind_name(r->model->openset.kind)))
-                 : json_null());
+    bad |= json_object_set_new(out, "known",
+                               assessed ? json_pack("{s:o, s:o, s:o}", "score", number(r->known), "threshold",
+                                                    number(r->model->openset.threshold), "scorer",
+                                                    r->model->known_task == SIZE_MAX
+                                                        ? json_null()
+                                                        : json_string(openset_kind_name(r->model->openset.kind)))
+                                        : json_null());
     bad |= json_object_set_new(out, "agreement", assessed ? number(r->agreement) : json_null());
     bad |= json_object_set_new(out, "windows", windows(r));
     bad |= json_object_set_new(out, "audio", audio_json(r));

@@ -9,7 +9,9 @@ static double place(double v, double low, double high, double from, double to) {
 
 static double at_x(const plot *t, double v) { return place(v, t->x_min, t->x_max, PLOT_LEFT, PLOT_WIDTH - PLOT_RIGHT); }
 
-static double at_y(const plot *t, double v) { return place(v, t->y_min, t->y_max, PLOT_HEIGHT - PLOT_BOTTOM, PLOT_TOP); }
+static double at_y(const plot *t, double v) {
+    return place(v, t->y_min, t->y_max, PLOT_HEIGHT - PLOT_BOTTOM, PLOT_TOP);
+}
 
 plot plot_begin(page *p, const char *title, const char *x, const char *y, double x_min, double x_max, double y_min,
                 double y_max) {
@@ -27,13 +29,17 @@ plot plot_begin(page *p, const char *title, const char *x, const char *y, double
 
 void plot_tick_x(const plot *t, double at, const char *label) {
     double x = at_x(t, at);
-    page_putf(t->p, "<path class=\"grid\" d=\"M%.1f %dV%d\"/><text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>",
+    page_putf(t->p,
+              "<path class=\"grid\" d=\"M%.1f %dV%d\"/><text class=\"tick\" x=\"%.1f\" y=\"%d\" "
+              "text-anchor=\"middle\">%s</text>",
               x, PLOT_TOP, PLOT_HEIGHT - PLOT_BOTTOM, x, PLOT_HEIGHT - PLOT_BOTTOM + 14, label);
 }
 
 void plot_tick_y(const plot *t, double at, const char *label) {
     double y = at_y(t, at);
-    page_putf(t->p, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>",
+    page_putf(t->p,
+              "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text class=\"tick\" x=\"%d\" y=\"%.1f\" "
+              "text-anchor=\"end\">%s</text>",
               PLOT_LEFT, y, PLOT_WIDTH - PLOT_RIGHT, PLOT_LEFT - 5, y + 3.5, label);
 }
 
@@ -59,8 +65,9 @@ void plot_line(const plot *t, const char *css, const double *x, const double *y,
 
 void plot_bar(const plot *t, const char *css, double from, double to, double y, const char *tip) {
     double left = at_x(t, from), right = at_x(t, to), top = at_y(t, y), bottom = PLOT_HEIGHT - PLOT_BOTTOM;
-    page_putf(t->p, "<rect class=\"area %s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>%s</title></rect>", css,
-              left, top, right - left > 0.5 ? right - left - 0.5 : right - left, bottom - top, tip);
+    page_putf(t->p,
+              "<rect class=\"area %s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>%s</title></rect>",
+              css, left, top, right - left > 0.5 ? right - left - 0.5 : right - left, bottom - top, tip);
 }
 
 void plot_end(const plot *t) { page_put(t->p, "</svg></figure>"); }

@@ -70,8 +70,8 @@ void report_text_result(FILE *out, const spoor_result *r, size_t top) {
         task_line(out, r, "vocoder", "waveform maker");
         task_line(out, r, "family", "family");
         if (isfinite(r->known) && isfinite(r->model->openset.threshold)) {
-            fprintf(out, "  known-source score %.2f by %s, threshold %.2f (higher = more like a known source)\n", r->known,
-                    openset_kind_name(r->model->openset.kind), r->model->openset.threshold);
+            fprintf(out, "  known-source score %.2f by %s, threshold %.2f (higher = more like a known source)\n",
+                    r->known, openset_kind_name(r->model->openset.kind), r->model->openset.threshold);
         }
     }
     fprintf(out, "  %zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");

@@ -3,13 +3,14 @@
 #include "cli/cli_case.h"
 #include "eval/npy.h"
 
-static const char DEV[] = "# spoor scores 1 probabilities=1 decisions=0 llr=1\n"
-                          "id\tsource\tis_bonafide\tbonafide\tis_known\tknown\ttrue/source\tscore/source/a\tscore/source/b\n"
-                          "1\ta\t0\t-2\t1\t5\ta\t0.9\t0.1\n"
-                          "2\tb\t0\t-1\t1\t3\tb\t0.2\t0.8\n"
-                          "3\ta\t0\t-3\t1\t2\ta\t0.3\t0.7\n"
-                          "4\tx\t0\t1\t0\t1\t\t0.5\t0.5\n"
-                          "5\t\t1\t2\t\t\t\t\t\n";
+static const char DEV[] =
+    "# spoor scores 1 probabilities=1 decisions=0 llr=1\n"
+    "id\tsource\tis_bonafide\tbonafide\tis_known\tknown\ttrue/source\tscore/source/a\tscore/source/b\n"
+    "1\ta\t0\t-2\t1\t5\ta\t0.9\t0.1\n"
+    "2\tb\t0\t-1\t1\t3\tb\t0.2\t0.8\n"
+    "3\ta\t0\t-3\t1\t2\ta\t0.3\t0.7\n"
+    "4\tx\t0\t1\t0\t1\t\t0.5\t0.5\n"
+    "5\t\t1\t2\t\t\t\t\t\n";
 
 static json_t *report_of(const outcome *o) {
     json_error_t where;
@@ -35,13 +36,15 @@ static double value_of(json_t *group, const char *figure) {
 static void own_files_and_thresholds(void **state) {
     (void)state;
     write_string("dev.tsv", DEV);
-    outcome o = spoor("eval", "--scores", "dev.tsv", "--json", "--replicates", "20", "--by", "class", "--dcf", "0.5,1,2",
-                      "--threshold-from", "dev.tsv", "--threshold", "accept:0.6");
+    outcome o = spoor("eval", "--scores", "dev.tsv", "--json", "--replicates", "20", "--by", "class", "--dcf",
+                      "0.5,1,2", "--threshold-from", "dev.tsv", "--threshold", "accept:0.6");
     exits(&o, 0);
     json_t *report = report_of(&o), *known = all_of(report, "known"), *bonafide = all_of(report, "bonafide");
     support_close(value_of(known, "id_accuracy"), 2.0 / 3, 1e-9, "ID accuracy");
-    support_close(value_of(known, "accuracy"), 3.0 / 4, 1e-9, "OOD accuracy"); /* from 3 on: two of three, and no other */
-    support_close(value_of(bonafide, "act_dcf"), 0.5, 1e-9, "actDCF"); /* from ln 2 on: one other of four, 2 * .25 / 2 of .5 */
+    support_close(value_of(known, "accuracy"), 3.0 / 4, 1e-9,
+                  "OOD accuracy"); /* from 3 on: two of three, and no other */
+    support_close(value_of(bonafide, "act_dcf"), 0.5, 1e-9,
+                  "actDCF"); /* from ln 2 on: one other of four, 2 * .25 / 2 of .5 */
     assert_string_equal(text_of(json_object_get(json_object_get(report, "known"), "threshold"), "from"),
                         "accept:0.6 of dev.tsv");
     json_decref(report);
@@ -58,7 +61,8 @@ static void merged_labels(void **state) {
     (void)state;
     write_string("dev.tsv", DEV);
     write_string("merge.csv", "x,b\n");
-    outcome o = spoor("eval", "--scores", "dev.tsv", "--replicates", "0", "--merge", "a=all", "--merge-file", "merge.csv");
+    outcome o =
+        spoor("eval", "--scores", "dev.tsv", "--replicates", "0", "--merge", "a=all", "--merge-file", "merge.csv");
     exits(&o, 0);
     assert_non_null(strstr(o.out, "merged:  a"));
     assert_non_null(strstr(o.out, " as all\n"));
@@ -100,9 +104,11 @@ static void what_is_refused(void **state) {
 static void foreign_files(void **state) {
     (void)state;
     write_string("scores.txt", "u1 -3\nu2 -1\nu3 0.5\nu4 -2\n");
-    write_string("key.txt", "S u1 - - bonafide\nS u2 - A07 spoof\nS u3 - A08 spoof\nS u4 - - bonafide\nS u5 - A07 spoof\n");
-#define KEYED "eval", "--scores", "scores.txt", "--score-column", "2", "--key", "key.txt", "--key-id", "2", "--key-label", "5", \
-              "--key-source", "4", "--target", "bonafide", "--replicates", "0", "--json"
+    write_string("key.txt",
+                 "S u1 - - bonafide\nS u2 - A07 spoof\nS u3 - A08 spoof\nS u4 - - bonafide\nS u5 - A07 spoof\n");
+#define KEYED                                                                                                          \
+    "eval", "--scores", "scores.txt", "--score-column", "2", "--key", "key.txt", "--key-id", "2", "--key-label", "5",  \
+        "--key-source", "4", "--target", "bonafide", "--replicates", "0", "--json"
     outcome o = spoor(KEYED);
     exits(&o, 1);
     assert_non_null(strstr(o.err, "the AUROC is only 0.000; say which they are, --polarity lower"));
@@ -126,8 +132,8 @@ static void foreign_files(void **state) {
     exits(&o, 1);
     outcome_free(&o);
     write_string("probs.txt", "u1 REAL .7 .2 .1\nu2 Svq .25 .25 .5\nu3 Mvq .5 .25 .25\nu4 x .4 .3 .3\n");
-    o = spoor("eval", "--scores", "probs.txt", "--id-column", "1", "--label-column", "2", "--probability-columns", "3-5",
-              "--classes", "REAL,Mvq,Svq", "--known", "--replicates", "0", "--json");
+    o = spoor("eval", "--scores", "probs.txt", "--id-column", "1", "--label-column", "2", "--probability-columns",
+              "3-5", "--classes", "REAL,Mvq,Svq", "--known", "--replicates", "0", "--json");
     exits(&o, 0);
     report = report_of(&o);
     json_t *task = json_array_get(json_object_get(report, "tasks"), 0);
@@ -188,8 +194,14 @@ static void distances_of_a_model(void **state) {
         char name[32], line[96];
         snprintf(name, sizeof name, "v%d.wav", i);
         write_wav(name, 0.6, (uint64_t)i + 1);
-        snprintf(line, sizeof line, "%s,%s,%s,%s,%s\n", name, i < 5 ? "train" : "dev", i < 5 ? "" : i < 8 ? "same" : "cross",
-                 i == 10 ? "never-heard" : i == 11 ? "bonafide" : "alpha", i == 11 ? "bonafide" : "spoof");
+        snprintf(line, sizeof line, "%s,%s,%s,%s,%s\n", name, i < 5 ? "train" : "dev",
+                 i < 5   ? ""
+                 : i < 8 ? "same"
+                         : "cross",
+                 i == 10   ? "never-heard"
+                 : i == 11 ? "bonafide"
+                           : "alpha",
+                 i == 11 ? "bonafide" : "spoof");
         strcat(csv, line);
     }
     write_string("rows.csv", csv);

@@ -144,7 +144,8 @@ static void what_is_refused(void **state) {
     assert_non_null(strstr(err.message, "row 2"));
     assert_int_equal(frechet_fit_new(ctx, x, NULL, 3, 0, plain, &f, &err), SPOOR_ERR_LIMIT);
     assert_int_equal(frechet_fit_new(ctx, x, NULL, 3, far, plain, &f, &err), SPOOR_ERR_LIMIT);
-    assert_int_equal(frechet_fit_new(ctx, x, NULL, 3, 1, (frechet_shrinkage){FRECHET_FIXED, 1.5}, &f, &err), SPOOR_ERR_USAGE);
+    assert_int_equal(frechet_fit_new(ctx, x, NULL, 3, 1, (frechet_shrinkage){FRECHET_FIXED, 1.5}, &f, &err),
+                     SPOOR_ERR_USAGE);
     assert_null(f);
     f = fit(ctx, vast, 2, 2, plain); /* 1e77 is no trouble in double */
     assert_true(isfinite(distance(f, f)));

@@ -8,13 +8,23 @@
 static const char *const source_names[] = {"bark", "suno/bark", "vits"}, *const family_names[] = {"tts", "vc"};
 static const eval_task tasks[] = {{"source", 3, source_names}, {"family", 2, family_names}};
 static const int32_t truth[4][2] = {{0, 0}, {1, 0}, {2, -1}, {-1, 1}};
-static const float scores[4][5] = {{.3f, .4f, .3f, 1, 0}, {.25f, .25f, .5f, 1, 0}, {.1f, .1f, .8f, NAN, NAN}, {.5f, .5f, 0, 0, 1}};
+static const float scores[4][5] = {
+    {.3f, .4f, .3f, 1, 0}, {.25f, .25f, .5f, 1, 0}, {.1f, .1f, .8f, NAN, NAN}, {.5f, .5f, 0, 0, 1}};
 
 static eval_set fill(eval_clip clips[5]) {
     static const char *const sources[] = {"bark", "suno/bark", "vits", "bark-small"};
     for (size_t i = 0; i < 4; i++) {
-        clips[i] = (eval_clip){.id = "x", .split = "", .page = "", .setting = "", .source = sources[i], .truth = truth[i],
-                               .scores = scores[i], .bonafide = NAN, .known = (double)i, .is_bonafide = -1, .is_known = i < 3};
+        clips[i] = (eval_clip){.id = "x",
+                               .split = "",
+                               .page = "",
+                               .setting = "",
+                               .source = sources[i],
+                               .truth = truth[i],
+                               .scores = scores[i],
+                               .bonafide = NAN,
+                               .known = (double)i,
+                               .is_bonafide = -1,
+                               .is_known = i < 3};
     }
     clips[4] = clips[2]; /* not evaluated */
     clips[4].scores = NULL;

@@ -125,7 +125,8 @@ static void forms_of_the_eer_differ(void **state) {
     support_close(detection_eer(d, NULL, EER_SKLEARN, NULL).value, 1.0 / 3, 1e-15, "EER sklearn");
     detection_free(d);
     /* targets and others alternate downwards in pairs of equal scores: each step is (1/4, 1/4), so that roc_curve drops
-     * all between the first and the last: (3/4, 1/4) and (0, 1) and (1, 0) remain, the first of them nearest: FAR 1/4 */
+     * all between the first and the last: (3/4, 1/4) and (0, 1) and (1, 0) remain, the first of them nearest: FAR 1/4
+     */
     const double steps[] = {4, 4, 3, 3, 2, 2, 1, 1};
     const unsigned char turns[] = {1, 0, 1, 0, 1, 0, 1, 0};
     d = make(steps, turns, 8);
@@ -583,10 +584,14 @@ static void order_does_not_matter(void **state) {
             t[j] = y;
         }
         detection *d = make(s, t, N);
-        double now[9] = {detection_eer(d, NULL, EER_ASVSPOOF, NULL).value, detection_eer(d, NULL, EER_ROC, NULL).value,
-                         detection_auroc(d, NULL).value, detection_fpr_interpolated(d, NULL, 0.95).value,
-                         detection_fpr_percentile(d, NULL, 0.05, NULL).value, detection_eer(d, NULL, EER_SKLEARN, NULL).value,
-                         detection_min_cllr(d, NULL).value, detection_aupr(d, NULL, true).value,
+        double now[9] = {detection_eer(d, NULL, EER_ASVSPOOF, NULL).value,
+                         detection_eer(d, NULL, EER_ROC, NULL).value,
+                         detection_auroc(d, NULL).value,
+                         detection_fpr_interpolated(d, NULL, 0.95).value,
+                         detection_fpr_percentile(d, NULL, 0.05, NULL).value,
+                         detection_eer(d, NULL, EER_SKLEARN, NULL).value,
+                         detection_min_cllr(d, NULL).value,
+                         detection_aupr(d, NULL, true).value,
                          detection_eerc(d, NULL, NULL).value};
         if (round == 0) {
             memcpy(first, now, sizeof first);

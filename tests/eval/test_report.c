@@ -96,7 +96,8 @@ static void figures_by_hand(void **state) {
     assert_int_equal(json_array_size(json_object_get(task, "label_set")), 3);
     json_t *cross = group_of(task, "setting", "cross"); /* truth a b, said b a: human is absent */
     support_close(value_of(group_of(task, "setting", "same"), "macro_f1"), 1, 1e-12, "macro F1 of the labels");
-    support_close(value_of(group_of(task, "setting", "same"), "macro_f1_all"), 2.0 / 3, 1e-12, "macro F1 of all classes");
+    support_close(value_of(group_of(task, "setting", "same"), "macro_f1_all"), 2.0 / 3, 1e-12,
+                  "macro F1 of all classes");
     support_close(value_of(cross, "micro_f1_all"), 0, 0, "micro F1 of all classes");
     json_t *bin = json_array_get(json_object_get(task, "reliability"), 7); /* (7/15, 8/15]: two of .5, one right */
     assert_int_equal(count_of(bin, "n"), 2);
@@ -322,7 +323,8 @@ static void thresholds_and_profiles(void **state) {
     o.known = (eval_threshold){2, "dev"};
     o.dcf = (dcf_profile){"half", 0.5, 1, 1};
     o.by = EVAL_BY_CLASS;
-    json_t *report = make(ctx, &set, &o), *known = json_object_get(report, "known"), *all = group_of(known, "all", "all");
+    json_t *report = make(ctx, &set, &o), *known = json_object_get(report, "known"),
+           *all = group_of(known, "all", "all");
     support_close(value_of(all, "accuracy"), 0.5, 1e-12, "OOD accuracy"); /* 3 and 2 in, 1 out; the other in */
     support_close(value_of(all, "frr"), 1.0 / 3, 1e-12, "FRR");
     support_close(value_of(all, "far"), 1, 1e-12, "FAR");
@@ -343,7 +345,8 @@ static void thresholds_and_profiles(void **state) {
     clips[1].truth = &none; /* a known recording without a label: no open set, and it is said */
     report = make(ctx, &set, NULL);
     known = json_object_get(report, "known");
-    assert_true(json_object_get(known, "task") == NULL && json_object_get(group_of(known, "all", "all"), "oscr") == NULL);
+    assert_true(json_object_get(known, "task") == NULL &&
+                json_object_get(group_of(known, "all", "all"), "oscr") == NULL);
     assert_non_null(strstr(json_string_value(json_array_get(json_object_get(report, "warnings"), 0)), "1 of 3 known"));
     json_decref(report);
     for (size_t i = 0; i < 6; i++) {

@@ -258,9 +258,11 @@ static void labels_of_a_key(void **state) {
         spoor_status status;
     } bad[] = {
         {"utt,codec,key\nu1,-,spoof\n", "u1 1\nu2 1\n", "line 2: the id \"u2\" is not in the key", SPOOR_ERR_INPUT},
-        {"utt,codec,key\nu1,-,spoof\nu1,-,bonafide\n", "u1 1\n", "line 3: u1 is labelled otherwise in line 2", SPOOR_ERR_INPUT},
+        {"utt,codec,key\nu1,-,spoof\nu1,-,bonafide\n", "u1 1\n", "line 3: u1 is labelled otherwise in line 2",
+         SPOOR_ERR_INPUT},
         {"utt,codec,key\nu1,-\n", "u1 1\n", "line 2: 2 fields, but column 3", SPOOR_ERR_INPUT},
-        {"utt,codec,key\nu1,-,spoof\n", "u1 1\n", "no line has the target's label \"bonafide\"; the first has \"spoof\"", SPOOR_ERR_INPUT},
+        {"utt,codec,key\nu1,-,spoof\n", "u1 1\n",
+         "no line has the target's label \"bonafide\"; the first has \"spoof\"", SPOOR_ERR_INPUT},
         {"id,codec,key\nu1,-,spoof\n", "u1 1\n", "no column called \"utt\"", SPOOR_ERR_USAGE},
         {"", "u1 1\n", "no column called \"utt\"", SPOOR_ERR_USAGE},
     };
@@ -300,12 +302,18 @@ static void scores_of_classes(void **state) {
     assert_true(s->clips[0].is_known == 1 && s->clips[2].is_known == 0 && s->clips[2].known == 0.5);
     support_close(s->clips[0].known, 0.7, 1e-12, "greatest");
     score_file_free(f);
-    c = (score_columns){.label = "y", .probabilities = "real,p 2", .header = -1, .score = "real", .target_label = "real",
-                        .more_targets = (const char *const[]){"human"}, .n_more_targets = 1};
+    c = (score_columns){.label = "y",
+                        .probabilities = "real,p 2",
+                        .header = -1,
+                        .score = "real",
+                        .target_label = "real",
+                        .more_targets = (const char *const[]){"human"},
+                        .n_more_targets = 1};
     write_text("y,real,p 2\nreal,3,-2\np 2,1,4\nhuman,0,1\n");
     support_ok(score_file_read_columns(ctx, path, &c, &f, &err), &err);
     s = score_file_set(f);
-    assert_true(!s->probabilities && s->clips[0].bonafide == 3 && s->clips[1].truth[0] == 1 && s->clips[2].is_bonafide == 1);
+    assert_true(!s->probabilities && s->clips[0].bonafide == 3 && s->clips[1].truth[0] == 1 &&
+                s->clips[2].is_bonafide == 1);
     assert_string_equal(s->tasks[0].names[1], "p 2");
     score_file_free(f);
     c = (score_columns){.label = "1", .probabilities = "3,2", .header = 1};
@@ -341,14 +349,16 @@ static void scores_of_classes(void **state) {
         {"a .5 inf\n", "2-3", NULL, "the score \"inf\" is no finite number", SPOOR_ERR_INPUT},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        c = (score_columns){.label = "1", .probabilities = bad[i].probabilities, .classes = bad[i].classes, .header = -1};
+        c = (score_columns){
+            .label = "1", .probabilities = bad[i].probabilities, .classes = bad[i].classes, .header = -1};
         write_text(bad[i].text);
         refused(score_file_read_columns(ctx, path, &c, &f, &err), bad[i].status, bad[i].says);
         assert_null(f);
     }
     c = (score_columns){.label = "1", .predicted = "2", .classes = "x,y", .header = -1};
     write_text("x w\n");
-    refused(score_file_read_columns(ctx, path, &c, &f, &err), SPOOR_ERR_INPUT, "the predicted label \"w\" is none of the classes");
+    refused(score_file_read_columns(ctx, path, &c, &f, &err), SPOOR_ERR_INPUT,
+            "the predicted label \"w\" is none of the classes");
     c.probabilities = "2";
     refused(score_file_read_columns(ctx, path, &c, &f, &err), SPOOR_ERR_USAGE, "not both");
 }
@@ -364,10 +374,14 @@ static void readers_without_memory(void **state) {
     char key[4300];
     snprintf(key, sizeof key, "%s/key", folder);
     write_key("f1 b\nf2 a\n");
-    const score_columns ways[] = {
-        {.label = "2", .predicted = "3", .score = "4", .target_label = "a", .header = 0},
-        {.label = "2", .probabilities = "4", .known = true},
-        {.id = "1", .predicted = "3", .score = "4", .known = true, .classes = "a,b", .key = {.path = key, .label = "2"}}};
+    const score_columns ways[] = {{.label = "2", .predicted = "3", .score = "4", .target_label = "a", .header = 0},
+                                  {.label = "2", .probabilities = "4", .known = true},
+                                  {.id = "1",
+                                   .predicted = "3",
+                                   .score = "4",
+                                   .known = true,
+                                   .classes = "a,b",
+                                   .key = {.path = key, .label = "2"}}};
     for (int kind = 0; kind < 4; kind++) {
         spoor_status status = SPOOR_ERR_LIMIT;
         for (size_t at = 1; status != SPOOR_OK && at < 100; at++) {
@@ -375,7 +389,8 @@ static void readers_without_memory(void **state) {
             spoor_context *weak = support_failing_context(&failing);
             failing.fail_at = at;
             score_file *f;
-            status = kind == 0 ? score_file_read(weak, own, &f, &err) : score_file_read_columns(weak, path, &ways[kind - 1], &f, &err);
+            status = kind == 0 ? score_file_read(weak, own, &f, &err)
+                               : score_file_read_columns(weak, path, &ways[kind - 1], &f, &err);
             assert_true(status == SPOOR_OK || (status == SPOOR_ERR_LIMIT && f == NULL));
             score_file_free(f);
             assert_int_equal(failing.live, 0);

@@ -29,9 +29,16 @@ static void fill(case_set *c) {
         for (size_t k = 0; k < CLASSES; k++) {
             c->scores[i * CLASSES + k] /= sum;
         }
-        c->clips[i] = (eval_clip){.id = "x", .split = "", .page = i % 2 ? "<p>" : "", .setting = i % 4 ? "s&t" : "",
-                                  .source = names[i % CLASSES], .truth = &c->truth[i], .scores = c->scores + i * CLASSES,
-                                  .bonafide = rng_normal(&r), .known = rng_normal(&r) + known, .is_bonafide = i % 5 == 0,
+        c->clips[i] = (eval_clip){.id = "x",
+                                  .split = "",
+                                  .page = i % 2 ? "<p>" : "",
+                                  .setting = i % 4 ? "s&t" : "",
+                                  .source = names[i % CLASSES],
+                                  .truth = &c->truth[i],
+                                  .scores = c->scores + i * CLASSES,
+                                  .bonafide = rng_normal(&r),
+                                  .known = rng_normal(&r) + known,
+                                  .is_bonafide = i % 5 == 0,
                                   .is_known = known};
     }
     c->clips[0].bonafide = INFINITY;
