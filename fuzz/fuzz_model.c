@@ -1,5 +1,5 @@
-/* fuzz_model.c: any text as the metadata of a model whose tensors are those of a small network (the container itself is
- * fuzz_safetensors' part). One accepted model in sixteen traces a sound. */
+/* fuzz_model.c: any text as the metadata of a model whose tensors are those of a small network, or, where it has the word
+ * "fusion", of a fusion of two (the container itself is fuzz_safetensors' part). One accepted model in sixteen traces a sound. */
 #define _GNU_SOURCE
 #include "model/model.h"
 #include "target.h"
@@ -8,32 +8,41 @@
 static const char NETWORK[] =
     "{\"kind\":\"conformer\",\"dim\":8,\"depth\":1,\"heads\":2,\"kernel\":3,\"pooling\":\"stats\",\"embedding\":4}";
 
-static json_t *tensors;       /* the header without metadata */
-static unsigned char *values; /* all tensors, back to back */
-static size_t values_size;
+static const char FUSED[] = "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"pooled\",\"columns\":8},"
+                            "{\"kind\":\"pooled\",\"first\":8,\"columns\":4,\"tasks\":[\"source\"]}],"
+                            "\"fusion\":{\"method\":\"logistic\"}}";
 
-static void make_tensors(spoor_context *ctx) {
+typedef struct made { /* of the plain network and of the fusion */
+    json_t *tensors;       /* the header without metadata */
+    unsigned char *values; /* all tensors, back to back */
+    size_t size;
+} made;
+static made networks[2];
+
+static void make_tensors(spoor_context *ctx, const char *network, int64_t dim, made *out) {
     net_task tasks[] = {{(char *)(size_t) "source", 3}, {(char *)(size_t) "bonafide", 2}};
-    json_t *config = json_loads(NETWORK, 0, NULL);
+    json_t *config = json_loads(network, 0, NULL);
     net *n = NULL;
-    CHECK(net_new(ctx, config, 40, tasks, 2, 1, &n, NULL) == SPOOR_OK);
-    tensors = json_object();
+    CHECK(net_new_for_weights(ctx, config, dim, tasks, 2, 1 << 20, &n, NULL) == SPOOR_OK);
+    out->tensors = json_object();
     for (size_t i = 0; i < params_count(net_params(n)); i++) {
         const param *p = params_at(net_params(n), i);
         json_t *shape = json_array();
-        size_t count = 1;
+        size_t count = (size_t)tensor_count(&p->value);
         for (int k = 0; k < p->value.ndim; k++) {
-            count *= (size_t)p->value.dim[k];
             (void)json_array_append_new(shape, json_integer(p->value.dim[k]));
         }
-        size_t end = values_size + count * sizeof(float);
-        values = realloc(values, end);
-        CHECK(values != NULL);
-        memcpy(values + values_size, p->value.data, count * sizeof(float));
-        (void)json_object_set_new(tensors, p->name,
+        for (size_t k = 0; k < count; k++) {
+            p->value.data[k] = 0.3F * (float)sin((double)(31 * i + k)) + (strstr(p->name, "norm") ? 1.0F : 0.0F);
+        }
+        size_t end = out->size + count * sizeof(float);
+        out->values = realloc(out->values, end);
+        CHECK(out->values != NULL);
+        memcpy(out->values + out->size, p->value.data, count * sizeof(float));
+        (void)json_object_set_new(out->tensors, p->name,
                                   json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets",
-                                            (json_int_t)values_size, (json_int_t)end));
-        values_size = end;
+                                            (json_int_t)out->size, (json_int_t)end));
+        out->size = end;
     }
     json_decref(config);
     net_free(n);
@@ -41,7 +50,8 @@ static void make_tensors(spoor_context *ctx) {
 
 /* The file with this metadata; NULL where the bytes are no text. */
 static unsigned char *make_file(const uint8_t *data, size_t size, size_t *n) {
-    json_t *text = json_stringn((const char *)data, size), *header = json_copy(tensors);
+    const made *from = &networks[memmem(data, size, "fusion", 6) != NULL];
+    json_t *text = json_stringn((const char *)data, size), *header = json_copy(from->tensors);
     if (text == NULL) {
         json_decref(header);
         return NULL;
@@ -51,15 +61,15 @@ static unsigned char *make_file(const uint8_t *data, size_t size, size_t *n) {
     json_decref(header);
     CHECK(json != NULL);
     size_t length = strlen(json);
-    unsigned char *file = malloc(8 + length + values_size);
+    unsigned char *file = malloc(8 + length + from->size);
     CHECK(file != NULL);
     for (int i = 0; i < 8; i++) {
         file[i] = (unsigned char)((uint64_t)length >> 8 * i);
     }
     memcpy(file + 8, json, length);
-    memcpy(file + 8 + length, values, values_size);
+    memcpy(file + 8 + length, from->values, from->size);
     free(json);
-    *n = 8 + length + values_size;
+    *n = 8 + length + from->size;
     return file;
 }
 
@@ -95,8 +105,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     spoor_error err = {0};
     spoor_model *m = NULL;
     size_t n = 0;
-    if (tensors == NULL) {
-        make_tensors(ctx);
+    if (networks[0].tensors == NULL) {
+        make_tensors(ctx, NETWORK, 40, &networks[0]);
+        make_tensors(ctx, FUSED, 12, &networks[1]);
     }
     unsigned char *file = make_file(data, size, &n);
     if (file != NULL) {
