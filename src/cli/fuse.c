@@ -3,7 +3,9 @@
 #include "cli/cli.h"
 #include "cli/ui.h"
 #include "model/combine.h"
+#include "openset/statistics.h"
 #include "trace/trace.h"
+#include "train/known.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,6 +179,19 @@ typedef struct fusing {
     json_t *summary;
 } fusing;
 
+/* Recordings that could not be read count for nothing. */
+static void forget_failed(const cli_corpus *c, score_labels *labels, size_t tasks) {
+    for (size_t i = 0; i < c->n; i++) {
+        score_label *l = &labels->clip[i];
+        if (c->errors[i].status != SPOOR_OK) {
+            l->is_bonafide = l->is_known = -1;
+            for (size_t k = 0; k < tasks; k++) {
+                l->truth[k] = l->label[k] = -1;
+            }
+        }
+    }
+}
+
 /* The manifests of one half, its split and its recordings through the model. */
 static spoor_status read_half(fusing *f, const char *const *more, size_t n, const char *split, cli_corpus *c, score_labels **labels,
                               spoor_error *err) {
@@ -191,7 +206,9 @@ static spoor_status read_half(fusing *f, const char *const *more, size_t n, cons
     TRY(cli_corpus_read(f->ctx, &o, c, err));
     const json_t *spec = json_object_get(json_object_get(f->m->meta, "provenance"), "labels");
     TRY(score_labels_new(f->ctx, f->m, c->manifest, c->rows, c->n, spec, labels, err));
-    return cli_corpus_score(c, f->m, &o, err);
+    TRY(cli_corpus_score(c, f->m, &o, err));
+    forget_failed(c, *labels, f->m->n_tasks);
+    return SPOOR_OK;
 }
 
 static spoor_status read_dev(fusing *f, spoor_error *err) {
@@ -205,22 +222,39 @@ static fuse_clips clips_of(const cli_corpus *c, const score_labels *l) {
 
 /* ---- what is written ---- */
 
-/* Calibrate on dev what the logits (and embeddings) say. Clips that failed count for nothing. */
-static spoor_status calibrate(fusing *f, spoor_model *m, const float *logits, const float *embedding, spoor_error *err) {
+/* Choose the known score of m, where there are train clips with the statistics that some scorers need; each half's logits are in
+ * its corpus, its embeddings [n, dim] are given. */
+static spoor_status choose_known(fusing *f, spoor_model *m, const float *train, const float *dev, spoor_error *err) {
+    known_options o;
+    known_options_init(&o);
+    json_t *table = NULL;
+    int32_t *label = ctx_alloc(f->ctx, f->train.n, sizeof *label);
+    if (label == NULL) {
+        return error_memory(err, "choosing the known score");
+    }
+    for (size_t i = 0; i < f->train.n; i++) {
+        label[i] = m->known_task == SIZE_MAX ? -1 : f->train_labels->clip[i].label[m->known_task];
+    }
+    known_train clips = {f->train.logits, train, label, f->train.n};
+    spoor_status status = known_choose(m, f->train.n > 0 ? &clips : NULL, f->dev_labels, f->dev.logits, dev, &o, &table, err);
+    if (status == SPOOR_OK && table != NULL) {
+        bool good = json_object_set(f->summary, "scorers", table) == 0 &&
+                    json_object_set(json_object_get(m->meta, "provenance"), "scorers", table) == 0;
+        status = good ? SPOOR_OK : error_memory(err, "choosing the known score");
+    }
+    json_decref(table);
+    ctx_free(f->ctx, label);
+    return status;
+}
+
+/* The known score, then what dev calibrates. */
+static spoor_status calibrate(fusing *f, spoor_model *m, const float *train, const float *dev, spoor_error *err) {
     if (f->dev_labels == NULL) {
         ctx_log(f->ctx, SPOOR_LOG_WARN, "there are no dev clips: the model is not calibrated");
         return SPOOR_OK;
     }
-    for (size_t i = 0; i < f->dev.n; i++) {
-        score_label *l = &f->dev_labels->clip[i];
-        if (f->dev.errors[i].status != SPOOR_OK) {
-            l->is_bonafide = l->is_known = -1;
-            for (size_t k = 0; k < m->n_tasks; k++) {
-                l->truth[k] = l->label[k] = -1;
-            }
-        }
-    }
-    return score_calibrate(m, f->dev_labels, logits, embedding, f->o->acceptance, f->o->prior, err);
+    TRY(choose_known(f, m, train, dev, err));
+    return score_calibrate(m, f->dev_labels, f->dev.logits, dev, f->o->acceptance, f->o->prior, err);
 }
 
 /* What was fitted, into the metadata and the summary. */
@@ -255,14 +289,15 @@ static spoor_status combine(fusing *f, json_t *fusion, spoor_error *err) {
 
 /* ---- methods ---- */
 
-static spoor_status write_heads(fusing *f, spoor_error *err) {
-    model_tensor changed[2 * NET_MAX_TASKS];
+/* The combined file with its heads and the statistics of its known score. */
+static spoor_status write_model(fusing *f, spoor_error *err) {
+    model_tensor changed[2 * NET_MAX_TASKS + OPENSET_MAX_TENSORS];
     params *p = net_params(f->m->net);
-    size_t n = 0;
+    size_t n = f->o->n_tasks > 0 ? 0 : model_tensors_of_known(&f->m->openset, changed);
     for (size_t i = 0; i < params_count(p); i++) {
         const param *item = params_at(p, i);
-        if (strncmp(item->name, "fusion.", 7) == 0 && n < 2 * NET_MAX_TASKS) {
-            changed[n++] = (model_tensor){item->name, &item->value};
+        if (strncmp(item->name, "fusion.", 7) == 0 && n < 2 * NET_MAX_TASKS + OPENSET_MAX_TENSORS) {
+            changed[n++] = model_tensor_of(item->name, &item->value);
         }
     }
     return model_rewrite(f->ctx, f->temporary, f->o->out, f->m->meta, changed, n, err);
@@ -287,10 +322,11 @@ static spoor_status fuse_logistic(fusing *f, spoor_error *err) {
         return status;
     }
     TRY(note(f, f->m, "tasks", tasks, err));
+    TRY(fuse_logits(f->m, f->train.n, f->train.embedding, f->train.logits, err));
     TRY(fuse_logits(f->m, f->dev.n, f->dev.embedding, f->dev.logits, err));
-    TRY(calibrate(f, f->m, f->dev.logits, f->dev.embedding, err));
+    TRY(calibrate(f, f->m, f->train.embedding, f->dev.embedding, err));
     TRY(describe(f, f->m, err));
-    return write_heads(f, err);
+    return write_model(f, err);
 }
 
 static json_t *average_json(const fuse_command *o, const double *weight) {
@@ -301,12 +337,20 @@ static json_t *average_json(const fuse_command *o, const double *weight) {
     return json_pack("{s:s, s:s, s:o}", "method", "average", "scores", FUSE_FORMS[o->form], "weights", list);
 }
 
+/* The first `kept` of each row's `size` numbers, in place: of the vector that weights were chosen on the unit embeddings. */
+static void narrow(cli_corpus *c, size_t size, size_t kept) {
+    for (size_t i = 0; i < c->n; i++) {
+        memmove(c->embedding + i * kept, c->embedding + i * size, kept * sizeof *c->embedding);
+    }
+}
+
 static spoor_status fuse_averages(fusing *f, spoor_error *err) {
     const fuse_command *o = f->o;
     bool probabilities = o->form == NET_SCORES_PROBABILITIES, chosen = o->n_weights == 0;
     fuse_weights w = {.n = f->n};
     memcpy(w.weight, o->weights, sizeof w.weight);
     TRY(combine(f, json_pack("{s:s, s:s}", "method", "logistic", "scores", "log-probabilities"), err));
+    TRY(read_half(f, o->train, o->n_train, o->train_split, &f->train, &f->train_labels, err));
     TRY(read_dev(f, err));
     if (chosen && f->dev_labels == NULL) {
         return error_set(err, SPOOR_ERR_USAGE, "give --manifest or --dev to choose the weights of the average on, or --weights");
@@ -315,11 +359,18 @@ static spoor_status fuse_averages(fusing *f, spoor_error *err) {
         fuse_clips dev = clips_of(&f->dev, f->dev_labels);
         TRY(fuse_average_model(f->m, &dev, probabilities, chosen ? NULL : o->weights, &w, f->dev.logits, err));
     }
+    if (f->train_labels != NULL) {
+        fuse_clips train = clips_of(&f->train, f->train_labels);
+        TRY(fuse_average_model(f->m, &train, probabilities, w.weight, &w, f->train.logits, err));
+    }
+    size_t size = (size_t)net_embedding_size(f->m->net);
     TRY(combine(f, average_json(o, w.weight), err));
+    narrow(&f->train, size, (size_t)net_embedding_size(f->m->net));
+    narrow(&f->dev, size, (size_t)net_embedding_size(f->m->net));
     TRY(note(f, f->m, chosen ? "chosen" : "given", fuse_weights_json(&w), err));
-    TRY(calibrate(f, f->m, f->dev.logits, NULL, err));
+    TRY(calibrate(f, f->m, f->train.embedding, f->dev.embedding, err));
     TRY(describe(f, f->m, err));
-    return model_rewrite(f->ctx, f->temporary, o->out, f->m->meta, NULL, 0, err);
+    return write_model(f, err);
 }
 
 /* Each model answers its tasks. With dev clips they are calibrated together. */
@@ -327,10 +378,10 @@ static spoor_status fuse_tasks(fusing *f, spoor_error *err) {
     TRY(combine(f, NULL, err));
     TRY(read_dev(f, err));
     if (f->dev_labels != NULL) {
-        TRY(calibrate(f, f->m, f->dev.logits, f->dev.embedding, err));
+        TRY(score_calibrate(f->m, f->dev_labels, f->dev.logits, f->dev.embedding, f->o->acceptance, f->o->prior, err));
     }
     TRY(describe(f, f->m, err));
-    return model_rewrite(f->ctx, f->temporary, f->o->out, f->m->meta, NULL, 0, err);
+    return write_model(f, err);
 }
 
 /* "bonafide,source=FILE" as an input. */

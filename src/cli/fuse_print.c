@@ -1,6 +1,7 @@
 /* fuse_print.c: what `spoor fuse` says when it is done; see fuse.h. */
 #include "cli/fuse.h"
 #include "cli/ui.h"
+#include "train/known.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,19 @@ static void print_weights(const json_t *w) {
     printf("\n");
 }
 
+static spoor_status print_scorers(const json_t *table, spoor_error *err) {
+    spoor_context *ctx = NULL;
+    if (table == NULL) {
+        return SPOOR_OK;
+    }
+    TRY(spoor_context_new(NULL, &ctx, err));
+    char *text = known_table_text(ctx, table);
+    printf("%s", text == NULL ? "" : text);
+    ctx_free(ctx, text);
+    spoor_context_free(ctx);
+    return text == NULL ? error_memory(err, "printing a summary") : SPOOR_OK;
+}
+
 spoor_status fuse_print(const fuse_command *o, json_t *summary, spoor_error *err) {
     spoor_status status = SPOOR_OK;
     const json_t *chosen = json_object_get(summary, "chosen"), *given = json_object_get(summary, "given");
@@ -76,6 +90,7 @@ spoor_status fuse_print(const fuse_command *o, json_t *summary, spoor_error *err
         if (chosen != NULL || given != NULL) {
             print_weights(chosen != NULL ? chosen : given);
         }
+        status = print_scorers(json_object_get(summary, "scorers"), err);
         printf("%s: %zu %s, embedding of %lld numbers\n", json_string_value(json_object_get(summary, "out")),
                json_array_size(json_object_get(summary, "models")), o->scores ? "score files" : "models",
                (long long)value(summary, "embedding"));

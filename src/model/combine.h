@@ -34,8 +34,16 @@ spoor_status model_combine(spoor_context *ctx, const combine_input *inputs, size
 
 typedef struct model_tensor {
     const char *name;
-    const tensor *value; /* written as float32 */
+    int rank;
+    int64_t shape[TENSOR_DIMS];
+    const float *data;
+    bool half; /* stored as F16 */
 } model_tensor;
+
+/* A parameter as one of them. */
+model_tensor model_tensor_of(const char *name, const tensor *value);
+/* The statistics that the known score o stands on into out[OPENSET_MAX_TENSORS]; returns how many. */
+size_t model_tensors_of_known(const openset *o, model_tensor *out);
 
 /* The model file `from` again with other metadata and with these tensors instead of those of the same name (or besides), as
  * the file `to`, which may be the same. */

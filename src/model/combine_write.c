@@ -1,5 +1,6 @@
 /* combine_write.c: the metadata and the tensors of a combined model; a model file written again with changes; see combine.h. */
 #include "model/combine_internal.h"
+#include "openset/statistics.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,23 @@ static char *make_name(const combine_plan *p) {
     return name;
 }
 
+/* A new reference. */
+static json_t *make_card(const combine_plan *p) {
+    if (p->options->card != NULL) {
+        return json_string(p->options->card);
+    }
+    const spoor_model *m = p->known == SIZE_MAX ? NULL : p->source[p->known].model;
+    size_t k = m == NULL ? p->n_tasks : new_task(p, m->tasks[m->known_task].name);
+    if (k == p->n_tasks) {
+        return json_sprintf("%zu models in one.", p->n);
+    }
+    size_t sources = 0;
+    for (size_t c = 0; c < p->task[k].n_classes; c++) {
+        sources += !model_is_human(p->task[k].classes[c]);
+    }
+    return json_sprintf("%zu models in one; knows %zu sources; any other generator it can only call unknown.", p->n, sources);
+}
+
 static spoor_status make_net(combine_plan *p, const json_t *network, spoor_error *err) {
     net_task tasks[NET_MAX_TASKS];
     for (size_t k = 0; k < p->n_tasks; k++) {
@@ -219,10 +237,10 @@ spoor_status combine_describe(combine_plan *p, spoor_error *err) {
     spoor_status status = network == NULL || name == NULL ? error_memory(err, "combining models") : make_net(p, network, err);
     json_decref(network);
     if (status == SPOOR_OK) {
-        const char *card = p->options->card == NULL ? "Several models in one." : p->options->card;
+        json_t *card = make_card(p);
         json_t *provenance = json_pack("{s:s, s:o, s:o}", "spoor", SPOOR_VERSION, "models", describe_models(p), "labels",
                                        describe_labels(p));
-        p->meta = json_pack("{s:i, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "format", 1, "name", name, "card", card, "window",
+        p->meta = json_pack("{s:i, s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "format", 1, "name", name, "card", card, "window",
                             (json_int_t)p->source[0].model->window, "frontend", combine_frontend(p), "network",
                             net_config(p->net), "tasks", describe_tasks(p), "provenance", provenance);
         status = p->meta != NULL && carry_over(p, p->meta) ? SPOOR_OK : error_memory(err, "combining models");
@@ -379,6 +397,22 @@ static spoor_status add_unchanged(const safetensors *f, ordered *list, const mod
     return SPOOR_OK;
 }
 
+model_tensor model_tensor_of(const char *name, const tensor *value) {
+    model_tensor t = {.name = name, .rank = value->ndim, .data = value->data};
+    memcpy(t.shape, value->dim, (size_t)value->ndim * sizeof *t.shape);
+    return t;
+}
+
+size_t model_tensors_of_known(const openset *o, model_tensor *out) {
+    openset_tensor t[OPENSET_MAX_TENSORS];
+    size_t n = o->stats == NULL ? 0 : openset_tensors(o->stats, openset_needs(o), t);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (model_tensor){.name = t[i].name, .rank = t[i].rank, .data = t[i].data, .half = t[i].half};
+        memcpy(out[i].shape, t[i].shape, sizeof t[i].shape);
+    }
+    return n;
+}
+
 spoor_status model_rewrite(spoor_context *ctx, const char *from, const char *to, const json_t *meta, const model_tensor *changed,
                            size_t n, spoor_error *err) {
     safetensors *f;
@@ -390,8 +424,8 @@ spoor_status model_rewrite(spoor_context *ctx, const char *from, const char *to,
         status = add_unchanged(f, list, changed, n, w, err);
     }
     for (size_t i = 0; i < n && status == SPOOR_OK; i++) {
-        const tensor *t = changed[i].value;
-        status = safetensors_writer_add(w, changed[i].name, SAFETENSORS_F32, t->ndim, t->dim, t->data, err);
+        const model_tensor *t = &changed[i];
+        status = safetensors_writer_add(w, t->name, t->half ? SAFETENSORS_F16 : SAFETENSORS_F32, t->rank, t->shape, t->data, err);
     }
     if (status == SPOOR_OK) {
         status = safetensors_writer_save(w, to, err);

@@ -107,32 +107,31 @@ static void average_row(const fusion *f, const real *const *row, const double *w
     }
 }
 
-/* The average over the models that answer task k; where one alone does, what it says. */
+/* The average over the models that answer task k. */
 static tensor *average(const fusion *f, tape *t, const net_output *model, size_t k) {
-    tensor *own[NET_MAX_MEMBERS], *only = NULL;
+    tensor *own[NET_MAX_MEMBERS];
     double w[NET_MAX_MEMBERS], all = 0;
     size_t n = 0;
     for (size_t g = 0; g < f->n_groups; g++) {
         if (model[g].logits[k] != NULL) {
-            only = model[g].logits[k];
-            own[n] = op_log_softmax(t, only);
+            own[n] = op_log_softmax(t, model[g].logits[k]);
             w[n] = f->weight[g];
             all += w[n++];
         }
     }
-    if (n <= 1 || !tape_ok(t)) {
-        return only;
+    if (n == 0 || !tape_ok(t)) {
+        return NULL;
     }
     for (size_t g = 0; g < n; g++) {
         w[g] = all > 0 ? w[g] / all : 1 / (double)n;
     }
-    tensor *out = tape_tensor(t, 2, only->dim);
-    for (int64_t b = 0; out != NULL && b < only->dim[0]; b++) {
+    tensor *out = tape_tensor(t, 2, own[0]->dim);
+    for (int64_t b = 0; out != NULL && b < own[0]->dim[0]; b++) {
         const real *row[NET_MAX_MEMBERS];
         for (size_t g = 0; g < n; g++) {
-            row[g] = own[g]->data + b * only->dim[1];
+            row[g] = own[g]->data + b * own[0]->dim[1];
         }
-        average_row(f, row, w, n, only->dim[1], out->data + b * only->dim[1]);
+        average_row(f, row, w, n, own[0]->dim[1], out->data + b * own[0]->dim[1]);
     }
     return out;
 }

@@ -66,7 +66,7 @@ typedef struct net_output {
  *               "weights": [w, ..]}}     average: of the models
  *   logistic: z = [unit embeddings of the models, their scores of all tasks]; logits = W z + b per task, the parameters
  *   "fusion.heads.TASK"; the embedding is z. average: log sum_g w_g p_g, or sum_g w_g log p_g, the weights divided by their
- *   sum over the models that answer the task (one alone: its logits); the embedding is the unit embeddings side by side.
+ *   sum over the models that answer the task; the embedding is the unit embeddings side by side.
  * and, of any of these, "task_heads": {TASK: {"kind": "linear"}} (the default) or, of a task with two classes,
  *   {"kind": "one-class", "human": 0 (which class), "r_real": 0.9, "r_fake": 0.2, "alpha": 20,
  *    "linear": false (a linear layer beside the centre), "judge": "centre" | "linear"}: One-Class Softmax, see head.h

@@ -234,7 +234,8 @@ static void fill_heads(const char *path, double *w, size_t n, size_t classes, do
         bias->data[c] = (float)rng_normal(&r);
         b[c] = (double)bias->data[c];
     }
-    model_tensor changed[2] = {{"fusion.heads.source.weight", weight}, {"fusion.heads.source.bias", bias}};
+    model_tensor changed[2] = {model_tensor_of("fusion.heads.source.weight", weight),
+                               model_tensor_of("fusion.heads.source.bias", bias)};
     support_ok(model_rewrite(ctx, path, path, m->meta, changed, 2, &err), &err);
     spoor_model_free(m);
 }
