@@ -1,5 +1,6 @@
 /* fuzz_model.c: any text as the metadata of a model whose tensors are those of a small network, or, where it has the word
- * "fusion", of a fusion of two (the container itself is fuzz_safetensors' part). One accepted model in sixteen traces a sound. */
+ * "fusion", of a fusion of two, or, where it has the word "statistics", of the small network with statistics of a train set (the
+ * container itself is fuzz_safetensors' part). One accepted model in sixteen traces a sound. */
 #define _GNU_SOURCE
 #include "model/model.h"
 #include "target.h"
@@ -12,12 +13,44 @@ static const char FUSED[] = "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"poo
                             "{\"kind\":\"pooled\",\"first\":8,\"columns\":4,\"tasks\":[\"source\"]}],"
                             "\"fusion\":{\"method\":\"logistic\"}}";
 
-typedef struct made { /* of the plain network and of the fusion */
+typedef struct made { /* of the plain network, of the fusion, and of the plain network with statistics */
     json_t *tensors;       /* the header without metadata */
     unsigned char *values; /* all tensors, back to back */
     size_t size;
 } made;
-static made networks[2];
+static made networks[3];
+
+static void add_tensor(made *to, const char *name, int rank, const int64_t *dim, const float *data) {
+    json_t *shape = json_array();
+    size_t count = 1;
+    for (int k = 0; k < rank; k++) {
+        count *= (size_t)dim[k];
+        (void)json_array_append_new(shape, json_integer(dim[k]));
+    }
+    size_t end = to->size + count * sizeof(float);
+    to->values = realloc(to->values, end);
+    CHECK(to->values != NULL);
+    memcpy(to->values + to->size, data, count * sizeof(float));
+    (void)json_object_set_new(to->tensors, name, json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets",
+                                                           (json_int_t)to->size, (json_int_t)end));
+    to->size = end;
+}
+
+/* For a model whose gate has every scorer: 3 clips in the bank, 2 classes, embeddings of 4 numbers. */
+static void add_statistics(made *to) {
+    static const struct {
+        const char *name;
+        int rank;
+        int64_t dim[2];
+    } all[] = {{"nsd", 1, {4, 0}},    {"bank", 2, {3, 4}},    {"bank.length", 1, {3, 0}}, {"bank.confidence", 1, {3, 0}},
+               {"origin", 1, {4, 0}}, {"factor", 1, {10, 0}}, {"means", 2, {2, 4}},       {"basis", 2, {2, 4}}};
+    const float data[12] = {0.5F, 0.5F, 0.5F, 0.5F, -0.5F, 0.5F, 0.5F, -0.5F, 1, 0, 0, 0};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char name[40];
+        (void)snprintf(name, sizeof name, "openset.%s", all[i].name);
+        add_tensor(to, name, all[i].rank, all[i].dim, data);
+    }
+}
 
 static void make_tensors(spoor_context *ctx, const char *network, int64_t dim, made *out) {
     net_task tasks[] = {{(char *)(size_t) "source", 3}, {(char *)(size_t) "bonafide", 2}};
@@ -27,22 +60,11 @@ static void make_tensors(spoor_context *ctx, const char *network, int64_t dim, m
     out->tensors = json_object();
     for (size_t i = 0; i < params_count(net_params(n)); i++) {
         const param *p = params_at(net_params(n), i);
-        json_t *shape = json_array();
         size_t count = (size_t)tensor_count(&p->value);
-        for (int k = 0; k < p->value.ndim; k++) {
-            (void)json_array_append_new(shape, json_integer(p->value.dim[k]));
-        }
         for (size_t k = 0; k < count; k++) {
             p->value.data[k] = 0.3F * (float)sin((double)(31 * i + k)) + (strstr(p->name, "norm") ? 1.0F : 0.0F);
         }
-        size_t end = out->size + count * sizeof(float);
-        out->values = realloc(out->values, end);
-        CHECK(out->values != NULL);
-        memcpy(out->values + out->size, p->value.data, count * sizeof(float));
-        (void)json_object_set_new(out->tensors, p->name,
-                                  json_pack("{s:s, s:o, s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets",
-                                            (json_int_t)out->size, (json_int_t)end));
-        out->size = end;
+        add_tensor(out, p->name, p->value.ndim, p->value.dim, p->value.data);
     }
     json_decref(config);
     net_free(n);
@@ -50,7 +72,7 @@ static void make_tensors(spoor_context *ctx, const char *network, int64_t dim, m
 
 /* The file with this metadata; NULL where the bytes are no text. */
 static unsigned char *make_file(const uint8_t *data, size_t size, size_t *n) {
-    const made *from = &networks[memmem(data, size, "fusion", 6) != NULL];
+    const made *from = &networks[memmem(data, size, "fusion", 6) != NULL ? 1 : memmem(data, size, "statistics", 10) != NULL ? 2 : 0];
     json_t *text = json_stringn((const char *)data, size), *header = json_copy(from->tensors);
     if (text == NULL) {
         json_decref(header);
@@ -108,6 +130,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (networks[0].tensors == NULL) {
         make_tensors(ctx, NETWORK, 40, &networks[0]);
         make_tensors(ctx, FUSED, 12, &networks[1]);
+        make_tensors(ctx, NETWORK, 40, &networks[2]);
+        add_statistics(&networks[2]);
     }
     unsigned char *file = make_file(data, size, &n);
     if (file != NULL) {

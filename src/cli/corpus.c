@@ -141,6 +141,29 @@ static spoor_status open_path(void *user, size_t clip, spoor_audio **audio, floa
     return spoor_audio_open(c->ctx, c->paths[clip], NULL, audio, err);
 }
 
+static spoor_status first_window(spoor_context *ctx, spoor_audio *from, float *samples, spoor_error *err) {
+    audio_windows *w;
+    audio_window where;
+    bool more;
+    TRY(audio_windows_new(ctx, from, 0, NULL, &w, err));
+    spoor_status status = audio_windows_next(w, samples, &where, &more, err);
+    if (status == SPOOR_OK && !more) {
+        status = error_set(err, SPOOR_ERR_INPUT, "the recording is empty");
+    }
+    audio_windows_free(w);
+    return status;
+}
+
+static spoor_status open_first_window(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
+    const cli_corpus *c = user;
+    spoor_audio *whole;
+    TRY(spoor_audio_open(c->ctx, c->paths[clip], NULL, &whole, err));
+    *owned = ctx_alloc(c->ctx, AUDIO_WINDOW, sizeof **owned);
+    spoor_status status = *owned ? first_window(c->ctx, whole, *owned, err) : error_memory(err, "opening a recording");
+    spoor_audio_free(whole);
+    return status == SPOOR_OK ? spoor_audio_open_samples(c->ctx, *owned, AUDIO_WINDOW, AUDIO_RATE, audio, err) : status;
+}
+
 spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_options *o, spoor_error *err) {
     unsigned threads = o->threads ? o->threads : pool_processors();
     c->logits = ctx_calloc(c->ctx, c->n, trace_logits_size(m) * sizeof *c->logits);
@@ -149,7 +172,7 @@ spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_op
     if (!c->logits || !c->embedding || !c->errors) {
         return error_memory(err, "scoring recordings");
     }
-    TRY(score_all(c->ctx, m, threads, c->n, open_path, c, (size_t)llround(o->hop * AUDIO_RATE), c->logits, c->embedding,
+    TRY(score_all(c->ctx, m, threads, c->n, o->first_window ? open_first_window : open_path, c, (size_t)llround(o->hop * AUDIO_RATE), c->logits, c->embedding,
                   c->errors, err));
     for (size_t i = 0; i < c->n; i++) {
         if (c->errors[i].status != SPOOR_OK) {

@@ -16,6 +16,7 @@ typedef struct cli_corpus_options {
     size_t n_where;
     unsigned threads; /* 0 = processors */
     double hop;       /* seconds; 0 = one window */
+    bool first_window; /* of each recording that alone */
 } cli_corpus_options;
 
 /* --manifest, --root, --split, --where, --hop, --jobs and those of lists.h: a child parser whose input is a cli_corpus_options. */

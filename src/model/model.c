@@ -506,7 +506,7 @@ static spoor_status add_network(safetensors_writer *w, net *n, bool half, spoor_
     return SPOOR_OK;
 }
 
-static spoor_status add_statistics(safetensors_writer *w, const openset *known, spoor_error *err) {
+spoor_status model_add_statistics(safetensors_writer *w, const openset *known, spoor_error *err) {
     openset_tensor t[OPENSET_MAX_TENSORS];
     size_t count = known == NULL || known->stats == NULL ? 0 : openset_tensors(known->stats, openset_needs(known), t);
     for (size_t i = 0; i < count; i++) {
@@ -538,7 +538,7 @@ spoor_status model_save(spoor_context *ctx, const char *path, net *n, const fron
         status = add_frontend(ctx, w, fe, half, values, err);
     }
     if (status == SPOOR_OK) {
-        status = add_statistics(w, known, err);
+        status = model_add_statistics(w, known, err);
     }
     if (status == SPOOR_OK) {
         status = safetensors_writer_save(w, path, err);

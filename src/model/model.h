@@ -27,6 +27,7 @@
 #include "net/net.h"
 #include "openset/calibrate.h"
 #include "openset/statistics.h"
+#include "weights/safetensors.h"
 
 enum { MODEL_META_MAX = 4 << 20 /* bytes of the metadata; jansson makes up to a hundred of two */ };
 
@@ -95,4 +96,9 @@ void model_task_clear(spoor_context *ctx, model_task *task);
  * (known may be NULL: none; its description is in meta) and the metadata object above. */
 spoor_status model_save(spoor_context *ctx, const char *path, net *n, const frontend *fe, const openset *known,
                         const json_t *meta, bool half, spoor_error *err);
+/* The model file `from` with the metadata and the open-set statistics of m, which was opened from it; everything else keeps its
+ * bytes. `to` may be `from`. */
+spoor_status model_set_known(spoor_context *ctx, const char *from, const char *to, const spoor_model *m, spoor_error *err);
+/* The statistics that the known score needs, as tensors of a file that is being written; they are borrowed until it is saved. */
+spoor_status model_add_statistics(safetensors_writer *w, const openset *known, spoor_error *err);
 #endif

@@ -29,7 +29,8 @@ struct openset_stats {
 
 typedef struct openset_fit_options {
     double shrinkage;      /* of the tied covariance S: (1 - shrinkage) S + shrinkage tr(S) / E I; 0..1 */
-    size_t vim_dim;        /* of the principal subspace; 0: 1000 of 2048 dimensions, 512 of 768, half of fewer (the paper's) */
+    size_t vim_dim;        /* of the principal subspace; 0: 1000 of 2048 dimensions, 512 of 768, half of fewer (the paper's), and at
+                              most half as many as there are clips */
     size_t bank_per_class; /* clips of each class in the bank, evenly over the class's clips in their order */
 } openset_fit_options;
 void openset_fit_options_init(openset_fit_options *o); /* 0.1, 0, 50 */

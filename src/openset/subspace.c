@@ -206,7 +206,15 @@ spoor_status openset_fit_mahalanobis(openset_stats *s, const openset_train *t, d
     return status;
 }
 
-static size_t default_vim_dim(size_t dim) { return dim >= 2048 ? 1000 : dim >= 768 ? 512 : dim / 2; }
+/* The paper's share of the embedding; of few clips at most half as many dimensions, so that they are not all in the subspace. */
+static size_t default_vim_dim(const openset_train *t) {
+    size_t rows = t->dim >= 2048 ? 1000 : t->dim >= 768 ? 512 : t->dim / 2, clips = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        clips += t->label[i] >= 0;
+    }
+    rows = rows > clips / 2 ? clips / 2 : rows;
+    return rows > 0 ? rows : 1;
+}
 
 /* Row i of the symmetric s[dim, dim] becomes the eigenvector of the i-th smallest eigenvalue. */
 static spoor_status eigenvectors(spoor_context *ctx, double *s, size_t dim, spoor_error *err) {
@@ -250,7 +258,7 @@ static spoor_status fit_alpha(openset_stats *s, const openset_train *t, spoor_er
 }
 
 spoor_status openset_fit_vim(openset_stats *s, const openset_train *t, size_t vim_dim, spoor_error *err) {
-    size_t rows = vim_dim == 0 ? default_vim_dim(t->dim) : vim_dim;
+    size_t rows = vim_dim == 0 ? default_vim_dim(t) : vim_dim;
     s->vim_dim = rows >= t->dim ? t->dim - 1 : rows;
     double *square = ctx_alloc(s->ctx, t->dim, t->dim * sizeof *square);
     double *centre = ctx_alloc(s->ctx, t->dim, sizeof *centre);

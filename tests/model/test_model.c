@@ -1,11 +1,14 @@
 /* test_model.c: model files: what is written is read back; every wrong file is refused with a sentence. */
 #include "base/io.h"
+#include "base/rng.h"
 #include "model/tiny_model.h"
 #include "weights/safetensors.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static spoor_context *shared;
 
 static void what_is_written_is_read_back(void **state) {
     (void)state;
@@ -134,6 +137,90 @@ static void wrong_metadata_is_refused(void **state) {
     refused("tasks", "[{\"name\":\"s\\u007f\",\"classes\":[\"x\",\"y\"]}]", "short name");
 }
 
+/* A tiny model with a gate over everything, or one scorer, on statistics of random embeddings. `known` may name another scorer
+ * in the metadata than the file has tensors for. Returns the status of opening. */
+static spoor_status open_with_statistics(openset_kind stored, openset_kind stated, const char *key, json_t *value,
+                                         spoor_model **out, spoor_error *err) {
+    enum { N = 12, E = 8, C = 3 };
+    spoor_context *ctx = shared;
+    char *folder = support_temporary(), path[300];
+    snprintf(path, sizeof path, "%s/m.safetensors", folder);
+    float f[N * E], z[N * C];
+    int32_t y[N];
+    rng r = rng_make(2, 0);
+    for (size_t i = 0; i < N * E; i++) {
+        f[i] = (float)rng_normal(&r);
+        z[i % (N * C)] = (float)rng_normal(&r);
+        y[i % N] = (int32_t)(i % N % C);
+    }
+    openset_fit_options fit;
+    openset_fit_options_init(&fit);
+    openset o, other;
+    openset_stats *stats;
+    openset_init(&o);
+    support_ok(openset_fit(ctx, OPENSET_ALL, &(openset_train){f, z, y, N, E, C}, &fit, &stats, err), err);
+    o.stats = stats;
+    o.gate.members = OPENSET_ALL & ~OPENSET_BIT(OPENSET_GATE);
+    for (unsigned k = 0; k < OPENSET_GATE; k++) {
+        o.gate.deviation[k] = 1;
+        o.gate.weight[k] = 0.1;
+    }
+    other = o;
+    o.kind = stored;
+    other.kind = stated;
+    json_t *meta = tiny_meta(), *described = openset_to_json(&other);
+    assert_non_null(described);
+    if (key != NULL) {
+        json_object_set_new(json_object_get(described, "statistics"), key, value);
+    }
+    json_object_set_new(meta, "known", json_pack("{s:s, s:o}", "task", "source", "openset", described));
+    net *n = tiny_net(ctx, 5);
+    support_ok(model_save(ctx, path, n, NULL, &o, meta, false, err), err);
+    spoor_status status = spoor_model_open(ctx, path, out, err);
+    openset_stats_free(stats);
+    net_free(n);
+    json_decref(meta);
+    support_remove(folder);
+    free(folder);
+    return status;
+}
+
+static void statistics_are_checked(void **state) {
+    (void)state;
+    spoor_error err = {0};
+    spoor_model *m;
+    shared = support_context();
+    for (unsigned k = 0; k < OPENSET_KINDS; k++) {
+        support_ok(open_with_statistics((openset_kind)k, (openset_kind)k, NULL, NULL, &m, &err), &err);
+        assert_int_equal(m->openset.kind, k);
+        assert_ptr_equal(m->openset.stats, m->openset_stats);
+        spoor_model_free(m);
+    }
+    const struct {
+        openset_kind stored, stated;
+        const char *key, *says;
+        json_t *value;
+    } wrong[] = {
+        {OPENSET_ENERGY, OPENSET_NSD, NULL, "openset.nsd is missing", NULL},
+        {OPENSET_NSD, OPENSET_ENERGY, NULL, "no tensor named openset.nsd", NULL},
+        {OPENSET_GATE, OPENSET_VIM, NULL, "no tensor named openset.", NULL},
+        {OPENSET_KNN_COSINE, OPENSET_NNGUIDE, NULL, "openset.bank.confidence is missing", NULL},
+        {OPENSET_NSD, OPENSET_NSD, "dim", "of embeddings of 9", json_integer(9)},
+        {OPENSET_KNN_COSINE, OPENSET_KNN_COSINE, "bank", "openset.bank has another shape", json_integer(11)},
+        {OPENSET_KNN_COSINE, OPENSET_KNN_COSINE, "bank", "bank is missing", json_integer(1 << 30)},
+        {OPENSET_MAHALANOBIS, OPENSET_MAHALANOBIS, "means", "openset.means has another shape", json_integer(2)},
+        {OPENSET_VIM, OPENSET_VIM, "vim_dim", "openset.basis has another shape", json_integer(3)},
+        {OPENSET_VIM, OPENSET_VIM, "vim_dim", "vim_dim is missing", json_integer(8)},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        spoor_status status = open_with_statistics(wrong[i].stored, wrong[i].stated, wrong[i].key, wrong[i].value, &m, &err);
+        if (status != SPOOR_ERR_MODEL || strstr(err.message, wrong[i].says) == NULL) {
+            fail_msg("case %zu: status %d, \"%s\"", i, (int)status, err.message);
+        }
+    }
+    spoor_context_free(shared);
+}
+
 static void other_files_are_refused(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
@@ -203,7 +290,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_back), cmocka_unit_test(half_precision_is_close),
         cmocka_unit_test(the_human_class_is_left_out),  cmocka_unit_test(wrong_metadata_is_refused),
-        cmocka_unit_test(other_files_are_refused),      cmocka_unit_test(failing_memory_leaves_nothing),
+        cmocka_unit_test(other_files_are_refused), cmocka_unit_test(statistics_are_checked),      cmocka_unit_test(failing_memory_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

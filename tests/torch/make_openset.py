@@ -62,7 +62,7 @@ def scores(train, points, k, shrinkage, vim_dim, most, temperature):
     precision = np.linalg.inv(shrunk_covariance(within, max(shrinkage, 1e-6)))
     out["mahalanobis"] = -np.min([np.einsum("ij,jk,ik->i", pf - m, precision, pf - m) for m in means.values()], axis=0)
     origin = f.mean(0)
-    rank = min(vim_dim or dim // 2, dim - 1)
+    rank = min(vim_dim or max(1, min(dim // 2, len(f) // 2)), dim - 1)
     principal = np.linalg.eigh(np.cov(f.T, bias=True) if len(f) > 1 else np.zeros((dim, dim)))[1][:, ::-1][:, :rank]
     residual = lambda x: np.linalg.norm((x - origin) - (x - origin) @ principal @ principal.T, axis=1)
     top = z.max(1).sum() if z.max(1).sum() > 0 else (z.max(1) - z.mean(1)).sum()

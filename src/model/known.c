@@ -1,0 +1,51 @@
+/* known.c: a model file with other metadata and other open-set statistics; every other tensor keeps its bytes. */
+#include "model/model.h"
+#include "weights/safetensors.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_statistic(const char *name) { return strncmp(name, "openset.", 8) == 0; }
+
+/* A safetensors_read_fn: tensor `number` of the old file as it stands there. */
+static spoor_status copy_tensor(void *user, size_t number, void *elements, spoor_error *err) {
+    (void)err;
+    const safetensors_tensor *t = safetensors_at(user, number);
+    memcpy(elements, t->data, t->bytes);
+    return SPOOR_OK;
+}
+
+static spoor_status copy_all(safetensors_writer *w, safetensors *old, const char *text, spoor_error *err) {
+    for (size_t i = 0; i < safetensors_meta_count(old); i++) {
+        const char *key, *value;
+        safetensors_meta_at(old, i, &key, &value);
+        TRY(safetensors_writer_meta(w, key, strcmp(key, "spoor") == 0 ? text : value, err));
+    }
+    for (size_t i = 0; i < safetensors_count(old); i++) {
+        const safetensors_tensor *t = safetensors_at(old, i);
+        if (!is_statistic(t->name)) {
+            TRY(safetensors_writer_add_later(w, t->name, t->dtype, t->rank, t->shape, copy_tensor, old, i, err));
+        }
+    }
+    return SPOOR_OK;
+}
+
+spoor_status model_set_known(spoor_context *ctx, const char *from, const char *to, const spoor_model *m, spoor_error *err) {
+    safetensors *old;
+    safetensors_writer *w = NULL;
+    TRY(safetensors_open(ctx, from, &old, err));
+    char *text = json_dumps(m->meta, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    spoor_status status = text == NULL ? error_memory(err, "writing a model") : safetensors_writer_new(ctx, &w, err);
+    if (status == SPOOR_OK) {
+        status = copy_all(w, old, text, err);
+    }
+    if (status == SPOOR_OK) {
+        status = model_add_statistics(w, &m->openset, err);
+    }
+    if (status == SPOOR_OK) {
+        status = safetensors_writer_save(w, to, err);
+    }
+    safetensors_writer_free(w);
+    safetensors_free(old);
+    free(text);
+    return status;
+}
