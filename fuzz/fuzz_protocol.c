@@ -1,5 +1,5 @@
-/* fuzz_protocol.c: a list after one byte that says its format (and whether columns are renamed, files placed by a pattern):
- * read, every cell looked at, and reported on. */
+/* fuzz_protocol.c: a list after one byte that says its format (and whether columns are renamed, files placed by a
+ * pattern): read, every cell looked at, and reported on. */
 #define _GNU_SOURCE
 #include "data/check.h"
 #include "target.h"

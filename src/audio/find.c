@@ -39,7 +39,8 @@ static spoor_status cannot_search(const char *folder, spoor_error *err) {
 }
 
 spoor_status audio_find(spoor_context *ctx, const char *folder,
-                        spoor_status (*take)(void *user, const char *path, spoor_error *err), void *user, spoor_error *err) {
+                        spoor_status (*take)(void *user, const char *path, spoor_error *err), void *user,
+                        spoor_error *err) {
     char *copy = ctx_strdup(ctx, folder);
     if (copy == NULL) {
         return error_memory(err, "listing files");

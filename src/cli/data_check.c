@@ -8,7 +8,9 @@
 
 enum { MAX_VALUES = 16 /* of a column in a line */, MAX_FILES = 200 /* of a list of files in text */ };
 
-static json_int_t number(const json_t *object, const char *key) { return json_integer_value(json_object_get(object, key)); }
+static json_int_t number(const json_t *object, const char *key) {
+    return json_integer_value(json_object_get(object, key));
+}
 
 /* The report has no control characters of its own; names from a list may. */
 static void print_plain(const char *text) {
@@ -64,7 +66,8 @@ static void print_sizes(const json_t *sources) {
     if (n == 0) {
         return;
     }
-    printf("  %-14s %lld to %lld rows; largest: ", "class sizes", (long long)least, (long long)number(named[0], "rows"));
+    printf("  %-14s %lld to %lld rows; largest: ", "class sizes", (long long)least,
+           (long long)number(named[0], "rows"));
     for (size_t k = 0; k < LARGEST && named[k]; k++) {
         printf("%s", k ? ", " : "");
         print_plain(json_string_value(json_object_get(named[k], "source")));
@@ -166,7 +169,8 @@ spoor_status data_check(void *options, spoor_context *ctx, spoor_error *err) {
         status = ui_flush(err);
     }
     if (status == SPOOR_OK && faults > 0) {
-        status = error_set(err, SPOOR_ERR_INPUT, "%zu faults: files that are missing, unusable or described in two ways", faults);
+        status = error_set(err, SPOOR_ERR_INPUT,
+                           "%zu faults: files that are missing, unusable or described in two ways", faults);
     }
     return status;
 }

@@ -10,8 +10,8 @@ typedef struct output {
     const manifest *m;
     const char **trained; /* sources of the split train, sorted; NULL: no such split */
     size_t n_trained;
-    bool full;            /* paths from / on */
-    char here[4096];      /* the current folder, where they are full; it holds no comma or quote */
+    bool full;       /* paths from / on */
+    char here[4096]; /* the current folder, where they are full; it holds no comma or quote */
 } output;
 
 static spoor_status put_cell(io_writer *w, const char *text, bool last, spoor_error *err) {
@@ -47,7 +47,11 @@ static spoor_status put_row(const output *out, size_t row, spoor_error *err) {
     }
     if (out->trained) {
         const char *source = manifest_cell(m, row, manifest_column(m, "source"));
-        TRY(put_cell(out->w, !*source ? "" : labels_find(out->trained, out->n_trained, source) >= 0 ? "id" : "ood", true, err));
+        TRY(put_cell(out->w,
+                     !*source                                                 ? ""
+                     : labels_find(out->trained, out->n_trained, source) >= 0 ? "id"
+                                                                              : "ood",
+                     true, err));
     }
     return SPOOR_OK;
 }
@@ -75,7 +79,8 @@ static spoor_status find_trained(spoor_context *ctx, output *out, spoor_error *e
         return SPOOR_OK;
     }
     TRY(labels_select(ctx, out->m, &where, 1, &rows, &n, err));
-    if (n > 0 && labels_classes(ctx, out->m, rows, n, &task, 1, &out->trained, &out->n_trained, err) == SPOOR_ERR_LIMIT) {
+    if (n > 0 &&
+        labels_classes(ctx, out->m, rows, n, &task, 1, &out->trained, &out->n_trained, err) == SPOOR_ERR_LIMIT) {
         ctx_free(ctx, rows);
         return SPOOR_ERR_LIMIT;
     }
@@ -101,7 +106,8 @@ spoor_status data_convert(void *options, spoor_context *ctx, spoor_error *err) {
     output out = {.m = m, .full = o->root != NULL || manifest_own_root(m)};
     bool here = !out.full || (getcwd(out.here, sizeof out.here) && !strpbrk(out.here, ",\"\r\n"));
     spoor_status status = here ? write_out(ctx, o, &out, err)
-                               : error_set(err, SPOOR_ERR_IO, "the name of the current folder cannot be written into a manifest; "
+                               : error_set(err, SPOOR_ERR_IO,
+                                           "the name of the current folder cannot be written into a manifest; "
                                            "give --root from / on");
     ctx_free(ctx, out.trained);
     manifest_free(m);

@@ -8,7 +8,8 @@ enum { KEY_FORMAT = 1280, KEY_COLUMN, KEY_FILES, KEY_TAXONOMY };
 
 static const struct argp_option OPTIONS[] = {
     {"format", KEY_FORMAT, "NAME", 0, "what kind of list it is (default csv; --format=help lists them)", 0},
-    {"column", KEY_COLUMN, "COLUMN=NAME", 0, "take this column from the one that the list calls NAME; may be repeated", 0},
+    {"column", KEY_COLUMN, "COLUMN=NAME", 0, "take this column from the one that the list calls NAME; may be repeated",
+     0},
     {"files", KEY_FILES, "PATTERN", 0, "where a row's audio is, by its columns: \"flac/{id}.flac\"", 0},
     {"taxonomy", KEY_TAXONOMY, "FILE", 0, "fill attributes of sources from a taxonomy (codecfake_plus is built in)", 0},
     {0}};

@@ -34,10 +34,15 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
-static const struct argp ARGP = {OPTIONS, parse, "[FILE]",
-                                 "List and check a taxonomy: for each source how it is built. Without FILE the one that is built "
-                                 "in: the codecs and systems of CodecFake+.",
-                                 NULL, NULL, NULL};
+static const struct argp ARGP = {
+    OPTIONS,
+    parse,
+    "[FILE]",
+    "List and check a taxonomy: for each source how it is built. Without FILE the one that is built "
+    "in: the codecs and systems of CodecFake+.",
+    NULL,
+    NULL,
+    NULL};
 
 static const char *value_of(const taxonomy *t, size_t source, size_t attribute) {
     size_t v = taxonomy_of(t, source, attribute);
@@ -97,8 +102,8 @@ static json_t *whole_json(const taxonomy *t) {
     for (size_t s = 0; s < taxonomy_sources(t); s++) {
         json_array_append_new(sources, source_json(t, s));
     }
-    return json_pack("{s:s,s:s,s:o,s:o}", "name", taxonomy_name(t), "about", taxonomy_about(t), "attributes", attributes,
-                     "sources", sources);
+    return json_pack("{s:s,s:s,s:o,s:o}", "name", taxonomy_name(t), "about", taxonomy_about(t), "attributes",
+                     attributes, "sources", sources);
 }
 
 /* ---- text ---- */
@@ -179,8 +184,8 @@ static spoor_status show(const options *o, const taxonomy *t, spoor_error *err) 
     size_t prefix, source = taxonomy_find(t, o->find);
     source = source == SIZE_MAX ? taxonomy_find_suffix(t, o->find, &prefix) : source;
     if (source == SIZE_MAX) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s has no source of the name %.200s, nor one by which it ends", taxonomy_name(t),
-                         o->find);
+        return error_set(err, SPOOR_ERR_INPUT, "%s has no source of the name %.200s, nor one by which it ends",
+                         taxonomy_name(t), o->find);
     }
     if (o->json) {
         return print_json(source_json(t, source), err);

@@ -1,4 +1,5 @@
-/* check.c: see check.h: sets, their labels, repeated files. check_sources.c has the sources, check_files.c the files. */
+/* check.c: see check.h: sets, their labels, repeated files. check_sources.c has the sources, check_files.c the files.
+ */
 #include "data/check_internal.h"
 #include "data/labels.h"
 #include <stdarg.h>
@@ -89,7 +90,8 @@ static spoor_status make_sets(check *c, spoor_error *err) {
 static spoor_status make_keys(check *c, const char **keys, arena *strings, spoor_error *err) {
     size_t other = manifest_column(c->m, "path_b"), claim = manifest_column(c->m, "claim");
     for (size_t i = 0; i < c->n; i++) {
-        const char *path = manifest_path(c->m, i), *b = manifest_cell(c->m, i, other), *who = manifest_cell(c->m, i, claim);
+        const char *path = manifest_path(c->m, i), *b = manifest_cell(c->m, i, other),
+                   *who = manifest_cell(c->m, i, claim);
         size_t size = strlen(path) + strlen(b) + strlen(who) + 3;
         char *key = *b || *who ? arena_alloc(strings, size, 1) : NULL;
         if (!key && (*b || *who)) {
@@ -207,8 +209,8 @@ static spoor_status report_overlap(check *c, size_t a, size_t b, size_t files, s
     }
     char one[200], two[200];
     bool leak = strcmp(c->sets[a].split, c->sets[b].split) != 0;
-    return check_warn(c, err, "%s and %s share %zu files%s", check_set_name(c, a, one), check_set_name(c, b, two), files,
-                      leak ? ": what is measured on one of them was seen in the other" : "");
+    return check_warn(c, err, "%s and %s share %zu files%s", check_set_name(c, a, one), check_set_name(c, b, two),
+                      files, leak ? ": what is measured on one of them was seen in the other" : "");
 }
 
 static spoor_status find_repeats(check *c, spoor_error *err) {
@@ -298,8 +300,9 @@ static spoor_status count_column(check *c, const char *column, spoor_error *err)
 }
 
 static spoor_status count_labels(check *c, spoor_error *err) {
-    static const char *const COLUMNS[] = {"label", "family", "acoustic", "vocoder", "codec", "vq", "aux", "dec", "language",
-                                          "gender", "subset", "corpus", "setting", "same", "same_acoustic", "same_vocoder"};
+    static const char *const COLUMNS[] = {"label",   "family", "acoustic",      "vocoder",     "codec",  "vq",
+                                          "aux",     "dec",    "language",      "gender",      "subset", "corpus",
+                                          "setting", "same",   "same_acoustic", "same_vocoder"};
     for (size_t i = 0; i < sizeof COLUMNS / sizeof *COLUMNS; i++) {
         TRY(count_column(c, COLUMNS[i], err));
     }
@@ -320,7 +323,8 @@ static spoor_status begin_report(check *c, spoor_error *err) {
     for (size_t i = 0; i < c->n_sets; i++) {
         check_set *s = &c->sets[i];
         s->json = json_object();
-        if (!s->json || !check_put(sets, NULL, s->json) || !check_put(s->json, "list", check_text(c, c->lists[s->list])) ||
+        if (!s->json || !check_put(sets, NULL, s->json) ||
+            !check_put(s->json, "list", check_text(c, c->lists[s->list])) ||
             !check_put(s->json, "split", check_text(c, s->split)) ||
             !check_put(s->json, "rows", json_integer((json_int_t)s->rows)) ||
             !check_put(s->json, "files", json_integer(0)) || !check_put(s->json, "labels", json_object())) {
@@ -360,7 +364,8 @@ spoor_status check_lists(spoor_context *ctx, const manifest *m, const char *cons
     c.order = ctx_alloc(ctx, n, sizeof *c.order);
     c.first = ctx_calloc(ctx, n, sizeof *c.first);
     c.source = ctx_alloc(ctx, n, sizeof *c.source);
-    spoor_status status = c.sets && c.set && c.path && c.order && c.first && c.source ? fill(&c, options, err) : no_memory(err);
+    spoor_status status =
+        c.sets && c.set && c.path && c.order && c.first && c.source ? fill(&c, options, err) : no_memory(err);
     ctx_free(ctx, c.sets);
     ctx_free(ctx, c.set);
     ctx_free(ctx, c.path);

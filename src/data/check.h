@@ -16,7 +16,7 @@ typedef struct check_options {
  * reference. SPOOR_ERR_INPUT without any row, SPOOR_ERR_LIMIT over CHECK_MAX_SETS, SPOOR_ERR_CANCELLED. */
 spoor_status check_lists(spoor_context *ctx, const manifest *m, const char *const *lists, const check_options *options,
                          json_t **out, size_t *faults, spoor_error *err);
-/* Do two source names look like the same system: the last parts of their paths are equal, or one goes on where the other
- * ends ("x/bark", "y/bark-small")? Letters count without case. */
+/* Do two source names look like the same system: the last parts of their paths are equal, or one goes on where the
+ * other ends ("x/bark", "y/bark-small")? Letters count without case. */
 bool check_near_names(const char *a, const char *b);
 #endif

@@ -15,7 +15,8 @@ static spoor_status note(check *c, size_t row, const char *key, const char *why,
         return no_memory(err);
     }
     c->faults++;
-    return json_array_size(list) >= CHECK_MAX_NAMED || check_put(list, NULL, check_text(c, why)) ? SPOOR_OK : no_memory(err);
+    return json_array_size(list) >= CHECK_MAX_NAMED || check_put(list, NULL, check_text(c, why)) ? SPOOR_OK
+                                                                                                 : no_memory(err);
 }
 
 static spoor_status listen(check *c, size_t row, const char *path, spoor_error *err) {

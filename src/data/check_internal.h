@@ -14,15 +14,15 @@ typedef struct check {
     spoor_context *ctx;
     const manifest *m;
     const char *const *lists;
-    size_t n;         /* rows */
+    size_t n; /* rows */
     check_set *sets;
     size_t n_sets;
-    int32_t *set;     /* [n] */
-    int32_t *path;    /* [n] the number of its path */
+    int32_t *set;  /* [n] */
+    int32_t *path; /* [n] the number of its path */
     size_t n_paths;
-    size_t *order;    /* [n] rows by path, then as listed */
-    bool *first;      /* [n] the first of its set with this path */
-    int32_t *source;  /* [n] the number of its source; -1: none, or bona fide */
+    size_t *order;   /* [n] rows by path, then as listed */
+    bool *first;     /* [n] the first of its set with this path */
+    int32_t *source; /* [n] the number of its source; -1: none, or bona fide */
     size_t n_sources;
     const char **source_name; /* [n_sources] */
     json_t *report, *warnings;

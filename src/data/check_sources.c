@@ -12,7 +12,7 @@
 #define DOMINANT_TIMES 3.0
 enum { MAX_NAMED = 6 /* in a sentence */ };
 
-typedef struct tally { /* of one set */
+typedef struct tally {    /* of one set */
     size_t *rows, *files; /* [n_sources] */
     size_t id_rows, id_files, id_classes, ood_rows, ood_files, ood_classes;
 } tally;
@@ -79,10 +79,12 @@ static void count(const check *c, size_t set, const size_t *trained, tally *t) {
 /* ---- into the report ---- */
 
 static json_t *group_json(size_t rows, size_t files, size_t classes) {
-    return json_pack("{s:I,s:I,s:I}", "rows", (json_int_t)rows, "files", (json_int_t)files, "classes", (json_int_t)classes);
+    return json_pack("{s:I,s:I,s:I}", "rows", (json_int_t)rows, "files", (json_int_t)files, "classes",
+                     (json_int_t)classes);
 }
 
-static spoor_status report(check *c, size_t set, const size_t *trained, bool any_train, const tally *t, spoor_error *err) {
+static spoor_status report(check *c, size_t set, const size_t *trained, bool any_train, const tally *t,
+                           spoor_error *err) {
     json_t *sources = json_array(), *json = c->sets[set].json;
     if (!sources || !check_put(json, "sources", sources)) {
         return no_memory(err);
@@ -91,7 +93,8 @@ static spoor_status report(check *c, size_t set, const size_t *trained, bool any
         json_t *s = t->rows[k] ? json_pack("{s:o,s:I,s:I}", "source", check_text(c, c->source_name[k]), "rows",
                                            (json_int_t)t->rows[k], "files", (json_int_t)t->files[k])
                                : NULL;
-        if (t->rows[k] && (!s || !check_put(sources, NULL, s) || (any_train && !check_put(s, "known", json_boolean(trained[k]))))) {
+        if (t->rows[k] &&
+            (!s || !check_put(sources, NULL, s) || (any_train && !check_put(s, "known", json_boolean(trained[k]))))) {
             return no_memory(err);
         }
     }
@@ -114,7 +117,8 @@ static void list_names(const check *c, const bool *wanted, const size_t *rows, c
     }
     for (size_t k = 0; k < c->n_sources && named < MAX_NAMED; k++) {
         if (wanted[k] && used < size) {
-            int n = rows ? snprintf(out + used, size - used, "%s%.80s (%zu rows)", named ? ", " : "", c->source_name[k], rows[k])
+            int n = rows ? snprintf(out + used, size - used, "%s%.80s (%zu rows)", named ? ", " : "", c->source_name[k],
+                                    rows[k])
                          : snprintf(out + used, size - used, "%s%.80s", named ? ", " : "", c->source_name[k]);
             used += n > 0 ? (size_t)n : 0;
             named++;
@@ -125,7 +129,8 @@ static void list_names(const check *c, const bool *wanted, const size_t *rows, c
     }
 }
 
-/* One class of `group` (ID or OOD) that stands for much of its rows; among the unknown: which known ones it resembles. */
+/* One class of `group` (ID or OOD) that stands for much of its rows; among the unknown: which known ones it resembles.
+ */
 static spoor_status warn_dominant(check *c, size_t set, const size_t *trained, const tally *t, bool known, bool any,
                                   bool *mark, spoor_error *err) {
     size_t rows = known ? t->id_rows : t->ood_rows, classes = known ? t->id_classes : t->ood_classes;
@@ -144,16 +149,19 @@ static spoor_status warn_dominant(check *c, size_t set, const size_t *trained, c
         if (near) {
             list_names(c, mark, trained, names, sizeof names);
         }
-        TRY(check_warn(c, err, "%s%s: %.80s alone is %zu of %zu rows (%.0f %%) in %zu classes%s%s%s; print figures by class beside "
-                       "the pooled ones", check_set_name(c, set, name), group, c->source_name[k], t->rows[k], rows, 100 * share,
-                       classes, near ? ", and by its name it is close to what was trained on as " : "", names,
-                       near ? ", so that pooled figures mostly measure it against these" : ""));
+        TRY(check_warn(
+            c, err,
+            "%s%s: %.80s alone is %zu of %zu rows (%.0f %%) in %zu classes%s%s%s; print figures by class beside "
+            "the pooled ones",
+            check_set_name(c, set, name), group, c->source_name[k], t->rows[k], rows, 100 * share, classes,
+            near ? ", and by its name it is close to what was trained on as " : "", names,
+            near ? ", so that pooled figures mostly measure it against these" : ""));
     }
     return SPOOR_OK;
 }
 
-static spoor_status warn_absent(check *c, size_t set, const size_t *trained, size_t n_trained, const tally *t, bool *mark,
-                                spoor_error *err) {
+static spoor_status warn_absent(check *c, size_t set, const size_t *trained, size_t n_trained, const tally *t,
+                                bool *mark, spoor_error *err) {
     size_t absent = 0;
     for (size_t k = 0; k < c->n_sources; k++) {
         mark[k] = trained[k] > 0 && t->rows[k] == 0;
@@ -164,8 +172,11 @@ static spoor_status warn_absent(check *c, size_t set, const size_t *trained, siz
     }
     char name[200], names[560];
     list_names(c, mark, NULL, names, sizeof names);
-    return check_warn(c, err, "%s: %zu of the %zu classes of train do not occur (%s): a macro-average over %zu classes is another "
-                      "figure than one over %zu", check_set_name(c, set, name), absent, n_trained, names, n_trained, t->id_classes);
+    return check_warn(
+        c, err,
+        "%s: %zu of the %zu classes of train do not occur (%s): a macro-average over %zu classes is another "
+        "figure than one over %zu",
+        check_set_name(c, set, name), absent, n_trained, names, n_trained, t->id_classes);
 }
 
 /* Unknown classes by whose name a known one may be meant. */
@@ -180,7 +191,9 @@ static spoor_status warn_near(check *c, size_t set, const size_t *trained, const
         for (size_t j = 0; t->rows[k] > 0 && trained[k] == 0 && j < c->n_sources; j++) {
             if (trained[j] > 0 && check_near_names(c->source_name[k], c->source_name[j])) {
                 found = true;
-                if (!check_put(pairs, NULL, json_pack("[o,o]", check_text(c, c->source_name[k]), check_text(c, c->source_name[j])))) {
+                if (!check_put(
+                        pairs, NULL,
+                        json_pack("[o,o]", check_text(c, c->source_name[k]), check_text(c, c->source_name[j])))) {
                     return no_memory(err);
                 }
             }
@@ -189,13 +202,15 @@ static spoor_status warn_near(check *c, size_t set, const size_t *trained, const
     }
     char name[200];
     return near == 0 ? SPOOR_OK
-                     : check_warn(c, err, "%s: the names of %zu of its %zu OOD classes are close to that of a class of train; "
-                                  "--json lists them", check_set_name(c, set, name), near, t->ood_classes);
+                     : check_warn(c, err,
+                                  "%s: the names of %zu of its %zu OOD classes are close to that of a class of train; "
+                                  "--json lists them",
+                                  check_set_name(c, set, name), near, t->ood_classes);
 }
 
 /* Unknown classes of a set that an earlier set has as well: a threshold that was chosen there has seen them. */
-static spoor_status warn_seen(check *c, size_t set, const size_t *trained, const tally *t, const tally *earlier, size_t other,
-                              bool *mark, spoor_error *err) {
+static spoor_status warn_seen(check *c, size_t set, const size_t *trained, const tally *t, const tally *earlier,
+                              size_t other, bool *mark, spoor_error *err) {
     size_t seen = 0;
     for (size_t k = 0; k < c->n_sources; k++) {
         mark[k] = trained[k] == 0 && t->rows[k] > 0 && earlier->rows[k] > 0;
@@ -218,7 +233,8 @@ static spoor_status warn(check *c, const size_t *trained, const tally *t, bool *
     for (size_t s = 0; s < c->n_sets; s++) {
         if (n_trained > 0 && c->sets[s].bonafide == 0 && is_train(&c->sets[s])) {
             char name[200];
-            TRY(check_warn(c, err, "%s: no bona fide speech: with this alone nothing learns to tell human from synthetic",
+            TRY(check_warn(c, err,
+                           "%s: no bona fide speech: with this alone nothing learns to tell human from synthetic",
                            check_set_name(c, s, name)));
         }
         TRY(warn_dominant(c, s, trained, &t[s], true, n_trained > 0, mark, err));

@@ -9,16 +9,18 @@
 #include <strings.h>
 
 static const protocol_format *const FORMATS[] = {
-    &PROTOCOL_CSV,   &PROTOCOL_TSV,    &PROTOCOL_JSONL,       &PROTOCOL_MLAAD,    &PROTOCOL_MLAAD_META, &PROTOCOL_ASV19,
-    &PROTOCOL_ASV21, &PROTOCOL_ASV5,   &PROTOCOL_ADD23,       &PROTOCOL_ST_CODECFAKE, &PROTOCOL_STOPA, &PROTOCOL_TADA,
-    &PROTOCOL_PAIRS, &PROTOCOL_CLAIMS, &PROTOCOL_IN_THE_WILD, &PROTOCOL_WAVEFAKE, &PROTOCOL_DFADD, &PROTOCOL_FOLDER,
-    &PROTOCOL_KALDI, &PROTOCOL_LHOTSE, &PROTOCOL_CODECFAKE};
+    &PROTOCOL_CSV,      &PROTOCOL_TSV,   &PROTOCOL_JSONL,  &PROTOCOL_MLAAD,  &PROTOCOL_MLAAD_META,
+    &PROTOCOL_ASV19,    &PROTOCOL_ASV21, &PROTOCOL_ASV5,   &PROTOCOL_ADD23,  &PROTOCOL_ST_CODECFAKE,
+    &PROTOCOL_STOPA,    &PROTOCOL_TADA,  &PROTOCOL_PAIRS,  &PROTOCOL_CLAIMS, &PROTOCOL_IN_THE_WILD,
+    &PROTOCOL_WAVEFAKE, &PROTOCOL_DFADD, &PROTOCOL_FOLDER, &PROTOCOL_KALDI,  &PROTOCOL_LHOTSE,
+    &PROTOCOL_CODECFAKE};
 enum { N_FORMATS = sizeof FORMATS / sizeof *FORMATS };
 
 static const char *const COLUMNS[P_COUNT] = {
-    "path", "id", "label", "source", "family", "acoustic", "vocoder", "codec", "vq", "aux", "dec", "speaker", "gender",
-    "language", "text", "seconds", "subset", "corpus", "channel", "trim", "original", "training", "path_b", "source_b", "same",
-    "same_acoustic", "same_vocoder", "trial", "claim", "rank", "page", "split"};
+    "path",    "id",    "label",    "source",   "family",   "acoustic", "vocoder", "codec",         "vq",
+    "aux",     "dec",   "speaker",  "gender",   "language", "text",     "seconds", "subset",        "corpus",
+    "channel", "trim",  "original", "training", "path_b",   "source_b", "same",    "same_acoustic", "same_vocoder",
+    "trial",   "claim", "rank",     "page",     "split"};
 
 const char *protocol_format_name(size_t i) { return i < N_FORMATS ? FORMATS[i]->name : NULL; }
 const char *protocol_format_summary(size_t i) { return i < N_FORMATS ? FORMATS[i]->summary : NULL; }
@@ -38,8 +40,8 @@ spoor_status protocol_check_format(const char *name, spoor_error *err) {
         names[i] = FORMATS[i]->name;
     }
     return find_format(name) ? SPOOR_OK
-                             : error_set(err, SPOOR_ERR_USAGE, "there is no format \"%.64s\"; did you mean \"%s\"?", name,
-                                         config_nearest(name, names));
+                             : error_set(err, SPOOR_ERR_USAGE, "there is no format \"%.64s\"; did you mean \"%s\"?",
+                                         name, config_nearest(name, names));
 }
 
 /* ---- what readers share ---- */
@@ -79,8 +81,8 @@ static bool one_of(const char *text, const char *const *words) {
 }
 
 const char *protocol_label(const char *text) {
-    static const char *const BONAFIDE[] = {"bonafide", "bona-fide", "bona_fide", "bona fide", "genuine", "real", "human",
-                                           "original", NULL};
+    static const char *const BONAFIDE[] = {"bonafide", "bona-fide", "bona_fide", "bona fide", "genuine",
+                                           "real",     "human",     "original",  NULL};
     static const char *const SPOOF[] = {"spoof", "spoofs", "spoofed", "fake", "deepfake", "synthetic", NULL};
     return one_of(text, BONAFIDE) ? "bonafide" : one_of(text, SPOOF) ? "spoof" : NULL;
 }
@@ -237,8 +239,10 @@ static spoor_status find_header(const protocol_table *t, size_t *at, spoor_error
             }
         }
         if (at[i] == SIZE_MAX) {
-            return error_set(err, SPOOR_ERR_INPUT, "%s: the first line of a list in the format %s names the column %s, this one "
-                             "does not; it should read %s", t->path, f->name, f->header[i], f->form);
+            return error_set(err, SPOOR_ERR_INPUT,
+                             "%s: the first line of a list in the format %s names the column %s, this one "
+                             "does not; it should read %s",
+                             t->path, f->name, f->header[i], f->form);
         }
     }
     return SPOOR_OK;
@@ -246,8 +250,12 @@ static spoor_status find_header(const protocol_table *t, size_t *at, spoor_error
 
 static spoor_status read_line(protocol_table *t, size_t row, const size_t *at, const taxonomy *tree, spoor_error *err) {
     const protocol_format *f = t->format;
-    protocol_line l = {.table = t, .number = t->text.line[row], .field = t->text.cells + t->text.first[row],
-                       .n = delimited_fields(&t->text, row), .at = f->header ? at : NULL, .taxonomy = tree};
+    protocol_line l = {.table = t,
+                       .number = t->text.line[row],
+                       .field = t->text.cells + t->text.first[row],
+                       .n = delimited_fields(&t->text, row),
+                       .at = f->header ? at : NULL,
+                       .taxonomy = tree};
     size_t min = f->min ? f->min : delimited_fields(&t->text, 0), max = f->max ? f->max : min;
     if (l.n < min || l.n > max) {
         return protocol_refuse(t, l.number, err, "%zu fields; a line of the format %s reads %s", l.n, f->name, f->form);
@@ -266,7 +274,8 @@ static spoor_status read_lines(protocol_table *t, const taxonomy *tree, spoor_er
     TRY(f->unquoted ? delimited_read_unquoted(t->ctx, t->path, f->separator, &t->text, err)
                     : delimited_read(t->ctx, t->path, f->separator, &t->text, err));
     if (t->text.rows == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s is empty; a line of the format %s reads %s", t->path, f->name, f->form);
+        return error_set(err, SPOOR_ERR_INPUT, "%s is empty; a line of the format %s reads %s", t->path, f->name,
+                         f->form);
     }
     if (f->header) {
         TRY(find_header(t, at, err));
@@ -314,7 +323,8 @@ static spoor_status check_names(const protocol_table *t, spoor_error *err) {
 }
 
 /* {column} in the pattern becomes the row's cell; {id} is the path where the list has no ids. */
-static spoor_status expand(protocol_table *t, size_t row, const char *pattern, bool listed, const char **out, spoor_error *err) {
+static spoor_status expand(protocol_table *t, size_t row, const char *pattern, bool listed, const char **out,
+                           spoor_error *err) {
     char path[PROTOCOL_MAX_PATH];
     size_t n = 0;
     const char *const *cells = t->cells + row * t->columns;
@@ -327,16 +337,17 @@ static spoor_status expand(protocol_table *t, size_t row, const char *pattern, b
             size_t c = protocol_find(t, name);
             c = c == SIZE_MAX && listed && strcmp(name, "id") == 0 ? protocol_find(t, "path") : c;
             if (c == SIZE_MAX) {
-                return error_set(err, SPOOR_ERR_USAGE, "the pattern of files %.200s names {%s}, but %s has no such column",
-                                 pattern, name, t->path);
+                return error_set(err, SPOOR_ERR_USAGE,
+                                 "the pattern of files %.200s names {%s}, but %s has no such column", pattern, name,
+                                 t->path);
             }
             piece = cells[c];
             length = strlen(piece);
             step = (size_t)(close - p) + 1;
         }
         if (n + length >= sizeof path) {
-            return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: the path is longer than %d bytes", t->path, t->lines[row],
-                             PROTOCOL_MAX_PATH);
+            return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: the path is longer than %d bytes", t->path,
+                             t->lines[row], PROTOCOL_MAX_PATH);
         }
         memcpy(path + n, piece, length);
         n += length;
@@ -400,11 +411,13 @@ static spoor_status fill_attributes(protocol_table *t, const taxonomy *from, spo
         }
         for (size_t i = 0; i < t->rows; i++) {
             const char **cells = t->own + i * t->columns;
-            bool human = strcmp(cells[source], "bonafide") == 0 || (label != SIZE_MAX && strcmp(cells[label], "bonafide") == 0);
+            bool human =
+                strcmp(cells[source], "bonafide") == 0 || (label != SIZE_MAX && strcmp(cells[label], "bonafide") == 0);
             if (*cells[column] || human) {
                 continue;
             }
-            size_t found = taxonomy_find(from, cells[source]), v = found == SIZE_MAX ? SIZE_MAX : taxonomy_of(from, found, a);
+            size_t found = taxonomy_find(from, cells[source]),
+                   v = found == SIZE_MAX ? SIZE_MAX : taxonomy_of(from, found, a);
             cells[column] = v == SIZE_MAX ? "" : names[v];
         }
     }
@@ -414,7 +427,8 @@ static spoor_status fill_attributes(protocol_table *t, const taxonomy *from, spo
 static spoor_status check_paths(protocol_table *t, spoor_error *err) {
     t->path_column = protocol_find(t, "path");
     if (t->path_column == SIZE_MAX) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s has no column named path; its first line must name the columns", t->path);
+        return error_set(err, SPOOR_ERR_INPUT, "%s has no column named path; its first line must name the columns",
+                         t->path);
     }
     for (size_t i = 0; i < t->rows; i++) {
         size_t length = strlen(t->cells[i * t->columns + t->path_column]);
@@ -422,8 +436,8 @@ static spoor_status check_paths(protocol_table *t, spoor_error *err) {
             return protocol_refuse(t, t->lines[i], err, "the path is empty");
         }
         if (length >= PROTOCOL_MAX_PATH) {
-            return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: the path is longer than %d bytes", t->path, t->lines[i],
-                             PROTOCOL_MAX_PATH);
+            return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: the path is longer than %d bytes", t->path,
+                             t->lines[i], PROTOCOL_MAX_PATH);
         }
     }
     return SPOOR_OK;
@@ -435,9 +449,14 @@ static spoor_status check_paths(protocol_table *t, spoor_error *err) {
 static spoor_status refuse_packed(const char *path, spoor_error *err) {
     static const struct {
         const char *magic, *name, *how;
-    } KINDS[] = {{"\xfd" "7zXZ", "an xz file", "xz -dk"}, {"\x1f\x8b", "a gzip file", "gzip -dk"},
-                 {"\x28\xb5\x2f\xfd", "a zstd file", "zstd -dk"}, {"BZh", "a bzip2 file", "bzip2 -dk"},
-                 {"PK\x03\x04", "a zip archive", "unzip"}, {"PAR1", "a Parquet table", NULL}};
+    } KINDS[] = {{"\xfd"
+                  "7zXZ",
+                  "an xz file", "xz -dk"},
+                 {"\x1f\x8b", "a gzip file", "gzip -dk"},
+                 {"\x28\xb5\x2f\xfd", "a zstd file", "zstd -dk"},
+                 {"BZh", "a bzip2 file", "bzip2 -dk"},
+                 {"PK\x03\x04", "a zip archive", "unzip"},
+                 {"PAR1", "a Parquet table", NULL}};
     char head[8];
     size_t got;
     if (io_read_head(path, head, sizeof head, &got, NULL) != SPOOR_OK) {
@@ -446,8 +465,8 @@ static spoor_status refuse_packed(const char *path, spoor_error *err) {
     for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
         size_t n = strlen(KINDS[i].magic);
         if (got >= n && memcmp(head, KINDS[i].magic, n) == 0) {
-            return KINDS[i].how ? error_set(err, SPOOR_ERR_INPUT, "%s is %s; unpack it first: %s %s", path, KINDS[i].name,
-                                            KINDS[i].how, path)
+            return KINDS[i].how ? error_set(err, SPOOR_ERR_INPUT, "%s is %s; unpack it first: %s %s", path,
+                                            KINDS[i].name, KINDS[i].how, path)
                                 : error_set(err, SPOOR_ERR_INPUT, "%s is %s; write it as CSV or JSON lines first", path,
                                             KINDS[i].name);
         }
@@ -490,8 +509,8 @@ spoor_status protocol_read(spoor_context *ctx, const char *path, const protocol_
                            spoor_error *err) {
     static const protocol_options NONE = {0};
     const protocol_options *o = options ? options : &NONE;
-    *out = (protocol_table){.ctx = ctx, .path = path, .format = find_format(o->format ? o->format : "csv"),
-                            .path_column = SIZE_MAX};
+    *out = (protocol_table){
+        .ctx = ctx, .path = path, .format = find_format(o->format ? o->format : "csv"), .path_column = SIZE_MAX};
     if (!out->format) {
         return protocol_check_format(o->format, err);
     }

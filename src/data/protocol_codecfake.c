@@ -1,6 +1,6 @@
-/* protocol_codecfake.c: the lists of CodecFake+: training (7 columns) and evaluation (4 or 5, without the attributes of a
- * source, which a taxonomy has). Ids have underscores of their own and speakers of any length ("s5_400_vocos_encodec_6"), so
- * that a codec is found by the end of the id. */
+/* protocol_codecfake.c: the lists of CodecFake+: training (7 columns) and evaluation (4 or 5, without the attributes of
+ * a source, which a taxonomy has). Ids have underscores of their own and speakers of any length
+ * ("s5_400_vocos_encodec_6"), so that a codec is found by the end of the id. */
 #include "data/protocol_internal.h"
 #include <string.h>
 
@@ -32,17 +32,20 @@ static spoor_status set_attribute(protocol_line *l, size_t k, const char *listed
     if (strcmp(listed, "-") != 0) {
         value = taxonomy_value(t, a, listed);
         if (value == SIZE_MAX) {
-            return protocol_refuse(l->table, l->number, err, "the taxonomy has no %s \"%.40s\"", ATTRIBUTES[k].attribute, listed);
+            return protocol_refuse(l->table, l->number, err, "the taxonomy has no %s \"%.40s\"",
+                                   ATTRIBUTES[k].attribute, listed);
         }
         if (bonafide != (value == real)) {
-            return protocol_refuse(l->table, l->number, err, "the label %s and the %s %s exclude each other", l->cell[P_LABEL],
-                                   ATTRIBUTES[k].attribute, listed);
+            return protocol_refuse(l->table, l->number, err, "the label %s and the %s %s exclude each other",
+                                   l->cell[P_LABEL], ATTRIBUTES[k].attribute, listed);
         }
         size_t expected = bonafide || source == SIZE_MAX ? SIZE_MAX : taxonomy_of(t, source, a);
         if (expected != SIZE_MAX && expected != value && !l->table->noted) {
             l->table->noted = true;
-            ctx_log(l->table->ctx, SPOOR_LOG_WARN, "%s, line %zu: %s is %s by the list, %s by the taxonomy: the list's is taken, "
-                    "here and wherever they differ", l->table->path, l->number, taxonomy_source_name(t, source), listed,
+            ctx_log(l->table->ctx, SPOOR_LOG_WARN,
+                    "%s, line %zu: %s is %s by the list, %s by the taxonomy: the list's is taken, "
+                    "here and wherever they differ",
+                    l->table->path, l->number, taxonomy_source_name(t, source), listed,
                     taxonomy_value_name(t, a, expected));
         }
     } else if (bonafide) {
@@ -78,13 +81,14 @@ static spoor_status set_system(protocol_line *l, size_t *source, spoor_error *er
     *source = taxonomy_find(l->taxonomy, name);
     l->cell[P_PAGE] = name;
     if (l->cell[P_LABEL][0] == 's') {
-        l->cell[P_SOURCE] = *source == SIZE_MAX ? name
-                                                : protocol_text(l->table, "%s", taxonomy_source_name(l->taxonomy, *source));
+        l->cell[P_SOURCE] =
+            *source == SIZE_MAX ? name : protocol_text(l->table, "%s", taxonomy_source_name(l->taxonomy, *source));
     }
     return l->cell[P_SOURCE] ? SPOOR_OK : no_memory(err);
 }
 
-/* Re-synthesis (CoRS) names a speaker with whom the id begins; generation (CoSG) a system of the taxonomy, or any other. */
+/* Re-synthesis (CoRS) names a speaker with whom the id begins; generation (CoSG) a system of the taxonomy, or any
+ * other. */
 static bool is_generated(const protocol_line *l) {
     if (l->n == 7) {
         return false;
@@ -119,9 +123,14 @@ static spoor_status codecfake_line(protocol_line *l, spoor_error *err) {
     return l->cell[P_PATH] ? SPOOR_OK : no_memory(err);
 }
 
-const protocol_format PROTOCOL_CODECFAKE = {
-    .name = "codecfake", .summary = "CodecFake+: training, CoRS and CoSG lists (7, 5 or 4 columns)", .separator = ' ', .min = 4,
-    .max = 7, .taxonomy = true,
-    .columns = P_BIT(P_PATH) | P_BIT(P_ID) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_VQ) | P_BIT(P_AUX) | P_BIT(P_DEC) |
-               P_BIT(P_SPEAKER) | P_BIT(P_CORPUS) | P_BIT(P_PAGE),
-    .form = "p260 p260_075_Encodec_24b24k - Trad TIME MVQ spoof", .line = codecfake_line};
+const protocol_format PROTOCOL_CODECFAKE = {.name = "codecfake",
+                                            .summary = "CodecFake+: training, CoRS and CoSG lists (7, 5 or 4 columns)",
+                                            .separator = ' ',
+                                            .min = 4,
+                                            .max = 7,
+                                            .taxonomy = true,
+                                            .columns = P_BIT(P_PATH) | P_BIT(P_ID) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) |
+                                                       P_BIT(P_VQ) | P_BIT(P_AUX) | P_BIT(P_DEC) | P_BIT(P_SPEAKER) |
+                                                       P_BIT(P_CORPUS) | P_BIT(P_PAGE),
+                                            .form = "p260 p260_075_Encodec_24b24k - Trad TIME MVQ spoof",
+                                            .line = codecfake_line};

@@ -20,7 +20,8 @@ static spoor_status read_table(protocol_table *t, const protocol_options *o, spo
     }
     for (size_t i = 1; i < d->rows; i++) {
         if (delimited_fields(d, i) != columns) {
-            return protocol_refuse(t, d->line[i], err, "%zu fields where the header names %zu", delimited_fields(d, i), columns);
+            return protocol_refuse(t, d->line[i], err, "%zu fields where the header names %zu", delimited_fields(d, i),
+                                   columns);
         }
     }
     t->rows = d->rows - 1;
@@ -29,10 +30,10 @@ static spoor_status read_table(protocol_table *t, const protocol_options *o, spo
     return SPOOR_OK;
 }
 
-const protocol_format PROTOCOL_CSV = {.name = "csv", .summary = "CSV with a header (the default)", .separator = ',',
-                                      .read = read_table};
-const protocol_format PROTOCOL_TSV = {.name = "tsv", .summary = "tab-separated values with a header", .separator = '\t',
-                                      .read = read_table};
+const protocol_format PROTOCOL_CSV = {
+    .name = "csv", .summary = "CSV with a header (the default)", .separator = ',', .read = read_table};
+const protocol_format PROTOCOL_TSV = {
+    .name = "tsv", .summary = "tab-separated values with a header", .separator = '\t', .read = read_table};
 
 /* ---- MLAAD ---- */
 
@@ -77,10 +78,13 @@ static spoor_status mlaad_line(protocol_line *l, spoor_error *err) {
 }
 
 static const char *const MLAAD_HEADER[] = {"path", "model_name", NULL};
-const protocol_format PROTOCOL_MLAAD = {
-    .name = "mlaad", .summary = "MLAAD's source-tracing protocol (path,model_name)", .separator = ',',
-    .columns = P_BIT(P_PATH) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_LANGUAGE), .header = MLAAD_HEADER,
-    .form = "path,model_name", .line = mlaad_line};
+const protocol_format PROTOCOL_MLAAD = {.name = "mlaad",
+                                        .summary = "MLAAD's source-tracing protocol (path,model_name)",
+                                        .separator = ',',
+                                        .columns = P_BIT(P_PATH) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_LANGUAGE),
+                                        .header = MLAAD_HEADER,
+                                        .form = "path,model_name",
+                                        .line = mlaad_line};
 
 /* meta.csv lies in fake/LANGUAGE/MODEL/, its paths count from the folder that holds fake/. In MLAAD v5 the one of
  * fake/zh-cn/OpenVoiceV2 names the language zh, under which there is no folder: the list's own place is right. */
@@ -98,8 +102,10 @@ static spoor_status repair_language(protocol_line *l, spoor_error *err) {
     }
     if (!t->noted) {
         t->noted = true;
-        ctx_log(t->ctx, SPOOR_LOG_WARN, "%s names the language folder %.*s but lies in %.*s (a known fault of MLAAD's "
-                "fake/zh-cn/OpenVoiceV2): its own folder is taken", t->path, (int)said_n, said, (int)here_n, here);
+        ctx_log(t->ctx, SPOOR_LOG_WARN,
+                "%s names the language folder %.*s but lies in %.*s (a known fault of MLAAD's "
+                "fake/zh-cn/OpenVoiceV2): its own folder is taken",
+                t->path, (int)said_n, said, (int)here_n, here);
     }
     l->cell[P_PATH] = protocol_text(t, "%.*s%.*s%s", (int)(said - path), path, (int)here_n, here, named);
     return l->cell[P_PATH] ? SPOOR_OK : error_memory(err, "reading a list");
@@ -130,14 +136,18 @@ static spoor_status meta_line(protocol_line *l, spoor_error *err) {
     return SPOOR_OK;
 }
 
-static const char *const META_HEADER[] = {"path", "model_name", "language", "original_file", "duration", "training_data",
-                                          "architecture", "transcript", NULL};
+static const char *const META_HEADER[] = {
+    "path", "model_name", "language", "original_file", "duration", "training_data", "architecture", "transcript", NULL};
 const protocol_format PROTOCOL_MLAAD_META = {
-    .name = "mlaad-meta", .summary = "meta.csv of an MLAAD folder (bars, no quoting)", .separator = '|', .unquoted = true,
+    .name = "mlaad-meta",
+    .summary = "meta.csv of an MLAAD folder (bars, no quoting)",
+    .separator = '|',
+    .unquoted = true,
     .columns = P_BIT(P_PATH) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_FAMILY) | P_BIT(P_LANGUAGE) | P_BIT(P_TEXT) |
                P_BIT(P_SECONDS) | P_BIT(P_ORIGINAL) | P_BIT(P_TRAINING),
     .header = META_HEADER,
-    .form = "path|original_file|language|is_original_language|duration|training_data|model_name|architecture|transcript",
+    .form =
+        "path|original_file|language|is_original_language|duration|training_data|model_name|architecture|transcript",
     .line = meta_line};
 
 /* ---- In-the-Wild ---- */
@@ -149,7 +159,12 @@ static spoor_status wild_line(protocol_line *l, spoor_error *err) {
 }
 
 static const char *const WILD_HEADER[] = {"file", "speaker", "label", NULL};
-const protocol_format PROTOCOL_IN_THE_WILD = {
-    .name = "in-the-wild", .summary = "meta.csv of In-the-Wild (file,speaker,label)", .separator = ',', .header = WILD_HEADER,
-    .columns = P_BIT(P_PATH) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_SPEAKER), .split = "eval", .form = "file,speaker,label",
-    .line = wild_line};
+const protocol_format PROTOCOL_IN_THE_WILD = {.name = "in-the-wild",
+                                              .summary = "meta.csv of In-the-Wild (file,speaker,label)",
+                                              .separator = ',',
+                                              .header = WILD_HEADER,
+                                              .columns =
+                                                  P_BIT(P_PATH) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_SPEAKER),
+                                              .split = "eval",
+                                              .form = "file,speaker,label",
+                                              .line = wild_line};

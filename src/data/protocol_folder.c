@@ -39,14 +39,16 @@ static spoor_status dfadd_word(protocol_line *l, const char *word, spoor_error *
     return SPOOR_OK;
 }
 
-/* generated_audio/ljspeech_melgan/x.wav, real_audio/jsut_ver1.1/basic5000/y.wav: the corpus stands before the system. */
+/* generated_audio/ljspeech_melgan/x.wav, real_audio/jsut_ver1.1/basic5000/y.wav: the corpus stands before the system.
+ */
 static spoor_status wavefake_word(protocol_line *l, const char *word, spoor_error *err) {
     static const char *const CORPORA[][2] = {
         {"ljspeech_", "ljspeech"}, {"jsut_", "jsut"}, {"common_voices_prompts_from_", "common_voices"}};
     (void)err;
     if (strcmp(word, "generated_audio") == 0) {
         l->cell[P_LABEL] = "spoof";
-    } else if (strcmp(word, "real_audio") == 0 || strncmp(word, "LJSpeech", 8) == 0 || strncmp(word, "jsut_ver", 8) == 0) {
+    } else if (strcmp(word, "real_audio") == 0 || strncmp(word, "LJSpeech", 8) == 0 ||
+               strncmp(word, "jsut_ver", 8) == 0) {
         l->cell[P_LABEL] = "bonafide";
     } else if (!*l->cell[P_SOURCE]) {
         l->cell[P_SOURCE] = word;
@@ -103,8 +105,7 @@ static spoor_status folder_read(protocol_table *t, const protocol_options *o, sp
     (void)o;
     struct stat st;
     if (stat(t->path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        return error_set(err, SPOOR_ERR_IO, "cannot search %s: the format %s needs a folder", t->path,
-                         t->format->name);
+        return error_set(err, SPOOR_ERR_IO, "cannot search %s: the format %s needs a folder", t->path, t->format->name);
     }
     size_t n = strlen(t->path);
     while (n > 1 && t->path[n - 1] == '/') {
@@ -125,9 +126,15 @@ static spoor_status folder_read(protocol_table *t, const protocol_options *o, sp
 }
 
 #define FOLDER_COLUMNS (P_BIT(P_PATH) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_SPLIT))
-const protocol_format PROTOCOL_FOLDER = {.name = "folder", .summary = "a folder of folders, one for each class",
-                                         .read = folder_read, .columns = FOLDER_COLUMNS};
-const protocol_format PROTOCOL_DFADD = {.name = "dfadd", .summary = "DFADD as it is unpacked (DATASET_SYSTEM/SPLIT/)",
-                                        .read = folder_read, .columns = FOLDER_COLUMNS};
-const protocol_format PROTOCOL_WAVEFAKE = {.name = "wavefake", .summary = "WaveFake as it is unpacked (CORPUS_SYSTEM/)",
-                                           .read = folder_read, .columns = FOLDER_COLUMNS | P_BIT(P_CORPUS)};
+const protocol_format PROTOCOL_FOLDER = {.name = "folder",
+                                         .summary = "a folder of folders, one for each class",
+                                         .read = folder_read,
+                                         .columns = FOLDER_COLUMNS};
+const protocol_format PROTOCOL_DFADD = {.name = "dfadd",
+                                        .summary = "DFADD as it is unpacked (DATASET_SYSTEM/SPLIT/)",
+                                        .read = folder_read,
+                                        .columns = FOLDER_COLUMNS};
+const protocol_format PROTOCOL_WAVEFAKE = {.name = "wavefake",
+                                           .summary = "WaveFake as it is unpacked (CORPUS_SYSTEM/)",
+                                           .read = folder_read,
+                                           .columns = FOLDER_COLUMNS | P_BIT(P_CORPUS)};

@@ -6,9 +6,39 @@
 
 /* Columns that a manifest may have, by their names in the table (protocol.c). */
 typedef enum protocol_column {
-    P_PATH, P_ID, P_LABEL, P_SOURCE, P_FAMILY, P_ACOUSTIC, P_VOCODER, P_CODEC, P_VQ, P_AUX, P_DEC, P_SPEAKER, P_GENDER,
-    P_LANGUAGE, P_TEXT, P_SECONDS, P_SUBSET, P_CORPUS, P_CHANNEL, P_TRIM, P_ORIGINAL, P_TRAINING, P_PATH_B, P_SOURCE_B, P_SAME,
-    P_SAME_ACOUSTIC, P_SAME_VOCODER, P_TRIAL, P_CLAIM, P_RANK, P_PAGE, P_SPLIT, P_COUNT
+    P_PATH,
+    P_ID,
+    P_LABEL,
+    P_SOURCE,
+    P_FAMILY,
+    P_ACOUSTIC,
+    P_VOCODER,
+    P_CODEC,
+    P_VQ,
+    P_AUX,
+    P_DEC,
+    P_SPEAKER,
+    P_GENDER,
+    P_LANGUAGE,
+    P_TEXT,
+    P_SECONDS,
+    P_SUBSET,
+    P_CORPUS,
+    P_CHANNEL,
+    P_TRIM,
+    P_ORIGINAL,
+    P_TRAINING,
+    P_PATH_B,
+    P_SOURCE_B,
+    P_SAME,
+    P_SAME_ACOUSTIC,
+    P_SAME_VOCODER,
+    P_TRIAL,
+    P_CLAIM,
+    P_RANK,
+    P_PAGE,
+    P_SPLIT,
+    P_COUNT
 } protocol_column;
 #define P_BIT(c) (1ull << (c))
 
@@ -17,19 +47,19 @@ typedef const char *protocol_cells[P_COUNT];
 /* One line of a delimited list on its way to a row. */
 typedef struct protocol_line {
     protocol_table *table;
-    size_t number;             /* in the file, from 1 */
+    size_t number; /* in the file, from 1 */
     const char *const *field;
     size_t n;
-    const taxonomy *taxonomy;  /* of codecfake */
-    const size_t *at;          /* where the header has each column of format->header; NULL without a header */
-    protocol_cells cell;       /* to fill; "" at the beginning */
-    bool skip;                 /* no row comes of it */
+    const taxonomy *taxonomy; /* of codecfake */
+    const size_t *at;         /* where the header has each column of format->header; NULL without a header */
+    protocol_cells cell;      /* to fill; "" at the beginning */
+    bool skip;                /* no row comes of it */
 } protocol_line;
 
 struct protocol_format {
     const char *name, *summary;
-    uint64_t columns;          /* P_BITs of its rows; 0: the file names its columns */
-    char separator;            /* of a delimited list; 0: read() does all */
+    uint64_t columns; /* P_BITs of its rows; 0: the file names its columns */
+    char separator;   /* of a delimited list; 0: read() does all */
     bool unquoted;
     bool taxonomy;             /* its lines need one */
     size_t min, max;           /* fields of a line; 0, 0: as the header has */
@@ -40,10 +70,10 @@ struct protocol_format {
     spoor_status (*read)(protocol_table *t, const protocol_options *o, spoor_error *err);
 };
 
-extern const protocol_format PROTOCOL_CSV, PROTOCOL_TSV, PROTOCOL_JSONL, PROTOCOL_MLAAD, PROTOCOL_MLAAD_META, PROTOCOL_ASV19,
-    PROTOCOL_ASV21, PROTOCOL_ASV5, PROTOCOL_ADD23, PROTOCOL_ST_CODECFAKE, PROTOCOL_TADA, PROTOCOL_STOPA, PROTOCOL_PAIRS,
-    PROTOCOL_CLAIMS, PROTOCOL_IN_THE_WILD, PROTOCOL_WAVEFAKE, PROTOCOL_DFADD, PROTOCOL_FOLDER, PROTOCOL_KALDI, PROTOCOL_LHOTSE,
-    PROTOCOL_CODECFAKE;
+extern const protocol_format PROTOCOL_CSV, PROTOCOL_TSV, PROTOCOL_JSONL, PROTOCOL_MLAAD, PROTOCOL_MLAAD_META,
+    PROTOCOL_ASV19, PROTOCOL_ASV21, PROTOCOL_ASV5, PROTOCOL_ADD23, PROTOCOL_ST_CODECFAKE, PROTOCOL_TADA, PROTOCOL_STOPA,
+    PROTOCOL_PAIRS, PROTOCOL_CLAIMS, PROTOCOL_IN_THE_WILD, PROTOCOL_WAVEFAKE, PROTOCOL_DFADD, PROTOCOL_FOLDER,
+    PROTOCOL_KALDI, PROTOCOL_LHOTSE, PROTOCOL_CODECFAKE;
 
 /* SPOOR_ERR_INPUT: "FILE, line N: ..." */
 spoor_status protocol_refuse(const protocol_table *t, size_t line, spoor_error *err, const char *format, ...)

@@ -152,8 +152,8 @@ static spoor_status jsonl_read(protocol_table *t, const protocol_options *o, spo
     return read_lines(&(lines){.table = t, .column = any_column}, err);
 }
 
-const protocol_format PROTOCOL_JSONL = {.name = "jsonl", .summary = "a JSON object a line; inner names with dots (a.b, list.0)",
-                                        .read = jsonl_read};
+const protocol_format PROTOCOL_JSONL = {
+    .name = "jsonl", .summary = "a JSON object a line; inner names with dots (a.b, list.0)", .read = jsonl_read};
 
 /* ---- Lhotse ---- */
 
@@ -185,7 +185,8 @@ static spoor_status lhotse_check(const protocol_table *t, size_t line, const jso
     const json_t *source = json_array_get(json_object_get(recording, "sources"), 0);
     const char *type = json_string_value(json_object_get(source, "type"));
     if (!json_is_string(json_object_get(source, "source"))) {
-        return protocol_refuse(t, line, err, "the cut has no recording (of a mixed or padded cut, write the sound to a file first)");
+        return protocol_refuse(t, line, err,
+                               "the cut has no recording (of a mixed or padded cut, write the sound to a file first)");
     }
     if (type && strcmp(type, "file") != 0) {
         return protocol_refuse(t, line, err, "the recording is a %.40s, not a file", type);
@@ -195,7 +196,8 @@ static spoor_status lhotse_check(const protocol_table *t, size_t line, const jso
     if (fabs(start) > START_TOLERANCE ||
         (json_is_number(whole) && json_is_number(length) &&
          fabs(json_number_value(whole) - json_number_value(length)) > START_TOLERANCE)) {
-        return protocol_refuse(t, line, err, "the cut is a part of its recording (from %.2f s); write it to a file first", start);
+        return protocol_refuse(t, line, err,
+                               "the cut is a part of its recording (from %.2f s); write it to a file first", start);
     }
     return SPOOR_OK;
 }
@@ -205,4 +207,5 @@ static spoor_status lhotse_read(protocol_table *t, const protocol_options *o, sp
     return read_lines(&(lines){.table = t, .column = lhotse_column, .check = lhotse_check}, err);
 }
 
-const protocol_format PROTOCOL_LHOTSE = {.name = "lhotse", .summary = "Lhotse's cuts, a JSON object a line", .read = lhotse_read};
+const protocol_format PROTOCOL_LHOTSE = {
+    .name = "lhotse", .summary = "Lhotse's cuts, a JSON object a line", .read = lhotse_read};

@@ -58,7 +58,8 @@ static spoor_status side_read(protocol_table *t, const char *folder, const char 
 
 /* "" where the utterance is not listed; lives as long as the table. */
 static const char *side_value(protocol_table *t, const side *s, const char *utterance) {
-    const pair wanted = {utterance, NULL}, *found = s->n ? bsearch(&wanted, s->pairs, s->n, sizeof wanted, by_key) : NULL;
+    const pair wanted = {utterance, NULL},
+               *found = s->n ? bsearch(&wanted, s->pairs, s->n, sizeof wanted, by_key) : NULL;
     return found ? protocol_text(t, "%s", found->value) : "";
 }
 
@@ -72,7 +73,8 @@ static spoor_status add_utterance(protocol_table *t, size_t i, const side sides[
     if (n != 2) {
         return protocol_refuse(t, line, err, "%zu fields; a line of wav.scp reads UTTERANCE PATH", n);
     }
-    const char *id = delimited_cell(d, i, 0), *lab = side_value(t, &sides[0], id), *label = lab ? protocol_label(lab) : NULL;
+    const char *id = delimited_cell(d, i, 0), *lab = side_value(t, &sides[0], id),
+               *label = lab ? protocol_label(lab) : NULL;
     l.cell[P_ID] = id;
     l.cell[P_PATH] = protocol_plain_path(delimited_cell(d, i, 1));
     l.cell[P_SPEAKER] = side_value(t, &sides[1], id);
@@ -86,7 +88,8 @@ static spoor_status add_utterance(protocol_table *t, size_t i, const side sides[
     return protocol_add(t, line, l.cell, err);
 }
 
-static spoor_status read_folder(protocol_table *t, const char *folder, const char *scp, side sides[3], spoor_error *err) {
+static spoor_status read_folder(protocol_table *t, const char *folder, const char *scp, side sides[3],
+                                spoor_error *err) {
     char *segments = ctx_printf(t->ctx, "%ssegments", folder);
     if (!segments) {
         return error_memory(err, "reading a list");
@@ -94,8 +97,8 @@ static spoor_status read_folder(protocol_table *t, const char *folder, const cha
     bool cut = access(segments, F_OK) == 0;
     ctx_free(t->ctx, segments);
     if (cut) {
-        return error_set(err, SPOOR_ERR_INPUT, "%ssegments cuts recordings into utterances; write each utterance to a file first",
-                         folder);
+        return error_set(err, SPOOR_ERR_INPUT,
+                         "%ssegments cuts recordings into utterances; write each utterance to a file first", folder);
     }
     TRY(side_read(t, folder, "utt2lab", &sides[0], err));
     TRY(side_read(t, folder, "utt2spk", &sides[1], err));
@@ -115,7 +118,8 @@ static spoor_status kaldi_read(protocol_table *t, const protocol_options *o, spo
     bool is_folder = stat(t->path, &st) == 0 && S_ISDIR(st.st_mode);
     const char *slash = strrchr(t->path, '/');
     size_t n = is_folder ? strlen(t->path) : slash ? (size_t)(slash - t->path) + 1 : 0;
-    char *folder = ctx_printf(t->ctx, "%.*s%s", (int)n, t->path, is_folder && n > 0 && t->path[n - 1] != '/' ? "/" : "");
+    char *folder =
+        ctx_printf(t->ctx, "%.*s%s", (int)n, t->path, is_folder && n > 0 && t->path[n - 1] != '/' ? "/" : "");
     char *scp = folder ? ctx_printf(t->ctx, "%s%s", folder, is_folder ? "wav.scp" : slash ? slash + 1 : t->path) : NULL;
     side sides[3] = {{{0}, NULL, 0}, {{0}, NULL, 0}, {{0}, NULL, 0}};
     const char *list = t->path;
@@ -134,6 +138,8 @@ static spoor_status kaldi_read(protocol_table *t, const protocol_options *o, spo
     return status;
 }
 
-const protocol_format PROTOCOL_KALDI = {
-    .name = "kaldi", .summary = "a Kaldi folder, or its wav.scp (with utt2lab, utt2spk, utt2lang)", .read = kaldi_read,
-    .columns = P_BIT(P_PATH) | P_BIT(P_ID) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_SPEAKER) | P_BIT(P_LANGUAGE)};
+const protocol_format PROTOCOL_KALDI = {.name = "kaldi",
+                                        .summary = "a Kaldi folder, or its wav.scp (with utt2lab, utt2spk, utt2lang)",
+                                        .read = kaldi_read,
+                                        .columns = P_BIT(P_PATH) | P_BIT(P_ID) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) |
+                                                   P_BIT(P_SPEAKER) | P_BIT(P_LANGUAGE)};

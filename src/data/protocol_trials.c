@@ -4,7 +4,8 @@
 
 /* "1", "0", or NULL for what is neither yes nor no */
 static const char *truth(const char *text) {
-    static const char *const YES[] = {"1", "true", "yes", "same", "target"}, *const NO[] = {"0", "false", "no", "different", "nontarget"};
+    static const char *const YES[] = {"1", "true", "yes", "same", "target"}, *const NO[] = {"0", "false", "no",
+                                                                                            "different", "nontarget"};
     for (size_t i = 0; i < sizeof YES / sizeof *YES; i++) {
         if (protocol_same_word(text, YES[i])) {
             return "1";
@@ -28,20 +29,26 @@ static spoor_status pair_line(protocol_line *l, spoor_error *err) {
         return protocol_refuse(l->table, l->number, err, "the path is empty");
     }
     if (!same) {
-        return protocol_refuse(l->table, l->number, err, "same_model is \"%.40s\", neither true nor false", l->field[l->at[4]]);
+        return protocol_refuse(l->table, l->number, err, "same_model is \"%.40s\", neither true nor false",
+                               l->field[l->at[4]]);
     }
     if (*a && *b && (strcmp(a, b) == 0) != (same[0] == '1')) {
-        return protocol_refuse(l->table, l->number, err, "same_model is %s for %.80s and %.80s", l->field[l->at[4]], a, b);
+        return protocol_refuse(l->table, l->number, err, "same_model is %s for %.80s and %.80s", l->field[l->at[4]], a,
+                               b);
     }
     l->cell[P_SAME] = same;
     return SPOOR_OK;
 }
 
 static const char *const PAIR_HEADER[] = {"path_A", "model_name_A", "path_B", "model_name_B", "same_model", NULL};
-const protocol_format PROTOCOL_PAIRS = {
-    .name = "pairs", .summary = "pairs of recordings, same source or not", .separator = ',', .header = PAIR_HEADER,
-    .columns = P_BIT(P_PATH) | P_BIT(P_SOURCE) | P_BIT(P_PATH_B) | P_BIT(P_SOURCE_B) | P_BIT(P_SAME),
-    .form = "path_A,model_name_A,path_B,model_name_B,same_model", .line = pair_line};
+const protocol_format PROTOCOL_PAIRS = {.name = "pairs",
+                                        .summary = "pairs of recordings, same source or not",
+                                        .separator = ',',
+                                        .header = PAIR_HEADER,
+                                        .columns = P_BIT(P_PATH) | P_BIT(P_SOURCE) | P_BIT(P_PATH_B) |
+                                                   P_BIT(P_SOURCE_B) | P_BIT(P_SAME),
+                                        .form = "path_A,model_name_A,path_B,model_name_B,same_model",
+                                        .line = pair_line};
 
 /* ---- claims ---- */
 
@@ -62,10 +69,14 @@ static spoor_status claim_line(protocol_line *l, spoor_error *err) {
 }
 
 static const char *const CLAIM_HEADER[] = {"protocol_id", "claim_id", "ref_rank", "utt_id", "path", NULL};
-const protocol_format PROTOCOL_CLAIMS = {
-    .name = "claims", .summary = "claimed sources with their reference recordings", .separator = ',', .header = CLAIM_HEADER,
-    .columns = P_BIT(P_PATH) | P_BIT(P_ID) | P_BIT(P_SOURCE) | P_BIT(P_TRIAL) | P_BIT(P_CLAIM) | P_BIT(P_RANK),
-    .form = "protocol_id,claim_id,ref_rank,utt_id,path", .line = claim_line};
+const protocol_format PROTOCOL_CLAIMS = {.name = "claims",
+                                         .summary = "claimed sources with their reference recordings",
+                                         .separator = ',',
+                                         .header = CLAIM_HEADER,
+                                         .columns = P_BIT(P_PATH) | P_BIT(P_ID) | P_BIT(P_SOURCE) | P_BIT(P_TRIAL) |
+                                                    P_BIT(P_CLAIM) | P_BIT(P_RANK),
+                                         .form = "protocol_id,claim_id,ref_rank,utt_id,path",
+                                         .line = claim_line};
 
 /* ---- STOPA ---- */
 
@@ -93,8 +104,8 @@ static spoor_status find_columns(const protocol_table *t, stopa_columns *at, spo
     at->same_acoustic = column_named(d, (const char *const[]){"IsTargetAcousticModel", NULL});
     at->same_vocoder = column_named(d, (const char *const[]){"IsTargetVocoderModel", NULL});
     if (at->file == SIZE_MAX && at->attack == SIZE_MAX) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s: the first line of STOPA's trials names the column FileName, this one does not",
-                         t->path);
+        return error_set(err, SPOOR_ERR_INPUT,
+                         "%s: the first line of STOPA's trials names the column FileName, this one does not", t->path);
     }
     at->file = at->file == SIZE_MAX ? 0 : at->file;
     at->attack = at->attack == SIZE_MAX && delimited_fields(d, 0) > 3 ? 3 : at->attack;
@@ -131,10 +142,13 @@ static spoor_status stopa_read(protocol_table *t, const protocol_options *o, spo
         return error_memory(err, "reading a list");
     }
     for (size_t i = 1; i < t->text.rows; i++) {
-        protocol_line l = {.table = t, .number = t->text.line[i], .field = t->text.cells + t->text.first[i],
+        protocol_line l = {.table = t,
+                           .number = t->text.line[i],
+                           .field = t->text.cells + t->text.first[i],
                            .n = delimited_fields(&t->text, i)};
         if (l.n != delimited_fields(&t->text, 0)) {
-            return protocol_refuse(t, l.number, err, "%zu fields where the header names %zu", l.n, delimited_fields(&t->text, 0));
+            return protocol_refuse(t, l.number, err, "%zu fields where the header names %zu", l.n,
+                                   delimited_fields(&t->text, 0));
         }
         const char *attack = at.attack == SIZE_MAX ? "" : l.field[at.attack], *label = protocol_label(attack);
         bool bonafide = label && label[0] == 'b';
@@ -152,7 +166,8 @@ static spoor_status stopa_read(protocol_table *t, const protocol_options *o, spo
     return SPOOR_OK;
 }
 
-const protocol_format PROTOCOL_STOPA = {
-    .name = "stopa", .summary = "STOPA's trials (header; blanks or commas)", .read = stopa_read,
-    .columns = P_BIT(P_PATH) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_CLAIM) | P_BIT(P_SAME) | P_BIT(P_SAME_ACOUSTIC) |
-               P_BIT(P_SAME_VOCODER)};
+const protocol_format PROTOCOL_STOPA = {.name = "stopa",
+                                        .summary = "STOPA's trials (header; blanks or commas)",
+                                        .read = stopa_read,
+                                        .columns = P_BIT(P_PATH) | P_BIT(P_LABEL) | P_BIT(P_SOURCE) | P_BIT(P_CLAIM) |
+                                                   P_BIT(P_SAME) | P_BIT(P_SAME_ACOUSTIC) | P_BIT(P_SAME_VOCODER)};

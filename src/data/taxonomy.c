@@ -85,7 +85,8 @@ static spoor_status add_value(taxonomy *t, attribute *a, const json_t *json, spo
         TRY(read_aliases(json, a->name, &v->aliases, err));
     }
     if (!v->name || !*v->name) {
-        return error_set(err, SPOOR_ERR_INPUT, "value %zu of the attribute %.80s has no name", a->n_values + 1, a->name);
+        return error_set(err, SPOOR_ERR_INPUT, "value %zu of the attribute %.80s has no name", a->n_values + 1,
+                         a->name);
     }
     size_t index = (size_t)(a - t->attributes);
     for (size_t i = 0; i <= json_array_size(v->aliases); i++) {
@@ -103,7 +104,8 @@ static spoor_status read_attributes(taxonomy *t, spoor_error *err) {
     json_t *all = json_object_get(t->json, "attributes"), *json;
     size_t n = json_object_size(all);
     if (n == 0 || n > TAXONOMY_MAX_ATTRIBUTES) {
-        return error_set(err, SPOOR_ERR_INPUT, "\"attributes\" must map 1 to %d names to {values: [...]}", TAXONOMY_MAX_ATTRIBUTES);
+        return error_set(err, SPOOR_ERR_INPUT, "\"attributes\" must map 1 to %d names to {values: [...]}",
+                         TAXONOMY_MAX_ATTRIBUTES);
     }
     t->attributes = ctx_calloc(t->ctx, n, sizeof *t->attributes);
     if (!t->attributes) {
@@ -147,7 +149,8 @@ static spoor_status read_source(taxonomy *t, const char *name, const json_t *jso
             const char *text = json_string_value(said);
             s->value[a] = text ? taxonomy_value(t, a, text) : SIZE_MAX;
             if (s->value[a] == SIZE_MAX) {
-                return error_set(err, SPOOR_ERR_INPUT, "%.80s: %.40s has no value \"%.80s\"; leave out what is not known", name,
+                return error_set(err, SPOOR_ERR_INPUT,
+                                 "%.80s: %.40s has no value \"%.80s\"; leave out what is not known", name,
                                  t->attributes[a].name, text ? text : "(no text)");
             }
         }
@@ -187,7 +190,8 @@ static spoor_status read_sources(taxonomy *t, spoor_error *err) {
     json_t *all = json_object_get(t->json, "sources"), *json;
     size_t n = json_object_size(all);
     if (n == 0 || n > TAXONOMY_MAX_SOURCES) {
-        return error_set(err, SPOOR_ERR_INPUT, "\"sources\" must map 1 to %d names to their attributes", TAXONOMY_MAX_SOURCES);
+        return error_set(err, SPOOR_ERR_INPUT, "\"sources\" must map 1 to %d names to their attributes",
+                         TAXONOMY_MAX_SOURCES);
     }
     t->sources = ctx_calloc(t->ctx, n, sizeof *t->sources);
     if (!t->sources) {
@@ -223,7 +227,8 @@ static spoor_status lay_over(json_t *base, const json_t *over, spoor_error *err)
     static const char *const TEXTS[] = {"name", "about"};
     int failed = 0;
     for (size_t i = 0; i < 2; i++) {
-        json_t *part = json_object_get(over, PARTS[i]), *text = json_object_get(over, TEXTS[i]), *own = json_object_get(base, PARTS[i]);
+        json_t *part = json_object_get(over, PARTS[i]), *text = json_object_get(over, TEXTS[i]),
+               *own = json_object_get(base, PARTS[i]);
         if (part && !json_is_object(part)) {
             return error_set(err, SPOOR_ERR_INPUT, "\"%s\" must be an object", PARTS[i]);
         }
@@ -238,7 +243,8 @@ static spoor_status load(spoor_context *ctx, const char *path, unsigned depth, j
 static spoor_status load_base(spoor_context *ctx, const char *path, const char *extends, unsigned depth, json_t **out,
                               spoor_error *err) {
     if (depth >= MAX_EXTENDS) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s: taxonomies extend each other more than %d times", path, MAX_EXTENDS);
+        return error_set(err, SPOOR_ERR_INPUT, "%s: taxonomies extend each other more than %d times", path,
+                         MAX_EXTENDS);
     }
     if (strcmp(extends, TAXONOMY_BUILTIN) == 0) {
         return load(ctx, NULL, depth + 1, out, err);

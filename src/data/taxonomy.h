@@ -1,4 +1,5 @@
-/* taxonomy.h: how sources are built: for each source (a codec, a system) its value of each attribute (quantiser, decoder,
+/* taxonomy.h: how sources are built: for each source (a codec, a system) its value of each attribute (quantiser,
+ * decoder,
  * ...). A taxonomy is a JSON file (docs/data.md); the one in taxonomies/codecfake_plus.json is built in. */
 #ifndef DATA_TAXONOMY_H
 #define DATA_TAXONOMY_H
@@ -14,8 +15,8 @@ enum {
 
 typedef struct taxonomy taxonomy;
 
-/* path NULL or TAXONOMY_BUILTIN: the one that is built in. A file may begin from another ("extends", a path beside it or
- * TAXONOMY_BUILTIN) and adds to it or changes it. SPOOR_ERR_INPUT says what is wrong and where. */
+/* path NULL or TAXONOMY_BUILTIN: the one that is built in. A file may begin from another ("extends", a path beside it
+ * or TAXONOMY_BUILTIN) and adds to it or changes it. SPOOR_ERR_INPUT says what is wrong and where. */
 spoor_status taxonomy_open(spoor_context *ctx, const char *path, taxonomy **out, spoor_error *err);
 void taxonomy_free(taxonomy *t);
 
@@ -34,14 +35,15 @@ size_t taxonomy_value(const taxonomy *t, size_t attribute, const char *text);
 
 size_t taxonomy_sources(const taxonomy *t);
 const char *taxonomy_source_name(const taxonomy *t, size_t source);
-const char *taxonomy_source_kind(const taxonomy *t, size_t source); /* "codec", "system", or what the file calls it; "" */
+const char *taxonomy_source_kind(const taxonomy *t,
+                                 size_t source); /* "codec", "system", or what the file calls it; "" */
 const char *taxonomy_source_note(const taxonomy *t, size_t source); /* "" */
 size_t taxonomy_aliases(const taxonomy *t, size_t source);
 const char *taxonomy_alias(const taxonomy *t, size_t source, size_t alias);
 /* The source that has this name or alias, exactly, else in letters of any case; SIZE_MAX. */
 size_t taxonomy_find(const taxonomy *t, const char *name);
-/* The source by whose name or alias, after a '_', the utterance's id ends: the longest such name ("s5_400_vocos_encodec_6"
- * ends in vocos_encodec_6). *prefix: bytes of the id before that '_'. SIZE_MAX. */
+/* The source by whose name or alias, after a '_', the utterance's id ends: the longest such name
+ * ("s5_400_vocos_encodec_6" ends in vocos_encodec_6). *prefix: bytes of the id before that '_'. SIZE_MAX. */
 size_t taxonomy_find_suffix(const taxonomy *t, const char *utterance, size_t *prefix);
 /* The value that a source has; SIZE_MAX where it is not known. */
 size_t taxonomy_of(const taxonomy *t, size_t source, size_t attribute);

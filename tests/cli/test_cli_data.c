@@ -44,8 +44,8 @@ static void check_as_text_and_json(void **state) {
 
 static void convert_writes_a_manifest(void **state) {
     (void)state;
-    outcome o = spoor("data", "convert", "--format", "mlaad", protocols("mlaad_train.csv"), protocols("mlaad_dev.csv"), "-o",
-                      "all.csv");
+    outcome o = spoor("data", "convert", "--format", "mlaad", protocols("mlaad_train.csv"), protocols("mlaad_dev.csv"),
+                      "-o", "all.csv");
     exits(&o, 0);
     outcome_free(&o);
     FILE *f = fopen(in_folder("all.csv"), "r");
@@ -54,15 +54,16 @@ static void convert_writes_a_manifest(void **state) {
     size_t n = fread(text, 1, sizeof text - 1, f);
     text[n] = '\0';
     (void)fclose(f);
-    assert_string_equal(text, "path,label,source,language,split,known\n"
-                              "fake/en/suno_bark/a_01.wav,spoof,suno/bark,en,train,id\n"
-                              "fake/en/suno_bark/a_02.wav,spoof,suno/bark,en,train,id\n"
-                              "fake/de/tts_models_de_thorsten_vits/b_01.wav,spoof,tts_models/de/thorsten/vits,de,train,id\n"
-                              "fake/de/tts_models_de_thorsten_vits/b_02.wav,spoof,tts_models/de/thorsten/vits,de,train,id\n"
-                              "fake/en/suno_bark/c_01.wav,spoof,suno/bark,en,dev,id\n"
-                              "fake/fr/Mars5/c_02.wav,spoof,Mars5,fr,dev,ood\n"
-                              "fake/fr/tts_models_multi_bark/c_03.wav,spoof,tts_models/multi/bark,fr,dev,ood\n"
-                              "fake/fr/tts_models_multi_bark/c_03.wav,spoof,tts_models/multi/bark,fr,dev,ood\n");
+    assert_string_equal(text,
+                        "path,label,source,language,split,known\n"
+                        "fake/en/suno_bark/a_01.wav,spoof,suno/bark,en,train,id\n"
+                        "fake/en/suno_bark/a_02.wav,spoof,suno/bark,en,train,id\n"
+                        "fake/de/tts_models_de_thorsten_vits/b_01.wav,spoof,tts_models/de/thorsten/vits,de,train,id\n"
+                        "fake/de/tts_models_de_thorsten_vits/b_02.wav,spoof,tts_models/de/thorsten/vits,de,train,id\n"
+                        "fake/en/suno_bark/c_01.wav,spoof,suno/bark,en,dev,id\n"
+                        "fake/fr/Mars5/c_02.wav,spoof,Mars5,fr,dev,ood\n"
+                        "fake/fr/tts_models_multi_bark/c_03.wav,spoof,tts_models/multi/bark,fr,dev,ood\n"
+                        "fake/fr/tts_models_multi_bark/c_03.wav,spoof,tts_models/multi/bark,fr,dev,ood\n");
     write_string("odd.tsv", "wav\tsource\na \"b\",c.wav\tx\n");
     o = spoor("data", "convert", "--format", "tsv", "--column", "path=wav", "--root", "/r", "odd.tsv", "-o", "odd.csv");
     exits(&o, 0);
@@ -152,7 +153,8 @@ static void taxonomies(void **state) {
     o = spoor("taxonomy", "a", "b");
     exits(&o, 1);
     outcome_free(&o);
-    o = spoor("data", "check", "--format=mlaad", "--taxonomy", protocols("taxonomy_more.json"), protocols("mlaad_dev.csv"));
+    o = spoor("data", "check", "--format=mlaad", "--taxonomy", protocols("taxonomy_more.json"),
+              protocols("mlaad_dev.csv"));
     exits(&o, 0);
     says(&o, "  vq             SQ 1\n");
     outcome_free(&o);

@@ -44,8 +44,9 @@ static void known_and_unknown(void **state) {
     support_ok(manifest_new(ctx, &table, &err), &err);
     add("train.csv", "path,label,source\nt1,spoof,x/bark\nt2,spoof,x/bark\nt3,spoof,b\nt4,bonafide,bonafide\n");
     /* three of bark are one half of six OOD rows of six classes less two; a bona fide clip is no class */
-    add("dev.csv", "path,label,source\n1,spoof,b\n2,spoof,y/bark-small\n3,spoof,y/bark-small\n4,spoof,y/bark-small\n"
-                   "4,spoof,y/bark-small\n5,spoof,d\n6,spoof,e\n7,spoof,f\n8,spoof,g\n9,bonafide,bonafide\n10,spoof,\n");
+    add("dev.csv",
+        "path,label,source\n1,spoof,b\n2,spoof,y/bark-small\n3,spoof,y/bark-small\n4,spoof,y/bark-small\n"
+        "4,spoof,y/bark-small\n5,spoof,d\n6,spoof,e\n7,spoof,f\n8,spoof,g\n9,bonafide,bonafide\n10,spoof,\n");
     add("eval.csv", "path,label,source\nt1,spoof,x/bark\n11,spoof,d\n11,spoof,e\n");
     json_t *r = checked((const char *const[]){"a/train.csv", "a/dev.csv", "a/eval.csv"}, (check_options){0});
     assert_int_equal(at(r, "rows"), 18);
@@ -86,13 +87,16 @@ static void one_class_that_dominates(void **state) {
     (void)state;
     support_ok(manifest_new(ctx, &table, &err), &err);
     add("train.csv", "path,label,source\nt1,spoof,x/bark\nt2,spoof,x/bark\nt3,spoof,b\n");
-    add("dev.csv", "path,label,source\n1,spoof,y/Bark\n2,spoof,y/Bark\n3,spoof,y/Bark\n4,spoof,d\n5,spoof,e\n6,spoof,f\n"
-                   "7,spoof,g\n8,spoof,h\n");
+    add("dev.csv",
+        "path,label,source\n1,spoof,y/Bark\n2,spoof,y/Bark\n3,spoof,y/Bark\n4,spoof,d\n5,spoof,e\n6,spoof,f\n"
+        "7,spoof,g\n8,spoof,h\n");
     json_t *r = checked((const char *const[]){"train.csv", "dev.csv"}, (check_options){0});
     assert_false(warns(r, "y/Bark alone")); /* 3/8 of six classes: 2.25 times its part */
     json_decref(r);
-    add("test.csv", "path,label,source\n21,spoof,y/Bark\n22,spoof,y/Bark\n23,spoof,y/Bark\n24,spoof,d\n25,spoof,e\n26,spoof,f\n");
-    add("eval.csv", "path,label,source\n11,spoof,y/Bark\n12,spoof,y/Bark\n13,spoof,y/Bark\n14,spoof,y/Bark\n15,spoof,d\n16,spoof,e\n"
+    add("test.csv",
+        "path,label,source\n21,spoof,y/Bark\n22,spoof,y/Bark\n23,spoof,y/Bark\n24,spoof,d\n25,spoof,e\n26,spoof,f\n");
+    add("eval.csv", "path,label,source\n11,spoof,y/Bark\n12,spoof,y/Bark\n13,spoof,y/Bark\n14,spoof,y/"
+                    "Bark\n15,spoof,d\n16,spoof,e\n"
                     "17,spoof,f\n18,spoof,g\n19,spoof,h\n");
     add("more.csv", "path,label,source,split\n31,spoof,y/Bark,eval\n32,spoof,y/Bark,eval\n33,spoof,y/Bark,eval\n"
                     "34,spoof,y/Bark,eval\n35,spoof,y/Bark,eval\n36,spoof,d,eval\n37,spoof,e,eval\n38,spoof,f,eval\n"
@@ -100,8 +104,9 @@ static void one_class_that_dominates(void **state) {
     r = checked((const char *const[]){"train.csv", "dev.csv", "test.csv", "eval.csv", "more.csv"}, (check_options){0});
     assert_false(warns(r, "test.csv OOD: y/Bark alone")); /* 1/2 of four classes: twice */
     assert_false(warns(r, "eval.csv OOD: y/Bark alone")); /* 4/9 of six: 2.67 times */
-    assert_true(warns(r, "more.csv (eval) OOD: y/Bark alone is 5 of 10 rows (50 %) in 6 classes, and by its name it is close to "
-                         "what was trained on as x/bark (2 rows)")); /* three times */
+    assert_true(warns(
+        r, "more.csv (eval) OOD: y/Bark alone is 5 of 10 rows (50 %) in 6 classes, and by its name it is close to "
+           "what was trained on as x/bark (2 rows)")); /* three times */
     assert_true(warns(r, "train.csv: no bona fide speech"));
     assert_int_equal(at(r, "sets"), 6);
     json_decref(r);
@@ -113,11 +118,18 @@ static void near_names(void **state) {
     static const struct {
         const char *a, *b;
         bool near;
-    } CASES[] = {{"x/bark", "y/bark", true},      {"suno/bark-small", "bark", true}, {"Vits", "tts/vits--neon", true},
-                 {"vits", "vitsneon", false},     {"bark", "dark", false},           {"x/bark", "bark/x", false},
-                 {"xtts_v1.1", "xtts_v2", false}, {"", "", true},                    {"a/", "a/", true}};
+    } CASES[] = {{"x/bark", "y/bark", true},
+                 {"suno/bark-small", "bark", true},
+                 {"Vits", "tts/vits--neon", true},
+                 {"vits", "vitsneon", false},
+                 {"bark", "dark", false},
+                 {"x/bark", "bark/x", false},
+                 {"xtts_v1.1", "xtts_v2", false},
+                 {"", "", true},
+                 {"a/", "a/", true}};
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        if (check_near_names(CASES[i].a, CASES[i].b) != CASES[i].near || check_near_names(CASES[i].b, CASES[i].a) != CASES[i].near) {
+        if (check_near_names(CASES[i].a, CASES[i].b) != CASES[i].near ||
+            check_near_names(CASES[i].b, CASES[i].a) != CASES[i].near) {
             fail_msg("%s and %s", CASES[i].a, CASES[i].b);
         }
     }
@@ -193,8 +205,9 @@ static void failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_and_unknown),   cmocka_unit_test(one_class_that_dominates), cmocka_unit_test(near_names),
-        cmocka_unit_test(files_that_are_not_there), cmocka_unit_test(failing_memory),
+        cmocka_unit_test(known_and_unknown), cmocka_unit_test(one_class_that_dominates),
+        cmocka_unit_test(near_names),        cmocka_unit_test(files_that_are_not_there),
+        cmocka_unit_test(failing_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

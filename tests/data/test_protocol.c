@@ -85,7 +85,10 @@ static void mlaad(void **state) {
         {"mlaad", "path,model_name\na.wav,m,x\n", "line 2: 3 fields", SPOOR_ERR_INPUT},
         {"mlaad", "path,model_name\na.wav,\n", "line 2: the model name is empty", SPOOR_ERR_INPUT},
         {"mlaad", "path,model_name\n./,m\n", "line 2: the path is empty", SPOOR_ERR_INPUT},
-        {"mlaad", "\xfd" "7zXZ", "unpack it first: xz -dk", SPOOR_ERR_INPUT},
+        {"mlaad",
+         "\xfd"
+         "7zXZ",
+         "unpack it first: xz -dk", SPOOR_ERR_INPUT},
         {"mlaad", "\x1f\x8b\x08", "unpack it first: gzip -dk", SPOOR_ERR_INPUT},
         {"mlaad", "PAR1", "a Parquet table", SPOOR_ERR_INPUT},
         {"mlaat", "path,model_name\n", "did you mean \"mlaad\"", SPOOR_ERR_USAGE},
@@ -100,8 +103,9 @@ static void mlaad_meta(void **state) {
     support_ok(manifest_new(ctx, &m, &err), &err);
     support_ok(manifest_add_list(m, list("fake/zh-cn/OpenVoiceV2/meta.csv"), NULL, &how, NULL, 0, &err), &err);
     assert_int_equal(manifest_rows(m), 2);
-    row_is(m, 0, "path=fake/zh-cn/OpenVoiceV2/x_1.wav label=spoof source=OpenVoiceV2 language=zh-cn family=VITS seconds=3.2 "
-                 "original=en_US/x_1.wav training=internal");
+    row_is(m, 0,
+           "path=fake/zh-cn/OpenVoiceV2/x_1.wav label=spoof source=OpenVoiceV2 language=zh-cn family=VITS seconds=3.2 "
+           "original=en_US/x_1.wav training=internal");
     assert_string_equal(cell(m, 0, "text"), "\"He said, \"go\", and went");
     row_is(m, 1, "path=fake/zh/Other/x_2.wav"); /* not this list's folder: left alone */
     assert_string_equal(manifest_path(m, 0), list("fake/zh-cn/OpenVoiceV2/x_1.wav"));
@@ -147,8 +151,9 @@ static void spoofing_challenges(void **state) {
     protocol_options how = format("asvspoof2019");
     manifest *m = read_list(list("ASVspoof2019.LA.cm.train.trn.txt"), &how);
     assert_int_equal(manifest_rows(m), 2);
-    row_is(m, 0, "path=ASVspoof2019_LA_train/flac/LA_T_1138215.flac id=LA_T_1138215 label=bonafide source=bonafide "
-                 "speaker=LA_0079 split=train");
+    row_is(m, 0,
+           "path=ASVspoof2019_LA_train/flac/LA_T_1138215.flac id=LA_T_1138215 label=bonafide source=bonafide "
+           "speaker=LA_0079 split=train");
     row_is(m, 1, "id=LA_T_7893020 label=spoof source=A05 speaker=LA_0087");
     manifest_free(m);
     how.files = "{id}.wav";
@@ -157,19 +162,25 @@ static void spoofing_challenges(void **state) {
     manifest_free(m);
     how = format("asvspoof2021");
     m = read_list(list("asvspoof2021_la.txt"), &how);
-    row_is(m, 0, "path=ASVspoof2021_LA_eval/flac/LA_E_9332881.flac label=spoof source=A07 codec=alaw channel=ita_tx trim=notrim "
-                 "subset=eval split=eval corpus= vocoder=");
+    row_is(
+        m, 0,
+        "path=ASVspoof2021_LA_eval/flac/LA_E_9332881.flac label=spoof source=A07 codec=alaw channel=ita_tx trim=notrim "
+        "subset=eval split=eval corpus= vocoder=");
     row_is(m, 1, "label=bonafide source=bonafide codec= channel= subset=progress");
     manifest_free(m);
     m = read_list(list("asvspoof2021_df.txt"), &how);
     assert_int_equal(manifest_rows(m), 3);
-    row_is(m, 0, "path=ASVspoof2021_DF_eval/flac/DF_E_2000011.flac codec= corpus=asvspoof source=A14 vocoder=traditional_vocoder");
-    row_is(m, 1, "speaker=TEF2 codec=mp3m4a corpus=vcc2020 source=Task1-team20 vocoder=neural_vocoder_nonautoregressive");
+    row_is(m, 0,
+           "path=ASVspoof2021_DF_eval/flac/DF_E_2000011.flac codec= corpus=asvspoof source=A14 "
+           "vocoder=traditional_vocoder");
+    row_is(m, 1,
+           "speaker=TEF2 codec=mp3m4a corpus=vcc2020 source=Task1-team20 vocoder=neural_vocoder_nonautoregressive");
     row_is(m, 2, "label=bonafide source=bonafide vocoder=");
     manifest_free(m);
     how = format("asvspoof5");
     m = read_list(list("ASVspoof5.dev.track_1.tsv"), &how);
-    row_is(m, 0, "path=flac_D/D_0000000001.flac speaker=D_0062 gender=F codec= family=AC1 source=A11 label=spoof split=dev");
+    row_is(m, 0,
+           "path=flac_D/D_0000000001.flac speaker=D_0062 gender=F codec= family=AC1 source=A11 label=spoof split=dev");
     row_is(m, 1, "path=flac_T/T_0000000002.flac codec=C05 source=bonafide label=bonafide family=");
     row_is(m, 2, "path=flac_E_eval/E_0000000003.flac");
     manifest_free(m);
@@ -243,10 +254,12 @@ static void comparisons(void **state) {
         {"stopa", "FileName ATK\nx\n", "line 2: 1 fields", SPOOR_ERR_INPUT},
         {"stopa", "FileName,ATK,IsTargetATK\nx,AA01,maybe\n", "neither True nor False", SPOOR_ERR_INPUT},
         {"pairs", "path_A,model_name_A,path_B,model_name_B\na,b,c,d\n", "names the column same_model", SPOOR_ERR_INPUT},
-        {"pairs", "path_A,model_name_A,path_B,model_name_B,same_model\na,b,c,d,perhaps\n", "neither true nor false", SPOOR_ERR_INPUT},
-        {"pairs", "path_A,model_name_A,path_B,model_name_B,same_model\na,b,c,d,True\n", "same_model is True for b and d",
+        {"pairs", "path_A,model_name_A,path_B,model_name_B,same_model\na,b,c,d,perhaps\n", "neither true nor false",
          SPOOR_ERR_INPUT},
-        {"pairs", "path_A,model_name_A,path_B,model_name_B,same_model\na,b,,b,1\n", "line 2: the path is empty", SPOOR_ERR_INPUT},
+        {"pairs", "path_A,model_name_A,path_B,model_name_B,same_model\na,b,c,d,True\n",
+         "same_model is True for b and d", SPOOR_ERR_INPUT},
+        {"pairs", "path_A,model_name_A,path_B,model_name_B,same_model\na,b,,b,1\n", "line 2: the path is empty",
+         SPOOR_ERR_INPUT},
         {"claims", "protocol_id,claim_id,ref_rank,utt_id,path\np,c,1.5,u,x\n", "no whole number", SPOOR_ERR_INPUT},
         {"claims", "protocol_id,claim_id,ref_rank,utt_id,path\np,,1,u,x\n", "the claim is empty", SPOOR_ERR_INPUT},
         {"claims", "protocol_id,claim_id,ref_rank,utt_id\np,c,1,u\n", "names the column path", SPOOR_ERR_INPUT},
@@ -283,12 +296,16 @@ static void json_lines(void **state) {
         {"jsonl", "{\"\": \"a\"}\n", "column 1 of the header has no name", SPOOR_ERR_INPUT},
         {"jsonl", "{\"wav\": \"a\"}\n", "no column named path", SPOOR_ERR_INPUT},
         {"jsonl", "{\"path\": \"a\"}\n{\"path\": null}\n", "line 2: the path is empty", SPOOR_ERR_INPUT},
-        {"jsonl", "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}\n", "deep", SPOOR_ERR_INPUT},
-        {"lhotse", "{\"id\": \"m\", \"tracks\": [], \"type\": \"MixedCut\"}\n", "the cut has no recording", SPOOR_ERR_INPUT},
-        {"lhotse", "{\"start\": 0, \"recording\": {\"sources\": [{\"type\": \"url\", \"source\": \"http\"}]}}\n", "is a url",
+        {"jsonl", "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}\n", "deep",
          SPOOR_ERR_INPUT},
-        {"lhotse", "{\"start\": 1.5, \"recording\": {\"sources\": [{\"source\": \"x\"}]}}\n", "from 1.50 s", SPOOR_ERR_INPUT},
-        {"lhotse", "{\"start\": 0, \"duration\": 1, \"recording\": {\"sources\": [{\"source\": \"x\"}], \"duration\": 2}}\n",
+        {"lhotse", "{\"id\": \"m\", \"tracks\": [], \"type\": \"MixedCut\"}\n", "the cut has no recording",
+         SPOOR_ERR_INPUT},
+        {"lhotse", "{\"start\": 0, \"recording\": {\"sources\": [{\"type\": \"url\", \"source\": \"http\"}]}}\n",
+         "is a url", SPOOR_ERR_INPUT},
+        {"lhotse", "{\"start\": 1.5, \"recording\": {\"sources\": [{\"source\": \"x\"}]}}\n", "from 1.50 s",
+         SPOOR_ERR_INPUT},
+        {"lhotse",
+         "{\"start\": 0, \"duration\": 1, \"recording\": {\"sources\": [{\"source\": \"x\"}], \"duration\": 2}}\n",
          "a part of its recording", SPOOR_ERR_INPUT},
     };
     REFUSED(CASES);
@@ -352,11 +369,19 @@ static void kaldi(void **state) {
 static void folders(void **state) {
     (void)state;
     static const char *const FILES[] = {
-        "f/train/vits/a.wav", "f/train/real/b.flac", "f/dev/fake/c.wav", "f/bark/deep/d.mp3", "f/e.wav", "f/notes.txt",
-        "d/DATASET_GradTTS/train/a.wav", "d/DATASET_VCTK_BONAFIDE/valid/b.wav",
-        "w/generated_audio/ljspeech_melgan/a.wav", "w/generated_audio/jsut_multi_band_melgan/b.wav",
+        "f/train/vits/a.wav",
+        "f/train/real/b.flac",
+        "f/dev/fake/c.wav",
+        "f/bark/deep/d.mp3",
+        "f/e.wav",
+        "f/notes.txt",
+        "d/DATASET_GradTTS/train/a.wav",
+        "d/DATASET_VCTK_BONAFIDE/valid/b.wav",
+        "w/generated_audio/ljspeech_melgan/a.wav",
+        "w/generated_audio/jsut_multi_band_melgan/b.wav",
         "w/generated_audio/common_voices_prompts_from_conformer_fastspeech2_pwg_ljspeech/c.wav",
-        "w/real_audio/jsut_ver1.1/basic5000/d.wav", "w/LJSpeech-1.1/wavs/e.wav"};
+        "w/real_audio/jsut_ver1.1/basic5000/d.wav",
+        "w/LJSpeech-1.1/wavs/e.wav"};
     for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
         put(FILES[i], "");
     }
@@ -410,11 +435,15 @@ static void codecfake(void **state) {
     protocol_options how = format("codecfake");
     manifest *m = read_list(list("codecfake_train.txt"), &how);
     assert_int_equal(manifest_rows(m), 6);
-    row_is(m, 0, "path=all_data_16k/p260_075.wav id=p260_075 label=bonafide source=bonafide vq=real aux=real dec=real speaker=p260 "
-                 "corpus=CoRS split=train page=");
-    row_is(m, 1, "path=all_data_16k/p260_075_Encodec_24b24k.wav label=spoof source=Encodec_24b24k vq=MVQ aux=none dec=time");
-    row_is(m, 3, "source=xcodec_hubert_general_audio vq=MVQ aux=semantic dec=time speaker=s5 "
-                 "id=s5_400_xocdec_hubert_general_audio");
+    row_is(m, 0,
+           "path=all_data_16k/p260_075.wav id=p260_075 label=bonafide source=bonafide vq=real aux=real dec=real "
+           "speaker=p260 "
+           "corpus=CoRS split=train page=");
+    row_is(m, 1,
+           "path=all_data_16k/p260_075_Encodec_24b24k.wav label=spoof source=Encodec_24b24k vq=MVQ aux=none dec=time");
+    row_is(m, 3,
+           "source=xcodec_hubert_general_audio vq=MVQ aux=semantic dec=time speaker=s5 "
+           "id=s5_400_xocdec_hubert_general_audio");
     row_is(m, 4, "source=ticodec_1g1r vq=SVQ aux=disentangle dec=time");
     row_is(m, 5, "source=newcodec_9 vq=SQ aux=none dec=freq"); /* not in the taxonomy: as the list says */
     manifest_free(m);
@@ -425,8 +454,10 @@ static void codecfake(void **state) {
     row_is(m, 3, "source=newcodec vq= aux= dec=");
     manifest_free(m);
     m = read_list(list("CoSG_small.txt"), &how);
-    row_is(m, 0, "path=SLMdemos_16k/VIOLA/audios_entts_ref_14.wav label=bonafide source=bonafide vq=real corpus=CoSG page=VIOLA "
-                 "speaker=");
+    row_is(
+        m, 0,
+        "path=SLMdemos_16k/VIOLA/audios_entts_ref_14.wav label=bonafide source=bonafide vq=real corpus=CoSG page=VIOLA "
+        "speaker=");
     row_is(m, 1, "label=spoof source=VIOLA vq=MVQ aux=none dec=time");
     row_is(m, 2, "source=ELLAV path=SLMdemos_16k/ELLAV/ELLAV_4_ellav_hc.wav corpus=CoSG");
     row_is(m, 3, "source=CLAMTTS vq=MVQ aux=none dec=freq");
@@ -454,8 +485,10 @@ static void codecfake(void **state) {
         {"codecfake", "p1 p1_1 - - - spoof\n", "6 fields; lines of CodecFake+ have 4, 5 or 7", SPOOR_ERR_INPUT},
         {"codecfake", "p1 p1_1_mini - SEM TIME MVQ fakey\n", "the label \"fakey\"", SPOOR_ERR_INPUT},
         {"codecfake", "p1 p1_1_mini - SEM TIME QQ spoof\n", "the taxonomy has no vq \"QQ\"", SPOOR_ERR_INPUT},
-        {"codecfake", "p1 p1_1_mini - REAL TIME MVQ spoof\n", "the label spoof and the aux REAL exclude", SPOOR_ERR_INPUT},
-        {"codecfake", "p1 p1_1 - REAL TIME REAL bonafide\n", "the label bonafide and the dec TIME exclude", SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1_mini - REAL TIME MVQ spoof\n", "the label spoof and the aux REAL exclude",
+         SPOOR_ERR_INPUT},
+        {"codecfake", "p1 p1_1 - REAL TIME REAL bonafide\n", "the label bonafide and the dec TIME exclude",
+         SPOOR_ERR_INPUT},
         {"codecfake", "p1 p1_1 - Trad TIME MVQ spoof\n", "no codec stands at the end", SPOOR_ERR_INPUT},
         {"codecfake", "p1 p1_1_ - - spoof\n", "no codec stands at the end", SPOOR_ERR_INPUT},
     };
@@ -463,7 +496,8 @@ static void codecfake(void **state) {
     how.taxonomy = path;
     write_text("{}");
     support_ok(manifest_new(ctx, &m, &err), &err);
-    refused(manifest_add_list(m, list("mlaad_dev.csv"), "", &how, NULL, 0, &err), SPOOR_ERR_INPUT, "\"attributes\" must map");
+    refused(manifest_add_list(m, list("mlaad_dev.csv"), "", &how, NULL, 0, &err), SPOOR_ERR_INPUT,
+            "\"attributes\" must map");
     how.taxonomy = "codecfake_plus";
     write_text("path\na\n");
     refused(manifest_add_list(m, path, "", &how, NULL, 0, &err), SPOOR_ERR_INPUT, "no column source");
@@ -472,10 +506,14 @@ static void codecfake(void **state) {
 
 static void the_split_stands_in_the_name(void **state) {
     (void)state;
-    static const char *const NAMES[][2] = {
-        {"ASVspoof2019.LA.cm.train.trn.txt", "train"}, {"ASVspoof2019.LA.cm.dev.trl.txt", "dev"},
-        {"validation_list.csv", "dev"}, {"my-TEST.csv", "test"}, {"eval2.csv", NULL}, {"retrained.csv", NULL},
-        {"trial_metadata.txt", NULL}, {"", NULL}};
+    static const char *const NAMES[][2] = {{"ASVspoof2019.LA.cm.train.trn.txt", "train"},
+                                           {"ASVspoof2019.LA.cm.dev.trl.txt", "dev"},
+                                           {"validation_list.csv", "dev"},
+                                           {"my-TEST.csv", "test"},
+                                           {"eval2.csv", NULL},
+                                           {"retrained.csv", NULL},
+                                           {"trial_metadata.txt", NULL},
+                                           {"", NULL}};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         const char *got = protocol_split_word(NAMES[i][0]);
         if ((got == NULL) != (NAMES[i][1] == NULL) || (got && strcmp(got, NAMES[i][1]) != 0)) {
@@ -487,10 +525,16 @@ static void the_split_stands_in_the_name(void **state) {
 /* Every format, every allocation. */
 static void failing_memory(void **state) {
     (void)state;
-    static const char *const LISTS[][2] = {
-        {"mlaad", "mlaad_train.csv"}, {"mlaad-meta", "fake/zh-cn/OpenVoiceV2/meta.csv"}, {"asvspoof2021", "asvspoof2021_df.txt"},
-        {"stopa", "AA01-co-100_trials.txt"}, {"pairs", "pairs.csv"}, {"kaldi", "kaldi/train"}, {"codecfake", "CoRS_small.txt"},
-        {"lhotse", "cuts_train.jsonl"}, {"folder", "."}, {"tsv", "ASVspoof5.dev.track_1.tsv"}};
+    static const char *const LISTS[][2] = {{"mlaad", "mlaad_train.csv"},
+                                           {"mlaad-meta", "fake/zh-cn/OpenVoiceV2/meta.csv"},
+                                           {"asvspoof2021", "asvspoof2021_df.txt"},
+                                           {"stopa", "AA01-co-100_trials.txt"},
+                                           {"pairs", "pairs.csv"},
+                                           {"kaldi", "kaldi/train"},
+                                           {"codecfake", "CoRS_small.txt"},
+                                           {"lhotse", "cuts_train.jsonl"},
+                                           {"folder", "."},
+                                           {"tsv", "ASVspoof5.dev.track_1.tsv"}};
     for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++) {
         spoor_status status = SPOOR_ERR_LIMIT;
         for (size_t n = 1; status == SPOOR_ERR_LIMIT; n++) {
@@ -517,16 +561,11 @@ static void failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mlaad),
-        cmocka_unit_test(mlaad_meta),
-        cmocka_unit_test(csv_and_tsv),
-        cmocka_unit_test(spoofing_challenges),
-        cmocka_unit_test(comparisons),
-        cmocka_unit_test(json_lines),
-        cmocka_unit_test(kaldi),
-        cmocka_unit_test(folders),
-        cmocka_unit_test(codecfake),
-        cmocka_unit_test(the_split_stands_in_the_name),
+        cmocka_unit_test(mlaad),          cmocka_unit_test(mlaad_meta),
+        cmocka_unit_test(csv_and_tsv),    cmocka_unit_test(spoofing_challenges),
+        cmocka_unit_test(comparisons),    cmocka_unit_test(json_lines),
+        cmocka_unit_test(kaldi),          cmocka_unit_test(folders),
+        cmocka_unit_test(codecfake),      cmocka_unit_test(the_split_stands_in_the_name),
         cmocka_unit_test(failing_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -43,10 +43,10 @@ static void what_is_built_in(void **state) {
             assert_int_equal(count(t, "system", WANT[i].attribute, WANT[i].values[v]), WANT[i].systems[v]);
         }
     }
-    static const char *const SPELLED[][3] = {{"vq", "Scq", "SQ"},    {"vq", "SQ", "SQ"},        {"vq", "Mvq", "MVQ"},
-                                             {"vq", "REAL", "real"}, {"aux", "Trad", "none"},   {"aux", "None", "none"},
-                                             {"aux", "SEM", "semantic"}, {"aux", "Disent", "disentangle"},
-                                             {"dec", "TIME", "time"}, {"dec", "FREQ", "freq"}};
+    static const char *const SPELLED[][3] = {
+        {"vq", "Scq", "SQ"},     {"vq", "SQ", "SQ"},      {"vq", "Mvq", "MVQ"},       {"vq", "REAL", "real"},
+        {"aux", "Trad", "none"}, {"aux", "None", "none"}, {"aux", "SEM", "semantic"}, {"aux", "Disent", "disentangle"},
+        {"dec", "TIME", "time"}, {"dec", "FREQ", "freq"}};
     for (size_t i = 0; i < sizeof SPELLED / sizeof *SPELLED; i++) {
         size_t a = taxonomy_attribute(t, SPELLED[i][0]), v = taxonomy_value(t, a, SPELLED[i][1]);
         assert_true(v != SIZE_MAX);
@@ -63,9 +63,12 @@ static void sources_by_their_names(void **state) {
     static const struct {
         const char *id, *source;
         size_t prefix;
-    } IDS[] = {{"p227_260_vocos_encodec_6", "vocos_encodec_6", 8}, {"s5_400_xocdec_hubert_general_audio", "xcodec_hubert_general_audio", 6},
-               {"p260_075_Encodec_6b24k", "Encodec_6b24k", 8},     {"s5_1_mini", "mimi", 4},
-               {"x_ticodec_1g1r", "ticodec_1g1r", 1},              {"p_1_SpeechTokenizer_hubert_avg", "SpeechTokenizer_hubert_avg", 3}};
+    } IDS[] = {{"p227_260_vocos_encodec_6", "vocos_encodec_6", 8},
+               {"s5_400_xocdec_hubert_general_audio", "xcodec_hubert_general_audio", 6},
+               {"p260_075_Encodec_6b24k", "Encodec_6b24k", 8},
+               {"s5_1_mini", "mimi", 4},
+               {"x_ticodec_1g1r", "ticodec_1g1r", 1},
+               {"p_1_SpeechTokenizer_hubert_avg", "SpeechTokenizer_hubert_avg", 3}};
     for (size_t i = 0; i < sizeof IDS / sizeof *IDS; i++) {
         size_t prefix = 0, s = taxonomy_find_suffix(t, IDS[i].id, &prefix);
         assert_true(s != SIZE_MAX);
@@ -98,7 +101,8 @@ static void a_table_of_ones_own(void **state) {
     assert_string_equal(is(t, clam, "dec"), "time");
     assert_string_equal(is(t, clam, "aux"), "");
     taxonomy_free(t);
-    write_text("{\"attributes\": {\"voc\": {\"values\": [\"gan\", \"flow\"]}}, \"sources\": {\"a\": {\"voc\": \"GAN\"}, \"b\": {\"voc\": null}}}");
+    write_text("{\"attributes\": {\"voc\": {\"values\": [\"gan\", \"flow\"]}}, \"sources\": {\"a\": {\"voc\": "
+               "\"GAN\"}, \"b\": {\"voc\": null}}}");
     t = open_it(path);
     assert_string_equal(taxonomy_name(t), path);
     assert_string_equal(is(t, 0, "voc"), "gan");
@@ -119,16 +123,20 @@ static void what_is_none(void **state) {
         {"{\"attributes\": {\"v\": {\"values\": [3]}}, \"sources\": {}}", "a value must be"},
         {"{\"attributes\": {\"v\": {\"values\": [\"\"]}}, \"sources\": {}}", "has no name"},
         {"{\"attributes\": {\"v\": {\"values\": [\"a\", \"A\"]}}, \"sources\": {}}", "two values called A"},
-        {"{\"attributes\": {\"v\": {\"values\": [\"a\", {\"name\": \"b\", \"aliases\": [\"a\"]}]}}, \"sources\": {}}", "two values called a"},
-        {"{\"attributes\": {\"v\": {\"values\": [{\"name\": \"b\", \"aliases\": \"a\"}]}}, \"sources\": {}}", "must be a list of names"},
+        {"{\"attributes\": {\"v\": {\"values\": [\"a\", {\"name\": \"b\", \"aliases\": [\"a\"]}]}}, \"sources\": {}}",
+         "two values called a"},
+        {"{\"attributes\": {\"v\": {\"values\": [{\"name\": \"b\", \"aliases\": \"a\"}]}}, \"sources\": {}}",
+         "must be a list of names"},
         {"{" A "}", "\"sources\" must map"},
         {"{" A ", \"sources\": {}}", "\"sources\" must map"},
         {"{" A ", \"sources\": {\"\": {}}}", "a source has no name"},
-        {"{" A ", \"sources\": {\"s\": {\"voc\": \"diffusion\"}}}", "has no value \"diffusion\"; leave out what is not known"},
+        {"{" A ", \"sources\": {\"s\": {\"voc\": \"diffusion\"}}}",
+         "has no value \"diffusion\"; leave out what is not known"},
         {"{" A ", \"sources\": {\"s\": {\"voc\": 3}}}", "has no value \"(no text)\""},
         {"{" A ", \"sources\": {\"s\": {\"vok\": \"gan\"}}}", "did you mean \"voc\""},
         {"{" A ", \"sources\": {\"s\": {\"aliases\": [3]}}}", "the aliases of s must be names"},
-        {"{" A ", \"sources\": {\"s\": {\"aliases\": [\"t\"]}, \"t\": {}}}", "t is the name or an alias of two sources"},
+        {"{" A ", \"sources\": {\"s\": {\"aliases\": [\"t\"]}, \"t\": {}}}",
+         "t is the name or an alias of two sources"},
         {"{" A ", \"sources\": {\"s\": {}, \"s\": {}}}", "duplicate"},
         {"{\"extends\": 3}", "\"extends\" must name"},
         {"{\"extends\": \"scores.tsv\"}", "extend each other"},
@@ -166,8 +174,9 @@ static void failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_built_in), cmocka_unit_test(sources_by_their_names), cmocka_unit_test(a_table_of_ones_own),
-        cmocka_unit_test(what_is_none),     cmocka_unit_test(failing_memory),
+        cmocka_unit_test(what_is_built_in),    cmocka_unit_test(sources_by_their_names),
+        cmocka_unit_test(a_table_of_ones_own), cmocka_unit_test(what_is_none),
+        cmocka_unit_test(failing_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
