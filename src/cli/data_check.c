@@ -101,6 +101,18 @@ static void print_set(const json_t *set) {
     print_labels(json_object_get(set, "labels"));
 }
 
+static void print_names(const json_t *list) {
+    size_t n = json_array_size(list);
+    for (size_t i = 0; i < n && i < MAX_FILES; i++) {
+        printf("  ");
+        print_plain(json_string_value(json_array_get(list, i)));
+        printf("\n");
+    }
+    if (n > MAX_FILES) {
+        printf("  and %zu more; --json has them\n", n - MAX_FILES);
+    }
+}
+
 static void print_files(const json_t *set, const char *key, const char *what) {
     const json_t *list = json_object_get(set, key);
     size_t n = json_array_size(list);
@@ -110,14 +122,23 @@ static void print_files(const json_t *set, const char *key, const char *what) {
     printf("\n%s of ", what);
     print_plain(json_string_value(json_object_get(set, "list")));
     printf(" (%zu):\n", n);
-    for (size_t i = 0; i < n && i < MAX_FILES; i++) {
-        printf("  ");
-        print_plain(json_string_value(json_array_get(list, i)));
-        printf("\n");
+    print_names(list);
+}
+
+static void print_overlap(const json_t *overlap, const json_t *sets) {
+    const json_t *pair = json_object_get(overlap, "sets"), *named = json_object_get(overlap, "named");
+    printf("\nfiles shared by");
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *set = json_array_get(sets, (size_t)json_integer_value(json_array_get(pair, i)));
+        const char *split = json_string_value(json_object_get(set, "split"));
+        printf("%s ", i ? " and" : "");
+        print_plain(json_string_value(json_object_get(set, "list")));
+        printf("%s", *split ? " (" : "");
+        print_plain(split);
+        printf("%s", *split ? ")" : "");
     }
-    if (n > MAX_FILES) {
-        printf("  and %zu more; --json has them\n", n - MAX_FILES);
-    }
+    printf(" (%lld):\n", (long long)number(overlap, "files"));
+    print_names(named);
 }
 
 static void print_report(const json_t *report) {
@@ -132,6 +153,10 @@ static void print_report(const json_t *report) {
         print_files(set, "missing", "files missing");
         print_files(set, "unreadable", "files that cannot be decoded");
         print_files(set, "short", "files under 0.5 s");
+    }
+    const json_t *overlaps = json_object_get(report, "overlaps");
+    for (size_t i = 0; i < json_array_size(overlaps); i++) {
+        print_overlap(json_array_get(overlaps, i), sets);
     }
     for (size_t i = 0; i < json_array_size(warnings); i++) {
         printf("%s- ", i == 0 ? "\nto beware of:\n" : "");

@@ -36,6 +36,11 @@ static void check_as_text_and_json(void **state) {
     assert_int_equal(json_array_size(json_object_get(j, "sets")), 2);
     json_decref(j);
     outcome_free(&o);
+    write_string("some.csv", "path,split\na.wav,train\nb.wav,train\nb.wav,dev\nc.wav,dev\n");
+    o = spoor("data", "check", "some.csv");
+    exits(&o, 0);
+    says(&o, "files shared by some.csv (train) and some.csv (dev) (1):\n  b.wav\n");
+    outcome_free(&o);
     o = spoor("data", "check", "--root", "nowhere", "--format=mlaad", protocols("mlaad_dev.csv"));
     exits(&o, 2);
     says(&o, "nowhere/fake/fr/Mars5/c_02.wav");
