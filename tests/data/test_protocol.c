@@ -462,6 +462,7 @@ static void codecfake(void **state) {
     row_is(m, 2, "source=ELLAV path=SLMdemos_16k/ELLAV/ELLAV_4_ellav_hc.wav corpus=CoSG");
     row_is(m, 3, "source=CLAMTTS vq=MVQ aux=none dec=freq");
     row_is(m, 4, "source=NEWTTS vq= page=NEWTTS");
+    row_is(m, 5, "source=NEWTTS corpus=CoSG"); /* an id that is as long up to its '_', but is not that speaker's */
     manifest_free(m);
     how.taxonomy = list("taxonomy_more.json");
     m = read_list(list("CoRS_small.txt"), &how);

@@ -108,6 +108,16 @@ static void a_table_of_ones_own(void **state) {
     assert_string_equal(is(t, 0, "voc"), "gan");
     assert_string_equal(is(t, 1, "voc"), "");
     taxonomy_free(t);
+    write_text("{\"attributes\": {\"v\": {\"values\": [\"x\"]}}, \"sources\": {\"a_codec_6\": {}, \"codec_6\": {}, "
+               "\"6\": {}}}");
+    t = open_it(path);
+    size_t prefix = 0, longest = taxonomy_find_suffix(t, "p1_2_a_codec_6", &prefix);
+    assert_string_equal(taxonomy_source_name(t, longest), "a_codec_6");
+    assert_int_equal(prefix, 4);
+    longest = taxonomy_find_suffix(t, "p1_2_b_codec_6", &prefix);
+    assert_string_equal(taxonomy_source_name(t, longest), "codec_6");
+    assert_int_equal(prefix, 6);
+    taxonomy_free(t);
 }
 
 static void what_is_none(void **state) {
