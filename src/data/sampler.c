@@ -10,7 +10,7 @@ struct sampler {
     spoor_context *ctx;
     sampler_kind kind;
     uint64_t seed;
-    size_t batch, pairs, n_clips, n_classes, n_groups, n_pairable, n_single, n_present;
+    size_t batch, pairs, per_class, n_clips, n_classes, n_groups, n_pairable, n_single, n_present;
     int32_t *label, *group[SAMPLER_MAX_GROUPS];
     uint32_t *members;      /* clips by class */
     size_t *first;          /* [n_classes + 1] where a class begins in members */
@@ -80,10 +80,10 @@ static void sort_members(sampler *s) {
         if (n > 0) {
             s->present[s->n_present++] = (uint32_t)c;
         }
-        if (n > 1) {
+        if (n >= s->per_class) {
             s->pairable[s->n_pairable++] = (uint32_t)c;
         }
-        s->n_single += n == 1;
+        s->n_single += n > 0 && n < s->per_class;
     }
 }
 
@@ -116,8 +116,12 @@ spoor_status sampler_new(spoor_context *ctx, const sampler_options *o, sampler *
     if (o->n_clips == 0 || o->n_clips > UINT32_MAX || o->batch == 0) {
         return error_set(err, SPOOR_ERR_USAGE, "a batch of %zu from %zu clips is not possible", o->batch, o->n_clips);
     }
-    if (o->pairs > o->batch / 2) {
-        return error_set(err, SPOOR_ERR_USAGE, "%zu pairs do not fit into a batch of %zu clips", o->pairs, o->batch);
+    size_t per_class = o->per_class > 2 ? o->per_class : 2;
+    if (o->pairs > o->batch / per_class) {
+        return per_class == 2
+                   ? error_set(err, SPOOR_ERR_USAGE, "%zu pairs do not fit into a batch of %zu clips", o->pairs, o->batch)
+                   : error_set(err, SPOOR_ERR_USAGE, "%zu classes of %zu clips each do not fit into a batch of %zu clips", o->pairs,
+                               per_class, o->batch);
     }
     if (o->n_groups > SAMPLER_MAX_GROUPS) {
         return error_set(err, SPOOR_ERR_USAGE, "%zu group columns; at most %d", o->n_groups, SAMPLER_MAX_GROUPS);
@@ -126,7 +130,7 @@ spoor_status sampler_new(spoor_context *ctx, const sampler_options *o, sampler *
     if (!s) {
         return error_memory(err, "making a sampler");
     }
-    *s = (sampler){.ctx = ctx, .kind = o->kind, .seed = o->seed, .batch = o->batch, .pairs = o->pairs,
+    *s = (sampler){.ctx = ctx, .kind = o->kind, .seed = o->seed, .batch = o->batch, .pairs = o->pairs, .per_class = per_class,
                    .n_clips = o->n_clips, .n_classes = o->n_classes, .n_groups = o->n_groups};
     if (!sampler_fill(s, o)) {
         sampler_free(s);
@@ -134,8 +138,8 @@ spoor_status sampler_new(spoor_context *ctx, const sampler_options *o, sampler *
     }
     spoor_status status = SPOOR_OK;
     if (s->n_pairable < s->pairs) {
-        status = error_set(err, SPOOR_ERR_USAGE, "%zu pairs of distinct classes are asked for, but %zu classes have two "
-                           "clips", s->pairs, s->n_pairable);
+        status = error_set(err, SPOOR_ERR_USAGE, "%zu pairs of distinct classes are asked for, but %zu classes have %zu "
+                           "clips", s->pairs, s->n_pairable, s->per_class);
     } else if (s->kind == SAMPLER_BALANCED && s->n_present == 0) {
         status = error_set(err, SPOOR_ERR_USAGE, "a balanced sampler needs labelled clips, but none has a label");
     }
@@ -183,20 +187,31 @@ static bool differs(const sampler *s, size_t g, uint32_t a, uint32_t b) {
     return x >= 0 && y >= 0 && x != y;
 }
 
-/* A clip of the class other than the anchor: one that differs in the first group where any does, else any. */
-static uint32_t positive(sampler *s, size_t c, uint32_t anchor, rng *r) {
+static bool among(const uint32_t *clip, size_t n, size_t step, uint32_t what) {
+    for (size_t i = 0; i < n; i++) {
+        if (clip[i * step] == what) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A clip of the class other than those `taken` so far (taken[0], taken[pairs], ...: the anchor first): one that differs from
+ * the anchor in the first group where any does, else any. */
+static uint32_t positive(sampler *s, size_t c, const uint32_t *taken, size_t n_taken, rng *r) {
+    uint32_t anchor = taken[0];
     const uint32_t *member = s->members + s->first[c];
     size_t n = class_size(s, c), found = 0;
     for (size_t g = 0; g < s->n_groups && found == 0; g++) {
         for (size_t i = 0; i < n; i++) {
-            if (differs(s, g, anchor, member[i])) {
+            if (differs(s, g, anchor, member[i]) && !among(taken, n_taken, s->pairs, member[i])) {
                 s->permutation[found++] = member[i];
             }
         }
     }
     if (found == 0) { /* no group tells them apart */
         for (size_t i = 0; i < n; i++) {
-            if (member[i] != anchor) {
+            if (!among(taken, n_taken, s->pairs, member[i])) {
                 s->permutation[found++] = member[i];
             }
         }
@@ -215,12 +230,14 @@ static void draw_pairs(sampler *s, uint64_t epoch, uint64_t step, uint32_t *clip
     for (size_t i = 0; i < s->pairs; i++) {
         size_t c = s->pairable[i];
         clip[i] = s->members[s->first[c] + (size_t)rng_below(&r, class_size(s, c))];
-        clip[s->pairs + i] = positive(s, c, clip[i], &r);
+        for (size_t k = 1; k < s->per_class; k++) {
+            clip[k * s->pairs + i] = positive(s, c, clip + i, k, &r);
+        }
     }
     /* Undo: the order of classes must not depend on the steps before. */
     size_t k = 0;
     for (size_t c = 0; c < s->n_classes; c++) {
-        if (class_size(s, c) > 1) {
+        if (class_size(s, c) >= s->per_class) {
             s->pairable[k++] = (uint32_t)c;
         }
     }
@@ -230,7 +247,7 @@ void sampler_batch(sampler *s, uint64_t epoch, uint64_t step, uint32_t *clip) {
     if (s->pairs > 0) {
         draw_pairs(s, epoch, step, clip);
     }
-    size_t done = 2 * s->pairs, rest = s->batch - done;
+    size_t done = s->per_class * s->pairs, rest = s->batch - done;
     for (size_t i = 0; i < rest; i++) {
         uint64_t index = step * rest + i;
         clip[done + i] = s->kind == SAMPLER_SHUFFLED ? shuffled_clip(s, epoch, index)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const KINDS[] = {"linear", "one-class", NULL};
+static const char *const KINDS[] = {"linear", "one-class", "centroids", NULL};
 static const char *const JUDGES[] = {"centre", "linear", NULL};
 
 /* ---- making ---- */
@@ -51,7 +51,10 @@ spoor_status head_configure(const json_t *config, const net_task *tasks, size_t 
         }
         TRY(config_choice(own, "network.task_heads", "kind", KINDS, 0, &kind, err));
         out[i].kind = (head_kind)kind;
-        if (kind == HEAD_ONE_CLASS) {
+        if (kind != HEAD_ONE_CLASS) {
+            static const char *const KEYS[] = {"kind", NULL};
+            TRY(config_keys(own, "network.task_heads", KEYS, err));
+        } else {
             TRY(configure_one_class(own, &tasks[i], &out[i], err));
         }
     }
@@ -66,9 +69,11 @@ bool head_describe(const head_options *heads, const net_task *tasks, size_t n_ta
             continue;
         }
         *out = *out == NULL ? json_object() : *out;
-        json_t *own = json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", KINDS[o->kind], "human", (json_int_t)o->human, "r_real",
-                                o->r_real, "r_fake", o->r_fake, "alpha", o->alpha, "linear", o->linear, "judge",
-                                JUDGES[o->linear_judges]);
+        json_t *own = o->kind == HEAD_CENTROIDS ? json_pack("{s:s}", "kind", KINDS[o->kind])
+                                                : json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", KINDS[o->kind], "human",
+                                                            (json_int_t)o->human, "r_real", o->r_real, "r_fake", o->r_fake,
+                                                            "alpha", o->alpha, "linear", o->linear, "judge",
+                                                            JUDGES[o->linear_judges]);
         if (json_object_set_new(*out, tasks[i].name, own) != 0) {
             json_decref(*out);
             *out = NULL;
@@ -76,6 +81,20 @@ bool head_describe(const head_options *heads, const net_task *tasks, size_t n_ta
         }
     }
     return true;
+}
+
+static spoor_status init_centroids(head *h, params *p, const char *name, int64_t embedding, int64_t classes, spoor_error *err) {
+    char part[192];
+    int64_t dim[2] = {classes, embedding}, one = 1;
+    (void)snprintf(part, sizeof part, "%s.centroids", name);
+    TRY(params_add(p, part, 2, dim, PARAM_ZEROS, 0, false, false, &h->centroids, err));
+    (void)snprintf(part, sizeof part, "%s.scale", name);
+    TRY(params_add(p, part, 1, &one, PARAM_ONES, 0, true, false, &h->scale, err));
+    (void)snprintf(part, sizeof part, "%s.offset", name);
+    TRY(params_add(p, part, 1, &one, PARAM_ZEROS, 0, true, false, &h->offset, err));
+    h->scale->data[0] = HEAD_SCALE; /* what they start from; weights of a file are read over it */
+    h->offset->data[0] = HEAD_OFFSET;
+    return SPOOR_OK;
 }
 
 spoor_status head_init(head *h, const head_options *o, params *p, const char *name, int64_t embedding, int64_t classes,
@@ -89,6 +108,9 @@ spoor_status head_init(head *h, const head_options *o, params *p, const char *na
         int64_t dim[2] = {1, embedding};
         (void)snprintf(part, sizeof part, "%s.centre", name);
         TRY(params_add(p, part, 2, dim, PARAM_NORMAL, 0, true, false, &h->centre, err));
+    }
+    if (o->kind == HEAD_CENTROIDS) {
+        TRY(init_centroids(h, p, name, embedding, classes, err));
     }
     return SPOOR_OK;
 }
@@ -109,8 +131,22 @@ static tensor *one_class_logits(const head *h, tape *t, tensor *cosine) {
     return human == NULL ? NULL : op_concat(t, both, 2, 1);
 }
 
+/* [B,C]: scale * cosine + offset */
+static tensor *centroid_logits(const head *h, tape *t, tensor *embedding) {
+    tensor *cosine = op_matmul(t, op_normalise(t, embedding, (real)HEAD_EPS), h->centroids, true);
+    if (cosine == NULL) {
+        return NULL;
+    }
+    int64_t single[2] = {tensor_count(cosine), 1}, square[2] = {1, 1};
+    tensor *scaled = op_matmul(t, op_reshape(t, cosine, 2, single), op_reshape(t, h->scale, 2, square), false);
+    return op_reshape(t, op_add_row(t, scaled, h->offset), 2, cosine->dim);
+}
+
 void head_forward(const head *h, tape *t, tensor *embedding, tensor *dropped, head_output *out) {
-    *out = (head_output){0};
+    *out = (head_output){.scale = h->scale, .offset = h->offset};
+    if (h->centroids != NULL) {
+        out->logits = centroid_logits(h, t, embedding);
+    }
     if (h->linear.w != NULL) {
         out->linear = nn_linear_forward(&h->linear, t, dropped, OP_ACT_NONE);
         out->logits = out->linear;

@@ -42,9 +42,10 @@ static spoor_status configure(member *m, const json_t *config, int kind, int64_t
     TRY(config_number(config, "network", "logistic", 0, 0, 1e6, &m->logistic, err));
     TRY(config_int(config, "network", "copies", 0, 0, 16, &m->copies, err));
     const char *pooling = json_string_value(json_object_get(config, "pooling"));
-    if (m->logistic > 0 && (!m->pool_norm || m->embedding > 0 || m->mix > 0 || (pooling != NULL && strcmp(pooling, "stats") != 0))) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.logistic goes with pooling: stats and pool_norm: true, without embedding "
-                         "and mix");
+    if (m->logistic > 0 && (!m->pool_norm || m->embedding > 0 || m->mix > 0 || json_object_get(config, "layers") != NULL ||
+                            (pooling != NULL && strcmp(pooling, "stats") != 0))) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.logistic goes with pooling: stats and pool_norm: true, without embedding, "
+                         "layers and mix");
     }
     return body_configure(&m->body, (body_kind)kind, config, columns, err);
 }

@@ -316,6 +316,8 @@ static void member_forward(const net *n, const member *m, tape *t, tensor *featu
         out->logits[i] = one.logits;
         out->linear[i] = one.linear;
         out->cosine[i] = one.cosine;
+        out->scale[i] = one.scale;
+        out->offset[i] = one.offset;
     }
 }
 
@@ -509,6 +511,8 @@ bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias) 
     *bias = has ? n->fusion.heads[task].b : NULL;
     return has;
 }
+
+tensor *net_centroids(const net *n, size_t task) { return n->ensemble ? NULL : n->members[0].heads[task].centroids; }
 
 size_t net_fusion_models(const net *n) { return n->fused ? n->fusion.n_groups : 0; }
 

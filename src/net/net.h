@@ -25,6 +25,7 @@ typedef struct net_output {
     tensor *logits[NET_MAX_TASKS];  /* [B,C_i], in the order of the tasks; NULL where none (that learns) answers the task */
     tensor *cosine[NET_MAX_TASKS];  /* [B,1] to the centre of a one-class head; NULL: another head */
     tensor *linear[NET_MAX_TASKS];  /* [B,C_i] of the linear layer beside that centre; NULL: there is none */
+    tensor *scale[NET_MAX_TASKS], *offset[NET_MAX_TASKS]; /* [1] of the cosines of a head with centroids; NULL: another head */
     size_t n_members;               /* of an ensemble; 0: the network is one */
     const struct net_output *members; /* what each member says alone: losses are taken of these; lives as long as the step */
 } net_output;
@@ -42,7 +43,7 @@ typedef struct net_output {
  *    "embedding_dropout": 0,    dropout between the embedding and the heads
  *    "crop": 1,                 share of the frames that a training step sees, a random stretch: the same as shorter clips
  *    "mix": 0}                  L > 0: rows are L hidden states side by side; a learned weighted sum of them goes in
- *   {"kind": "pooled", "pooling": "stats" | "attentive", "hidden": 128, and from "pool_norm" on as above}: pooling alone
+ *   {"kind": "pooled", "pooling": "stats" | "attentive" | "mean", "layers": [256, 256] (linear, ReLU between; default none), "hidden": 128, and from "pool_norm" on as above}: pooling alone
  *    "logistic": 0,             > 0, with "stats": not trained by gradients but fitted, before the training, as logistic
  *                               regressions with this L2 penalty on the standardised pool of the training clips,
  *    "copies": 0}               and of so many augmented copies of each
@@ -70,6 +71,7 @@ typedef struct net_output {
  * and, of any of these, "task_heads": {TASK: {"kind": "linear"}} (the default) or, of a task with two classes,
  *   {"kind": "one-class", "human": 0 (which class), "r_real": 0.9, "r_fake": 0.2, "alpha": 20,
  *    "linear": false (a linear layer beside the centre), "judge": "centre" | "linear"}: One-Class Softmax, see head.h
+ *   {"kind": "centroids"}: cosines to the means of the training clips' embeddings, which net_centroids gives to be filled
  * The members of an ensemble are trained side by side, each by its own loss, of its own tasks. Their embeddings are joined,
  * and the logits of a task are sum_m weight_m * log_softmax(logits_m) over the members that answer it: a product of experts,
  * large only where they agree. Of a task that one member alone answers they are that member's own logits times its weight.
@@ -121,6 +123,8 @@ bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias);
 size_t net_fusion_models(const net *n); /* 0: no fusion */
 /* Where the scores of a model for a task begin in the embedding of a logistic fusion; false: they are not there. */
 bool net_fusion_scores(const net *n, size_t model, size_t task, size_t *first);
+/* The centroids [C,E] of the head of a task; NULL: it has another head, or the network is an ensemble. */
+tensor *net_centroids(const net *n, size_t task);
 int64_t net_embedding_size(const net *n);
 size_t net_tasks(const net *n);
 const net_task *net_task_at(const net *n, size_t i);

@@ -6,17 +6,22 @@
 #include "nn/layers.h"
 #include <jansson.h>
 
+enum { POOLED_MAX_LAYERS = 8 };
+
 typedef struct pooled {
     int64_t input_dim, hidden;
-    bool attend;
+    int pooling; /* of POOLINGS in pooled.c */
     nn_attentive_pool attentive;
+    int64_t sizes[POOLED_MAX_LAYERS]; /* of linear layers behind the pooling, ReLU between them */
+    size_t n_layers;
+    nn_linear layers[POOLED_MAX_LAYERS];
     int64_t pooled; /* size of the vector that pooled_forward returns */
 } pooled;
 
-/* Read "pooling" and "hidden" from the "network" object. */
+/* Read "pooling", "hidden" and "layers" from the "network" object. */
 spoor_status pooled_configure(pooled *c, const json_t *config, int64_t input_dim, spoor_error *err);
 spoor_status pooled_init(pooled *c, params *p, const char *prefix, spoor_error *err);
-/* features [B,T,D] -> [B, 2D]: means and deviations */
+/* features [B,T,D] -> [B, 2D]: means and deviations (with pooling "mean" [B, D]: means), or what the last layer makes of them */
 tensor *pooled_forward(const pooled *c, tape *t, tensor *features);
 bool pooled_describe(const pooled *c, json_t *out);
 #endif

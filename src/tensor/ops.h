@@ -177,6 +177,18 @@ typedef struct op_margins {
     real r_real, r_fake, alpha;
 } op_margins;
 tensor *op_oc_softmax(tape *t, tensor *cosine, const real *share, const real *weight, const op_margins *margins);
+/* Generalised end-to-end loss (Wan et al. 2018, eqs. 5 to 9) of e[M*N,E], row m*N + c = clip m of class c, M >= 2. The score
+ * of a row and class k is max(w, 1e-6) * cos(row, centroid_k) + b; of its own class, the centroid of the other clips.
+ *   softmax:  -score_own + log sum_k exp(score_k)
+ *   contrast: 1 - sigmoid(score_own) + max_{k != own} sigmoid(score_k)
+ * The mean over the rows (the paper's sum over M*N). w, b: one number each. Centroids are means of rows as they are given: the
+ * paper's are of unit length. ge2e.c */
+enum { OP_GE2E_CLASSES = 4096 /* at most */ };
+typedef struct op_ge2e_shape {
+    int64_t classes, clips; /* N, M */
+    bool contrast;
+} op_ge2e_shape;
+tensor *op_ge2e(tape *t, tensor *e, tensor *w, tensor *b, const op_ge2e_shape *shape);
 /* sum_i weight[i] * x[i] of one-element tensors. */
 tensor *op_weighted_sum(tape *t, tensor *const *x, const real *weight, size_t n);
 /* sum of all elements times factor; used by gradient checks. */

@@ -39,7 +39,7 @@ struct loader {
 };
 
 /* Rows of a batch that are in content-matched pairs: behind the pairs of distinct classes, before the rest. */
-static int64_t matched_rows(const recipe *r) { return recipe_pair_rows(r) - 2 * r->pairs; }
+static int64_t matched_rows(const recipe *r) { return recipe_pair_rows(r) - r->per_class * r->pairs; }
 
 static void free_targets(spoor_context *ctx, int64_t **v, size_t n) {
     for (size_t i = 0; v && i < n; i++) {
@@ -128,7 +128,7 @@ static spoor_status make_sampler(loader *l, spoor_error *err) {
     rng seed = rng_make((uint64_t)r->seed, STREAM_SAMPLER);
     sampler_options o = {.kind = (sampler_kind)r->sampler, .seed = rng_u64(&seed),
                          .batch = (size_t)(r->batch - matched_rows(r)), .pairs = (size_t)r->pairs,
-                         .n_clips = l->d->n_train, .label = l->d->task[task].label,
+                         .per_class = (size_t)r->per_class, .n_clips = l->d->n_train, .label = l->d->task[task].label,
                          .n_classes = l->d->task[task].n_classes, .n_groups = l->d->n_groups, .group = group};
     TRY(sampler_new(l->ctx, &o, &l->sampler, err));
     return make_matched(l, &l->d->task[task], err);
@@ -461,7 +461,7 @@ static int64_t draw_blocks(loader *l, matched *m, int64_t at, int64_t pairs, int
 /* Places: pairs of distinct classes, content-matched blocks, the rest. */
 static void choose_clips(loader *l) {
     const recipe *r = l->r;
-    int64_t at = 2 * r->pairs, behind = recipe_pair_rows(r);
+    int64_t at = r->per_class * r->pairs, behind = recipe_pair_rows(r);
     sampler_batch(l->sampler, l->epoch, l->step, l->clip);
     memmove(l->clip + behind, l->clip + at, (size_t)(r->batch - behind) * sizeof *l->clip);
     for (int64_t i = 0; i < r->batch; i++) {

@@ -1,5 +1,6 @@
 /* finish.c: the end of a training: final weights, calibration on dev, model file, dev scores and report. */
 #include "train/trainer_state.h"
+#include "train/centroids.h"
 #include "base/io.h"
 #include "eval/report_tables.h"
 #include "eval/scores.h"
@@ -245,6 +246,7 @@ spoor_status trainer_finish(trainer *t, spoor_error *err) {
     }
     if (t->r->half) {
         round_weights(t->params);
+        TRY(centroids_fit(t->ctx, &t->model, t->d, t->threads, err)); /* of what the file will hold */
     }
     TRY(calibrate_on_dev(t, value, err));
     TRY(describe(t, value, err));

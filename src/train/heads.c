@@ -26,12 +26,9 @@ static spoor_status put(const recipe *r, const char *task, json_t *head, spoor_e
     return json_object_set_new(all, task, head) == 0 ? SPOOR_OK : error_memory(err, "choosing heads");
 }
 
-spoor_status heads_choose(const recipe *r, const dataset *d, spoor_error *err) {
+static spoor_status choose_one_class(const recipe *r, const dataset *d, spoor_error *err) {
     const recipe_oc *oc = &r->oc;
     const dataset_task *t = NULL;
-    if (oc->weight <= 0) {
-        return SPOOR_OK;
-    }
     TRY(find_task(d, "oc.task", oc->task, &t, err));
     json_int_t human = -1;
     for (size_t c = 0; c < t->n_classes; c++) {
@@ -45,4 +42,24 @@ spoor_status heads_choose(const recipe *r, const dataset *d, spoor_error *err) {
                json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", "one-class", "human", human, "r_real", oc->r_real, "r_fake",
                          oc->r_fake, "alpha", oc->alpha, "linear", oc->linear, "judge", oc->linear_judges ? "linear" : "centre"),
                err);
+}
+
+static spoor_status choose_centroids(const recipe *r, const dataset *d, spoor_error *err) {
+    const dataset_task *t = NULL;
+    const char *sampled = *r->sampler_task ? r->sampler_task : r->source_task;
+    const char *kind = json_string_value(json_object_get(json_object_get(r->resolved, "network"), "kind"));
+    TRY(find_task(d, "ge2e.task", r->ge2e.task, &t, err));
+    if (strcmp(r->ge2e.task, sampled) != 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "ge2e.task: batches are made of the classes of the task %.60s; set sampler.task to %.60s",
+                         sampled, r->ge2e.task);
+    }
+    if (kind && strcmp(kind, "ensemble") == 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "ge2e.weight: an ensemble has no centroids; train its members one by one");
+    }
+    return put(r, r->ge2e.task, json_pack("{s:s}", "kind", "centroids"), err);
+}
+
+spoor_status heads_choose(const recipe *r, const dataset *d, spoor_error *err) {
+    TRY(r->oc.weight > 0 ? choose_one_class(r, d, err) : SPOOR_OK);
+    return r->ge2e.weight > 0 ? choose_centroids(r, d, err) : SPOOR_OK;
 }

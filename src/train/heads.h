@@ -4,6 +4,7 @@
 #include "train/dataset.h"
 
 /* With oc.weight above 0: network.task_heads of the resolved recipe gets a one-class head for oc.task. SPOOR_ERR_USAGE: there
- * is no such task, or it does not tell human from synthetic speech. */
+ * is no such task, or it does not tell human from synthetic speech. With ge2e.weight above 0 ge2e.task gets centroids, which an
+ * ensemble cannot have. */
 spoor_status heads_choose(const recipe *r, const dataset *d, spoor_error *err);
 #endif

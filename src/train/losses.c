@@ -112,7 +112,16 @@ static tensor *oc_loss(tape *t, const losses_options *o, size_t task, tensor *co
     return op_weighted_sum(t, parts, weights, n);
 }
 
+/* On unit embeddings, as in the paper. */
+static tensor *ge2e_loss(tape *t, const losses_options *o, size_t task, const net_output *out) {
+    tensor *e = op_normalise(t, rows(t, out->embedding, 0, o->ge2e.classes * o->ge2e.clips), (real)1e-12);
+    return op_scale(t, op_ge2e(t, e, out->scale[task], out->offset[task], &o->ge2e), o->ge2e_weight);
+}
+
 static tensor *task_loss(tape *t, const losses_options *o, size_t task, const net_output *out, losses_parts *values) {
+    if (out->scale[task]) {
+        return ge2e_loss(t, o, task, out);
+    }
     if (!out->cosine[task]) {
         return label_loss(t, o, task, out->logits[task]);
     }

@@ -34,6 +34,8 @@ typedef struct losses_options {
     int64_t n_blocks;          /* further blocks of pairs, within plain rows; the loss is the mean over all blocks */
     const losses_block *block;
     real pair_weight, pair_l2;
+    op_ge2e_shape ge2e;        /* of the first rows, for a task whose head has centroids */
+    real ge2e_weight;
     bool pair_normalise;       /* unit embeddings times sqrt(pair_scale), so that products are scaled cosines */
     real pair_scale;
 } losses_options;

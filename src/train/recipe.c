@@ -3,6 +3,7 @@
 #include "audio/audio.h"
 #include "base/config.h"
 #include "base/io.h"
+#include "tensor/ops.h"
 #include "openset/statistics.h"
 #include "train/recipe_parts.h"
 #include "train/yaml.h"
@@ -60,9 +61,13 @@ static const setting SETTINGS[] = {
     {"oc", "alpha", NUMBER, AT(oc.alpha), 20, 1e-3, 1000, NULL},
     {"oc", "linear", FLAG, AT(oc.linear), 1, 0, 1, NULL},
     {"oc", "judge", CHOICE, AT(oc.linear_judges), 0, 0, 0, "centre|linear"},
+    {"ge2e", "weight", NUMBER, AT(ge2e.weight), 0, 0, 1e6, NULL},
+    {"ge2e", "task", TEXT, AT(ge2e.task), 0, 0, 0, "source"},
+    {"ge2e", "kind", CHOICE, AT(ge2e.contrast), 0, 0, 0, "softmax|contrast"},
     {"sampler", "kind", CHOICE, AT(sampler), 0, 0, 0, "shuffled|balanced"},
     {"sampler", "task", TEXT, AT(sampler_task), 0, 0, 0, ""},
     {"sampler", "pairs", INTEGER, AT(pairs), 0, 0, 32768, NULL},
+    {"sampler", "per_class", INTEGER, AT(per_class), 2, 2, 32768, NULL},
     {"sampler", "crossed", FLAG, AT(crossed), 1, 0, 1, NULL},
     {"optimiser", "kind", CHOICE, AT(adamw), 1, 0, 0, "adam|adamw"},
     {"optimiser", "lr", NUMBER, AT(lr), 1e-3, 0, 100, NULL},
@@ -243,6 +248,38 @@ static spoor_status read_sections(recipe *r, spoor_error *err) {
     return SPOOR_OK;
 }
 
+/* What a batch is made of, and the losses that ask for it. */
+static spoor_status check_batch(const recipe *r, spoor_error *err) {
+    if (r->npair_weight > 0 && r->pairs > 0 && r->per_class != 2) {
+        return error_set(err, SPOOR_ERR_USAGE, "npair.weight: pairs are of two clips; sampler.per_class: %lld is for ge2e",
+                         (long long)r->per_class);
+    }
+    if (r->per_class != 2 && recipe_pair_rows(r) > r->batch) {
+        return error_set(err, SPOOR_ERR_USAGE, "sampler: %lld classes of %lld clips do not fit into a batch of %lld",
+                         (long long)r->pairs, (long long)r->per_class, (long long)r->batch);
+    }
+    if (recipe_pair_rows(r) > r->batch) {
+        return error_set(err, SPOOR_ERR_USAGE, "sampler: %lld pairs do not fit into a batch of %lld",
+                         (long long)recipe_pair_rows(r) / 2, (long long)r->batch);
+    }
+    if (recipe_pair_rows(r) == r->batch && r->pairs == 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "sampler: content-matched pairs fill the whole batch of %lld; other clips need room",
+                         (long long)r->batch);
+    }
+    if (r->ge2e.weight > 0 && (r->pairs < 2 || r->pairs > OP_GE2E_CLASSES)) {
+        return error_set(err, SPOOR_ERR_USAGE, "ge2e.weight needs sampler.pairs of 2 to %d classes, with sampler.per_class clips each",
+                         OP_GE2E_CLASSES);
+    }
+    if (r->oc.linear_judges && !r->oc.linear) {
+        return error_set(err, SPOOR_ERR_USAGE, "oc.judge: linear needs oc.linear: true");
+    }
+    if (r->npair_weight > 0 && (r->pairs == 1 || recipe_pair_rows(r) == 0)) {
+        return error_set(err, SPOOR_ERR_USAGE, "npair.weight needs sampler.pairs of at least 2, or sampler.matched or "
+                         "sampler.resynth");
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     TRY(read_sections(r, err));
     TRY(recipe_read_data(ctx, r, err));
@@ -266,14 +303,6 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     if (r->cache_copies > 0 && json_array_size(r->augment) == 0) {
         return error_set(err, SPOOR_ERR_USAGE, "cache.copies needs a list of steps in augment");
     }
-    if (recipe_pair_rows(r) > r->batch) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler: %lld pairs do not fit into a batch of %lld",
-                         (long long)recipe_pair_rows(r) / 2, (long long)r->batch);
-    }
-    if (recipe_pair_rows(r) == r->batch && r->pairs == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler: content-matched pairs fill the whole batch of %lld; other clips need room",
-                         (long long)r->batch);
-    }
     if (r->mixup != RECIPE_MIXUP_NONE && r->mixup_level == RECIPE_MIX_INPUT && *r->cache_path) {
         return error_set(err, SPOOR_ERR_USAGE, "mixup.level: features from a cache are no waveforms any more; mix features or "
                          "embeddings, or leave out cache");
@@ -286,14 +315,7 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
         return error_set(err, SPOOR_ERR_USAGE, "finetune.accumulate: a batch of %lld clips cannot be cut into %lld pieces",
                          (long long)r->batch, (long long)r->finetune.accumulate);
     }
-    if (r->oc.linear_judges && !r->oc.linear) {
-        return error_set(err, SPOOR_ERR_USAGE, "oc.judge: linear needs oc.linear: true");
-    }
-    if (r->npair_weight > 0 && (r->pairs == 1 || recipe_pair_rows(r) == 0)) {
-        return error_set(err, SPOOR_ERR_USAGE, "npair.weight needs sampler.pairs of at least 2, or sampler.matched or "
-                         "sampler.resynth");
-    }
-    return SPOOR_OK;
+    return check_batch(r, err);
 }
 
 spoor_status recipe_from_json(spoor_context *ctx, const json_t *json, const char *folder, recipe **out, spoor_error *err) {

@@ -108,6 +108,12 @@ typedef struct recipe_openset {
     int by_eer;           /* threshold: eer instead of acceptance */
 } recipe_openset;
 
+typedef struct recipe_ge2e {
+    double weight; /* 0: no GE2E */
+    const char *task;
+    int contrast;  /* else softmax */
+} recipe_ge2e;
+
 typedef struct recipe {
     json_t *resolved; /* the whole recipe with every default filled in; owns all strings here */
     char *folder;     /* of the recipe file, "" or ending in '/' */
@@ -140,9 +146,10 @@ typedef struct recipe {
     double npair_weight, npair_l2, npair_scale;
     bool npair_normalise;
     recipe_oc oc;
+    recipe_ge2e ge2e;
     int sampler;
     const char *sampler_task;
-    int64_t pairs;
+    int64_t pairs, per_class;
     bool crossed;           /* content-matched pairs are turned round in turn */
     recipe_matched matched;
     recipe_resynth resynth;

@@ -6,7 +6,7 @@
 enum { MAX_GENERATORS = 256, MAX_BLOCKS = 1024 };
 
 int64_t recipe_pair_rows(const recipe *r) {
-    return 2 * (r->pairs + r->matched.pairs * r->matched.blocks + r->resynth.pairs * r->resynth.blocks);
+    return r->per_class * r->pairs + 2 * (r->matched.pairs * r->matched.blocks + r->resynth.pairs * r->resynth.blocks);
 }
 
 /* `pairs` and `blocks` of a section, written back into it. */

@@ -3,6 +3,7 @@
 #include "train/trainer_state.h"
 #include "base/io.h"
 #include "trace/trace.h"
+#include "train/centroids.h"
 #include "train/fitted.h"
 #include "train/heads.h"
 #include "train/initial.h"
@@ -221,8 +222,8 @@ static void say_pairs(const trainer *t) {
                 t->r->group[g]);
     }
     if (sampler_single_classes(s) > 0) {
-        ctx_log(t->ctx, SPOOR_LOG_WARN, "pairs: %zu classes have one clip and are left out of pairs",
-                sampler_single_classes(s));
+        ctx_log(t->ctx, SPOOR_LOG_WARN, "pairs: %zu classes have fewer than %lld clips and are left out of pairs",
+                sampler_single_classes(s), (long long)t->r->per_class);
     }
 }
 
@@ -384,6 +385,7 @@ static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
                         .partner = (const int64_t *const *)b->partner, .lambda = b->lambda,
                         .plain_weight = 1, .mixed_weight = (real)t->r->mixup_eta,
                         .pairs = t->r->pairs, .n_blocks = b->n_blocks, .block = b->block, .pair_weight = (real)t->r->npair_weight, .pair_l2 = (real)t->r->npair_l2,
+                        .ge2e = {t->r->pairs, t->r->per_class, t->r->ge2e.contrast != 0}, .ge2e_weight = (real)t->r->ge2e.weight,
                         .pair_normalise = t->r->npair_normalise, .pair_scale = (real)t->r->npair_scale};
     if (t->r->mixup == RECIPE_MIXUP) { /* every clip of the batch counts the same */
         o.plain_weight = (real)b->plain / (real)b->rows;
@@ -530,8 +532,8 @@ static spoor_status evaluate(trainer *t, json_t *line, spoor_error *err) {
         average_swap(t->average);
     }
     double value[RECIPE_MAX_METRICS], select = (double)t->place.epoch;
-    spoor_status status = SPOOR_OK;
-    if (t->d->n_dev > 0) {
+    spoor_status status = centroids_fit(t->ctx, &t->model, t->d, t->threads, err);
+    if (status == SPOOR_OK && t->d->n_dev > 0) {
         status = dev_forward(t->d, &t->model, t->threads, t->logits, NULL, err);
         if (status == SPOOR_OK) {
             status = dev_metrics(t->r, t->d, &t->model, t->labels, t->logits, NULL, value, &select, err);

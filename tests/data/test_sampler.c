@@ -148,6 +148,43 @@ static void pairs(void **state) {
     spoor_context_free(ctx);
 }
 
+/* M clips of each of N classes: distinct, those that differ from the first where there are any. */
+static void more_than_pairs(void **state) {
+    (void)state;
+    enum { N = 3, M = 4 };
+    spoor_context *ctx = support_context();
+    set d;
+    make(&d);
+    d.o.pairs = N;
+    d.o.per_class = M; /* classes 4, 5 and 6 have as many */
+    sampler *s = open_sampler(ctx, &d.o);
+    assert_int_equal(sampler_single_classes(s), 3);
+    for (uint64_t step = 0; step < 100; step++) {
+        uint32_t clip[BATCH];
+        sampler_batch(s, step / 3, step % 3, clip);
+        int seen[CLASSES] = {0};
+        for (size_t i = 0; i < N; i++) {
+            assert_true(seen[d.label[clip[i]]]++ == 0 && d.label[clip[i]] >= 4);
+            for (size_t k = 1; k < M; k++) {
+                assert_int_equal(d.label[clip[k * N + i]], d.label[clip[i]]);
+                for (size_t j = 0; j < k; j++) {
+                    assert_int_not_equal(clip[k * N + i], clip[j * N + i]);
+                }
+            }
+            assert_true(d.label[clip[i]] != 6 || d.page[clip[i]] != d.page[clip[N + i]]);
+        }
+    }
+    sampler_free(s);
+    spoor_error err;
+    d.o.pairs = 4;
+    assert_int_equal(sampler_new(ctx, &d.o, &s, &err), SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "3 classes have 4 clips"));
+    d.o.pairs = BATCH / M + 1;
+    assert_int_equal(sampler_new(ctx, &d.o, &s, &err), SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "do not fit"));
+    spoor_context_free(ctx);
+}
+
 static void refusals(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
@@ -189,7 +226,7 @@ static void failing_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shuffled), cmocka_unit_test(balanced), cmocka_unit_test(pairs),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shuffled), cmocka_unit_test(balanced), cmocka_unit_test(pairs), cmocka_unit_test(more_than_pairs),
                                        cmocka_unit_test(refusals), cmocka_unit_test(failing_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

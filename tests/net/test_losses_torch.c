@@ -144,6 +144,22 @@ static void one_class(void **state) {
     }
 }
 
+static void ge2e(void **state) {
+    fixture *f = *state;
+    const char *names[] = {"ge2e_softmax", "ge2e_contrast"};
+    for (size_t i = 0; i < 2; i++) {
+        tape_begin(f->tape, true, true, 1);
+        tensor *e = input(f, names[i], "e"), *w = input(f, names[i], "w"), *b = input(f, names[i], "b");
+        const op_ge2e_shape shape = {4, 3, i == 1};
+        run(f, names[i], op_ge2e(f->tape, op_normalise(f->tape, e, 1e-12f), w, b, &shape), e, "e", w, "w");
+        if (i == 0) { /* an offset of all scores changes no softmax */
+            support_close((double)b->grad[0], 0, 1e-6, "offset");
+        } else {
+            same(f, names[i], "grad.b", b->grad);
+        }
+    }
+}
+
 /* With two classes the loss is the logistic triplet loss: softplus(f_i.p_j - f_i.p_i), averaged. */
 static void two_classes_are_the_logistic_triplet(void **state) {
     fixture *f = *state;
@@ -161,6 +177,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(soft_targets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(n_pair, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_class, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ge2e, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_classes_are_the_logistic_triplet, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

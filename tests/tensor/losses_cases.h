@@ -1,4 +1,4 @@
-/* losses_cases.h: checks of cross_entropy.c, n_pair.c and oc_softmax.c, run in the float and in the double build. */
+/* losses_cases.h: checks of cross_entropy.c, n_pair.c, oc_softmax.c and ge2e.c, run in the float and in the double build. */
 #include "support/gradcheck.h"
 #include "support/naive.h"
 #include <math.h>
@@ -213,11 +213,72 @@ static void test_oc_softmax(void **state) {
     gradcheck_refuses(&(op_case){"op_oc_softmax", build_oc, .arg = &d, .in = {{2, {2, 2}}}}, "op_oc_softmax");
 }
 
+/* ---- GE2E ---- */
+
+static tensor *build_ge2e(tape *t, tensor *const *in, const void *arg) { return op_ge2e(t, in[0], in[1], in[2], arg); }
+
+/* Score of row r (clip m of class c) and class k, by the definition. */
+static double ge2e_score(const op_ge2e_shape *s, int64_t dim, const double *e, double w, double b, int64_t r, int64_t k) {
+    double centre[16] = {0};
+    for (int64_t m = 0; m < s->clips; m++) {
+        int64_t row = m * s->classes + k;
+        for (int64_t i = 0; row != r && i < dim; i++) {
+            centre[i] += e[row * dim + i];
+        }
+    }
+    double cosine = naive_dot(dim, e + r * dim, centre) /
+                    sqrt(naive_dot(dim, e + r * dim, e + r * dim) * naive_dot(dim, centre, centre));
+    return fmax(w, 1e-6) * cosine + b;
+}
+
+static void naive_ge2e(const op_case *c, const double *const *in, double *out) {
+    const op_ge2e_shape *s = c->arg;
+    int64_t rows = s->classes * s->clips, dim = c->in[0].dim[1];
+    double loss = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        double own = 0, sum = 0, near = -INFINITY;
+        for (int64_t k = 0; k < s->classes; k++) {
+            double score = ge2e_score(s, dim, in[0], in[1][0], in[2][0], r, k);
+            sum += exp(score);
+            own = k == r % s->classes ? score : own;
+            near = k == r % s->classes ? near : fmax(near, score);
+        }
+        double wrong = s->classes > 1 ? 1 / (1 + exp(-near)) : 0;
+        loss += s->contrast ? 1 - 1 / (1 + exp(-own)) + wrong : log(sum) - own;
+    }
+    out[0] = loss / (double)rows;
+}
+
+static void test_ge2e(void **state) {
+    (void)state;
+    static const double scale = 3, offset = -1, low = -2;
+    static const int64_t sizes[][3] = {{3, 2, 5}, {4, 3, 7}, {2, 4, 3}, {1, 2, 4}, {5, 2, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (int contrast = 0; contrast < 2; contrast++) {
+            op_ge2e_shape s = {sizes[i][0], sizes[i][1], contrast != 0};
+            gradcheck_input e = {2, {s.classes * s.clips, sizes[i][2]}}, w = {1, {1}, .values = &scale},
+                            b = {1, {1}, .values = &offset};
+            if (sizes[i][2] == 1) { /* in one dimension cosines are signs: no gradient but w's and b's */
+                e.constant = true;
+            }
+            gradcheck_op(&(op_case){"op_ge2e", build_ge2e, naive_ge2e, &s, {e, w, b}});
+        }
+    }
+    op_ge2e_shape s = {3, 2, false}, one = {6, 1, false}, many = {2, 2, false};
+    gradcheck_input e = {2, {6, 4}}, w = {1, {1}, .values = &low}, b = {1, {1}, .values = &offset}, two = {1, {2}};
+    gradcheck_op(&(op_case){"op_ge2e, w below 0", build_ge2e, naive_ge2e, &s, {e, w, b}});
+    gradcheck_refuses(&(op_case){"op_ge2e", build_ge2e, .arg = &one, .in = {e, w, b}}, "op_ge2e");
+    gradcheck_refuses(&(op_case){"op_ge2e", build_ge2e, .arg = &many, .in = {e, w, b}}, "op_ge2e");
+    gradcheck_refuses(&(op_case){"op_ge2e", build_ge2e, .arg = &s, .in = {e, two, b}}, "one number each");
+    gradcheck_memory(&(op_case){"op_ge2e", build_ge2e, naive_ge2e, &s, {e, w, b}});
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cross_entropy),      cmocka_unit_test(test_cross_entropy_torch),
         cmocka_unit_test(test_soft_cross_entropy), cmocka_unit_test(test_losses_refuse),
         cmocka_unit_test(test_n_pair),             cmocka_unit_test(test_oc_softmax),
+        cmocka_unit_test(test_ge2e),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,4 +49,23 @@ for name, alpha in [("oc", 20.0), ("oc_soft", 3.0)]:
     keep(name, F.softplus(alpha * margin).mean(), {"f": f, "w": w, "human": human})
     out[name + ".cosine"] = cosine.detach().numpy()
 
+# GE2E of Wan et al. 2018 on 4 classes with 3 clips each (row m * 4 + c): rows made as long as 1, centroids of the others for a
+# row's own class, both losses, mean over the rows
+for name, contrast in [("ge2e_softmax", False), ("ge2e_contrast", True)]:
+    e, w, b = logits(12, 5), torch.tensor([4.0]).double().requires_grad_(), torch.tensor([-2.0]).double().requires_grad_()
+    u = F.normalize(e).reshape(3, 4, 5)
+    rows = []
+    for m in range(3):
+        for c in range(4):
+            rest = u[[i for i in range(3) if i != m], c].mean(0)
+            rows.append(torch.stack([w[0] * F.cosine_similarity(u[m, c], rest if k == c else u[:, k].mean(0), dim=0) + b[0]
+                                     for k in range(4)]))
+    s, own = torch.stack(rows), torch.arange(12) % 4
+    if contrast:
+        p = torch.sigmoid(s)
+        loss = (1 - p[range(12), own] + (p - 2 * F.one_hot(own, 4)).max(1)[0]).mean()
+    else:
+        loss = F.cross_entropy(s, own)
+    keep(name, loss, {"e": e, "w": w, "b": b})
+
 save(os.path.join(os.path.dirname(os.path.abspath(__file__)), "losses.safetensors"), out, {})

@@ -1,11 +1,26 @@
-/* Trainings whose heads are not all linear: One-Class Softmax alone and beside cross-entropy. Model files hold the centre and
- * answer with it; interruptions change no bit. */
+/* Trainings whose heads are not all linear: One-Class Softmax alone and beside cross-entropy, GE2E. Model files hold the centre
+ * or centroids and answer with them; interruptions change no bit. */
 #include "train/runs.h"
+
+static const char GE2E[] =
+    "name: ge2e\nseed: 5\nbatch: 8\n"
+    "data: {manifests: [{path: m.csv}], crop: 3200, tasks: {source: {}, bonafide: {column: label}}}\n"
+    "frontend: {kind: log-mel, n_mels: 16, n_fft: 1024, win_length: 800, hop_length: 800}\n"
+    "network: {kind: pooled, pooling: mean, layers: [12, 6]}\n"
+    "ge2e: {weight: 1}\nsampler: {pairs: 4}\n"
+    "optimiser: {lr: 0.02}\nschedule: {epochs: 12, warmup: 1}\naverage: {kind: ema, decay: 0.9}\n"
+    "dev: {every: 4, metrics: [{name: acc, task: source}]}\n";
 
 static int setup(void **state) {
     (void)state;
     folder = support_temporary();
     synthetic_make(folder);
+    char path[512];
+    spoor_error err;
+    spoor_context *ctx = support_context();
+    snprintf(path, sizeof path, "%s/g.yaml", folder);
+    support_ok(io_write_file(ctx, path, GE2E, strlen(GE2E), &err), &err);
+    spoor_context_free(ctx);
     return 0;
 }
 
@@ -83,6 +98,68 @@ static void interrupted(void **state) {
     assert_string_equal(whole, parts);
 }
 
+/* GE2E: clips are told apart by centroids, which the model file holds: the means of the training clips' embeddings. */
+static void ge2e(void **state) {
+    (void)state;
+    static const char *const set[] = {"ge2e.weight=1", "npair.weight=0", "sampler.pairs=4", "sampler.per_class=2", "batch=8",
+                                      "network.kind=pooled", "schedule.epochs=30", "optimiser.lr=0.01", "ge2e.kind=softmax"};
+    spoor_error err;
+    char hashes[2][65];
+    recipe_file = "g.yaml";
+    for (int i = 0; i < 2; i++) {
+        watch w = {0};
+        const char *sets[9];
+        memcpy(sets, set, sizeof sets);
+        sets[8] = i == 0 ? set[8] : "ge2e.kind=contrast";
+        char *out = run_folder(i == 0 ? "ge2e0" : "ge2e1");
+        support_ok(train(out, 2, false, &w, sets, 9, &err), &err);
+        same_dev_scores(out, true);
+        spoor_context *ctx = support_context();
+        spoor_model *m = open_model(ctx, out);
+        assert_true(dev_figure(m, "acc") > 0.9);
+        const param *c = params_find(net_params(m->net), "heads.source.centroids");
+        const param *scale = params_find(net_params(m->net), "heads.source.scale");
+        assert_true(c != NULL && c->value.dim[0] == 4 && c->value.dim[1] == 6);
+        assert_true(scale->value.data[0] != 10); /* it was learned */
+        assert_null(params_find(net_params(m->net), "heads.source.weight"));
+        assert_non_null(params_find(net_params(m->net), "layers.1.weight"));
+        spoor_model_free(m);
+        spoor_context_free(ctx);
+        hash(out, "model.safetensors", hashes[0]);
+        watch cut = {.cancel_at = 7};
+        char *two = run_folder(i == 0 ? "ge2e2" : "ge2e3");
+        assert_int_equal(train(two, 1, true, &cut, sets, 9, &err), SPOOR_ERR_CANCELLED);
+        cut = (watch){0};
+        support_ok(train(two, 3, true, &cut, sets, 9, &err), &err);
+        hash(two, "model.safetensors", hashes[1]);
+        assert_string_equal(hashes[0], hashes[1]);
+    }
+    recipe_file = "r.yaml";
+}
+
+static void ge2e_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *set[2], *says;
+    } cases[] = {{{"sampler.pairs=0", "npair.weight=0"}, "sampler.pairs of 2"},
+                 {{"npair.weight=1", "sampler.per_class=3"}, "pairs are of two clips"},
+                 {{"sampler.per_class=5", "npair.weight=0"}, "do not fit"},
+                 {{"ge2e.task=x", "npair.weight=0"}, "no task named x"},
+                 {{"sampler.task=bonafide", "sampler.pairs=2"}, "set sampler.task to source"},
+                 {{"network.layers=x", "npair.weight=0"}, "network.layers"}};
+    recipe_file = "g.yaml";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        spoor_error err;
+        watch w = {0};
+        spoor_status status = train(run_folder("refused"), 1, false, &w, cases[i].set, 2, &err);
+        assert_int_equal(status, SPOOR_ERR_USAGE);
+        if (!strstr(err.message, cases[i].says)) {
+            fail_msg("%s %s says: %s", cases[i].set[0], cases[i].set[1], err.message);
+        }
+    }
+    recipe_file = "r.yaml";
+}
+
 static void refused(void **state) {
     (void)state;
     static const struct {
@@ -105,6 +182,7 @@ static void refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_class), cmocka_unit_test(interrupted), cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_class), cmocka_unit_test(interrupted), cmocka_unit_test(refused),
+                                       cmocka_unit_test(ge2e), cmocka_unit_test(ge2e_refused)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
