@@ -416,6 +416,9 @@ static spoor_status print_report(spoor_context *ctx, options *o, const eval_set 
     if (status == SPOOR_OK) {
         status = choose_threshold(ctx, o, set, &from, err);
     }
+    if (status == SPOOR_OK && set->has_threshold && o->threshold == NULL && o->threshold_from == NULL) {
+        o->eval.known = (eval_threshold){set->known_threshold, "the model's own"};
+    }
     if (status == SPOOR_OK) {
         status = eval_report(ctx, set, &o->eval, &report, err);
     }
@@ -470,9 +473,6 @@ static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cl
     }
     if (status == SPOOR_OK) {
         o->eval.system = spoor_model_name(m);
-        if (o->threshold == NULL && o->threshold_from == NULL && isfinite(m->openset.threshold)) {
-            o->eval.known = (eval_threshold){m->openset.threshold, "the model's own"};
-        }
         status = print_report(ctx, o, &set->set, err);
     }
     score_set_free(set);

@@ -34,6 +34,8 @@ typedef struct eval_set {
     bool probabilities;   /* scores are probabilities: ECE, NLL and Brier are reported */
     bool decisions;       /* scores are 1 for the class that was decided for, else 0: no top-5 */
     bool bonafide_is_llr; /* bonafide is a natural-log LLR: Cllr is reported */
+    bool has_threshold;   /* known_threshold is the system's own: known where known >= known_threshold */
+    double known_threshold;
 } eval_set;
 
 /* Where a task's scores begin in eval_clip.scores; of task = task_count: how many there are in all. */

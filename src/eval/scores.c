@@ -11,6 +11,7 @@
 #define MAX_SCORES ((size_t)1 << 28) /* numbers in one file */
 
 static const char title[] = "# spoor scores 1";
+static const char threshold_key[] = " known_threshold=";
 static const char *const fixed_names[] = {"id", "split", "page", "setting", "source", "is_bonafide", "bonafide", "is_known",
                                           "known"};
 enum { ID, SPLIT, PAGE, SETTING, SOURCE, IS_BONAFIDE, BONAFIDE, IS_KNOWN, KNOWN, FIXED };
@@ -116,9 +117,12 @@ static spoor_status put_flag(io_writer *w, int flag, spoor_error *err) {
 }
 
 static spoor_status put_header(spoor_context *ctx, io_writer *w, const eval_set *set, spoor_error *err) {
-    char line[128];
-    (void)snprintf(line, sizeof line, "%s probabilities=%d decisions=%d llr=%d\n", title, set->probabilities, set->decisions,
-                   set->bonafide_is_llr);
+    char line[128], threshold[48] = "";
+    if (set->has_threshold) {
+        (void)snprintf(threshold, sizeof threshold, "%s%.17g", threshold_key, set->known_threshold);
+    }
+    (void)snprintf(line, sizeof line, "%s probabilities=%d decisions=%d llr=%d%s\n", title, set->probabilities,
+                   set->decisions, set->bonafide_is_llr, threshold);
     TRY(put_text(w, line, err));
     for (size_t k = 0; k < FIXED; k++) {
         TRY(put_cell(w, k == 0, fixed_names[k], err));
@@ -407,6 +411,23 @@ static spoor_status read_lines(score_file *f, const layout *l, const char *path,
     return status;
 }
 
+/* What the first line says of the scores; what it does not say is not so. */
+static spoor_status read_claims(eval_set *set, const char *comment, spoor_error *err) {
+    if (strncmp(comment, title, strlen(title)) != 0) {
+        return SPOOR_OK;
+    }
+    set->probabilities = strstr(comment, " probabilities=1") != NULL;
+    set->decisions = strstr(comment, " decisions=1") != NULL;
+    set->bonafide_is_llr = strstr(comment, " llr=1") != NULL;
+    const char *threshold = strstr(comment, threshold_key);
+    plain_numbers plain = {0};
+    TRY(plain_numbers_begin(&plain, err));
+    set->has_threshold = threshold != NULL && score_number(threshold + strlen(threshold_key), &set->known_threshold) &&
+                         isfinite(set->known_threshold);
+    plain_numbers_end(&plain);
+    return SPOOR_OK;
+}
+
 spoor_status score_file_read(spoor_context *ctx, const char *path, score_file **out, spoor_error *err) {
     *out = NULL;
     score_file *f = ctx_calloc(ctx, 1, sizeof *f);
@@ -417,10 +438,9 @@ spoor_status score_file_read(spoor_context *ctx, const char *path, score_file **
         status = delimited_read(ctx, path, 0, &f->table, err);
     }
     if (status == SPOOR_OK) {
-        const char *says = strncmp(f->table.comment, title, strlen(title)) == 0 ? f->table.comment : "";
-        f->set.probabilities = strstr(says, " probabilities=1") != NULL;
-        f->set.decisions = strstr(says, " decisions=1") != NULL;
-        f->set.bonafide_is_llr = strstr(says, " llr=1") != NULL;
+        status = read_claims(&f->set, f->table.comment, err);
+    }
+    if (status == SPOOR_OK) {
         status = read_header(f, l, path, err);
     }
     if (status == SPOOR_OK) {

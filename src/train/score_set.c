@@ -293,7 +293,9 @@ static void fill_clips(const spoor_model *m, const score_labels *l, const spoor_
         s->tasks[i] = (eval_task){m->tasks[i].name, m->tasks[i].n_classes, (const char *const *)m->tasks[i].classes};
     }
     s->set = (eval_set){.tasks = s->tasks, .task_count = m->n_tasks, .clips = s->clips, .n = l->n, .probabilities = true,
-                        .bonafide_is_llr = m->bonafide_task != SIZE_MAX};
+                        .bonafide_is_llr = m->bonafide_task != SIZE_MAX,
+                        .has_threshold = m->known_task != SIZE_MAX && isfinite(m->openset.threshold),
+                        .known_threshold = m->openset.threshold};
 }
 
 spoor_status score_set_new(spoor_context *ctx, const spoor_model *m, const score_labels *l, const float *logits,

@@ -43,12 +43,14 @@ static void own_form_there_and_back(void **state) {
     int32_t truth[2 * CLIPS];
     float scores[CLIPS * WIDTH];
     fill(clips, truth, scores);
-    eval_set set = {.tasks = tasks, .task_count = 2, .clips = clips, .n = CLIPS, .probabilities = true, .bonafide_is_llr = true};
+    eval_set set = {.tasks = tasks, .task_count = 2, .clips = clips, .n = CLIPS, .probabilities = true, .bonafide_is_llr = true,
+                    .has_threshold = true, .known_threshold = -1.0 / 3};
     support_ok(score_file_write(ctx, path, &set, &err), &err);
     score_file *f;
     support_ok(score_file_read(ctx, path, &f, &err), &err);
     const eval_set *got = score_file_set(f);
     assert_true(got->n == CLIPS && got->task_count == 2 && got->probabilities && got->bonafide_is_llr && !got->decisions);
+    assert_true(got->has_threshold && got->known_threshold == -1.0 / 3); /* to the bit */
     for (size_t t = 0; t < 2; t++) {
         assert_string_equal(got->tasks[t].name, tasks[t].name);
         assert_int_equal(got->tasks[t].classes, tasks[t].classes);
@@ -404,7 +406,7 @@ static void readers_without_memory(void **state) {
 /* Random damage to a good file never crashes and never passes a half-read table on. */
 static void damaged_files(void **state) {
     (void)state;
-    static const char good[] = "# spoor scores 1 probabilities=1 decisions=0 llr=1\nid\tpage\tknown\ttrue/a\tscore/a/x\tscore/a/y\n"
+    static const char good[] = "# spoor scores 1 probabilities=1 decisions=0 llr=1 known_threshold=0.25\nid\tpage\tknown\ttrue/a\tscore/a/x\tscore/a/y\n"
                                "q\t\"p\"\"q\"\t1.5\tx\t0.25\t0.75\nr\tz\t\ty\t\t\n";
     static const char alphabet[] = "\t\n\r\"#,;/ 0e-x\xff";
     rng r = rng_make(31, 0);
