@@ -88,8 +88,37 @@ static spoor_status check_from(const recipe_stages *s, spoor_error *err) {
     return SPOOR_OK;
 }
 
+/* {combine: {TASK: STAGE}} */
+static spoor_status read_combine(recipe_stages *s, const json_t *final, spoor_error *err) {
+    static const char *const KEYS[] = {"combine", NULL};
+    const json_t *combine = json_object_get(final, "combine");
+    TRY(config_keys(final, "final", KEYS, err));
+    if (json_object_size(combine) == 0 || json_object_size(combine) > NET_MAX_TASKS) {
+        return error_set(err, SPOOR_ERR_USAGE, "final.combine must map tasks to the stages that answer them");
+    }
+    const char *task;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)combine, task, value) {
+        size_t i = json_is_string(value) ? find(s, s->n, json_string_value(value)) : SIZE_MAX;
+        bool has = false;
+        for (size_t k = 0; i != SIZE_MAX && k < s->stage[i].r->n_tasks; k++) {
+            has |= strcmp(s->stage[i].r->task[k].name, task) == 0;
+        }
+        if (!has) {
+            return error_set(err, SPOOR_ERR_USAGE, "final.combine.%.60s must name a stage that has this task", task);
+        }
+        s->shared[s->n_shared].task = task;
+        s->shared[s->n_shared++].stage = i;
+    }
+    s->final = s->n;
+    return SPOOR_OK;
+}
+
 static spoor_status read_final(recipe_stages *s, spoor_error *err) {
     const char *name;
+    if (json_is_object(json_object_get(s->whole, "final"))) {
+        return read_combine(s, json_object_get(s->whole, "final"), err);
+    }
     TRY(config_string(s->whole, "the recipe", "final", s->stage[s->n - 1].name, &name, err));
     s->final = find(s, s->n, name);
     return s->final == SIZE_MAX ? error_set(err, SPOOR_ERR_USAGE, "final: there is no stage named %.80s", name) : SPOOR_OK;

@@ -1,6 +1,7 @@
 /* staged.c: trainer_run: the stages of a recipe one after the other, each in a folder of its own; what is left in the run
- * folder is that of the stage that counts. A recipe without stages is trained in the run folder itself. */
+ * folder is that of the stage that counts, or one model of several stages. A recipe without stages is trained in the run folder itself. */
 #include "base/io.h"
+#include "model/combine.h"
 #include "train/recipe_stages.h"
 #include "train/trainer_state.h"
 #include <stdlib.h>
@@ -98,6 +99,41 @@ static spoor_status copy(staged *g, const char *name, spoor_error *err) {
     return status;
 }
 
+/* One model file of several stages'. */
+static spoor_status combine(staged *g, spoor_error *err) {
+    combine_input inputs[RECIPE_MAX_STAGES];
+    const char *tasks[RECIPE_MAX_STAGES][NET_MAX_TASKS];
+    char *paths[RECIPE_MAX_STAGES], *to = ctx_printf(g->ctx, "%s/model.safetensors", g->folder);
+    size_t n = 0;
+    spoor_status status = to ? SPOOR_OK : error_memory(err, "combining stages");
+    for (size_t i = 0; i < g->s->n && status == SPOOR_OK; i++) {
+        size_t count = 0;
+        for (size_t k = 0; k < g->s->n_shared; k++) {
+            if (g->s->shared[k].stage == i) {
+                tasks[n][count++] = g->s->shared[k].task;
+            }
+        }
+        if (count > 0) {
+            paths[n] = ctx_printf(g->ctx, "%s/model.safetensors", g->sub[i]);
+            status = paths[n] ? SPOOR_OK : error_memory(err, "combining stages");
+            inputs[n] = (combine_input){paths[n], tasks[n], count};
+            n++;
+        }
+    }
+    if (status == SPOOR_OK) {
+        combine_options o = {.name = g->s->stage[0].r->name};
+        status = model_combine(g->ctx, inputs, n, &o, to, err);
+    }
+    if (status == SPOOR_OK) {
+        ctx_log(g->ctx, SPOOR_LOG_INFO, "%s is the model of %zu stages, which share its tasks", to, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        ctx_free(g->ctx, paths[i]);
+    }
+    ctx_free(g->ctx, to);
+    return status;
+}
+
 static spoor_status finish(staged *g, spoor_error *err) {
     static const char *const dev[] = {"dev-scores.tsv", "dev-report.txt", "dev-report.json"};
     for (size_t i = 0; i < sizeof dev / sizeof *dev; i++) {
@@ -123,7 +159,7 @@ static spoor_status run(staged *g, spoor_error *err) {
         }
         TRY(run_stage(g, i, err));
     }
-    return finish(g, err);
+    return g->s->n_shared > 0 ? combine(g, err) : finish(g, err);
 }
 
 spoor_status trainer_run(spoor_context *ctx, const trainer_options *options, spoor_error *err) {

@@ -385,6 +385,11 @@ static void wrong_configurations_are_refused_by_name(void **state) {
         {"[{\"kind\":\"resample\",\"rate\":[0,8000]}]", "rate"},
         {"[{\"kind\":\"speed\",\"factor\":[0,1]}]", "factor"},
         {"[{\"kind\":\"mask\",\"count\":[1,1e18]}]", "count"},
+        {"[{\"kind\":\"one\"}]", "\"of\""},
+        {"[{\"kind\":\"one\",\"of\":[]}]", "\"of\""},
+        {"[{\"kind\":\"one\",\"of\":[{\"kind\":\"one\",\"of\":[{\"kind\":\"gain\"}]}]}]", "another"},
+        {"[{\"kind\":\"one\",\"of\":[{\"kind\":\"gain\",\"db\":[1,0]}]}]", "db"},
+        {"[{\"kind\":\"gain\",\"of\":[]}]", "of"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         spoor_error err = {0};
@@ -401,6 +406,39 @@ static void wrong_configurations_are_refused_by_name(void **state) {
     augment_free(a);
     augment_free(NULL);
     augment_scratch_free(NULL);
+}
+
+/* One of several: gains of 6 and -20 dB are told apart by the power; both together never happen, and p leaves some as they are. */
+static void one_of_several_steps(void **state) {
+    (void)state;
+    static const char steps[] = "[{\"kind\":\"one\",\"p\":0.75,\"of\":[{\"kind\":\"gain\",\"db\":6},{\"kind\":\"gain\",\"db\":-20},"
+                                "{\"kind\":\"gain\",\"db\":-20,\"p\":0}]},{\"kind\":\"gain\",\"db\":1}]";
+    augment *a = helpers_make(ctx, steps);
+    augment_scratch *s;
+    spoor_error err = {0};
+    support_ok(augment_scratch_new(a, &s, &err), &err);
+    int seen[3] = {0};
+    for (uint64_t i = 0; i < 2000; i++) {
+        rng r = rng_make(i, 1);
+        float piece[64];
+        memcpy(piece, signal + 4000, sizeof piece);
+        double before = helpers_power(piece, 64);
+        support_ok(augment_apply(a, s, NULL, &r, piece, 64, &err), &err);
+        double db = 10 * log10(helpers_power(piece, 64) / before) - 1; /* the step behind happens always */
+        int which = fabs(db - 6) < 0.01 ? 0 : fabs(db + 20) < 0.01 ? 1 : fabs(db) < 0.01 ? 2 : -1;
+        assert_true(which >= 0);
+        seen[which]++;
+    }
+    assert_true(abs(seen[0] - 500) < 90 && abs(seen[1] - 500) < 90 && abs(seen[2] - 1000) < 110);
+    const json_t *of = json_object_get(json_array_get(augment_config(a), 0), "of");
+    assert_int_equal(json_array_size(of), 3);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(of, 2), "kind")), "gain");
+    augment *again; /* what it resolved to makes the same chain */
+    support_ok(augment_new(ctx, augment_config(a), &again, &err), &err);
+    assert_true(json_equal(augment_config(a), augment_config(again)));
+    augment_free(again);
+    augment_scratch_free(s);
+    augment_free(a);
 }
 
 static void every_failing_allocation_is_reported(void **state) {
@@ -437,6 +475,7 @@ int main(void) {
         cmocka_unit_test(same_seed_same_bits_on_any_thread),
         cmocka_unit_test(the_resolved_configuration_makes_the_same_chain),
         cmocka_unit_test(probability_decides_how_often),
+        cmocka_unit_test(one_of_several_steps),
         cmocka_unit_test(hard_inputs_give_finite_samples),
         cmocka_unit_test(wrong_configurations_are_refused_by_name),
         cmocka_unit_test(every_failing_allocation_is_reported),

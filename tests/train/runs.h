@@ -134,7 +134,7 @@ typedef struct dev_model {
 
 static inline void open_dev(dev_model *d, const char *out) {
     spoor_error err;
-    char path[600];
+    char path[1400];
     d->ctx = shared = support_context();
     snprintf(path, sizeof path, "%s/model.safetensors", out);
     support_ok(spoor_model_open(d->ctx, path, &d->model, &err), &err);

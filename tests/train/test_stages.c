@@ -36,6 +36,10 @@ static int setup(void **state) {
     synthetic_make(folder);
     snprintf(path, sizeof path, "%s/s.yaml", folder);
     support_ok(io_write_file(ctx, path, RECIPE, strlen(RECIPE), &err), &err);
+    snprintf(path, sizeof path, "%s/c.yaml", folder);
+    char *combined = ctx_printf(ctx, "%sfinal: {combine: {bonafide: re, source: fd}}\n", RECIPE);
+    support_ok(io_write_file(ctx, path, combined, strlen(combined), &err), &err);
+    ctx_free(ctx, combined);
     recipe_file = "s.yaml";
     spoor_context_free(ctx);
     return 0;
@@ -86,6 +90,42 @@ static void settings_of_stages(void **state) {
     spoor_context_free(ctx);
 }
 
+/* REFD's decision: what is human from one stage, the source from the other, in one file; scores have the bits of the stages' own
+ * models. */
+static void two_stages_one_model(void **state) {
+    (void)state;
+    spoor_error err;
+    watch w = {0};
+    recipe_file = "c.yaml";
+    char *out = run_folder("combined"), path[700];
+    support_ok(train(out, 2, false, &w, NULL, 0, &err), &err);
+    const char *const stages[] = {"re", "fd"}, *const tasks[] = {"bonafide", "source"};
+    dev_model whole;
+    open_dev(&whole, out);
+    assert_string_equal(spoor_model_name(whole.model), "two");
+    assert_int_equal(whole.model->n_tasks, 2);
+    assert_true(whole.model->bonafide.informative);
+    support_ok(score_all(whole.ctx, whole.model, 2, whole.n, open_row, whole.list, 0, whole.logits, NULL, whole.errors, &err), &err);
+    spoor_context *keep = shared;
+    for (size_t i = 0; i < 2; i++) {
+        dev_model one;
+        snprintf(path, sizeof path, "%s/%s", out, stages[i]);
+        open_dev(&one, path);
+        support_ok(score_all(one.ctx, one.model, 1, one.n, open_row, one.list, 0, one.logits, NULL, one.errors, &err), &err);
+        size_t task = model_find_task(whole.model, tasks[i]), classes = whole.model->tasks[task].n_classes;
+        assert_int_equal(one.model->tasks[0].n_classes, classes);
+        for (size_t k = 0; k < one.n; k++) {
+            assert_memory_equal(whole.logits + k * trace_logits_size(whole.model) + score_offset(whole.model, task),
+                                one.logits + k * classes, classes * sizeof(float));
+        }
+        close_dev(&one);
+    }
+    shared = keep;
+    close_dev(&whole);
+    support_ok(train(out, 2, true, &w, NULL, 0, &err), &err); /* a finished training is finished */
+    recipe_file = "s.yaml";
+}
+
 static void bad_stages(void **state) {
     (void)state;
     static const struct {
@@ -100,7 +140,11 @@ static void bad_stages(void **state) {
                  {"stages.1.optimiser.lt=1", "stage fd: optimiser"},
                  {"stages.0.stages=1", "stage re"},
                  {"final=xx", "no stage named xx"},
-                 {"final=3", "final"}};
+                 {"final=3", "final"},
+                 {"final.combine=re", "final.combine must map"},
+                 {"final.combine.bonafide=fd", "a stage that has this task"},
+                 {"final.combine.bonafide=x", "a stage that has this task"},
+                 {"final.combined.bonafide=re", "combine"}};
     spoor_context *ctx = support_context();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         spoor_error err;
@@ -263,7 +307,7 @@ static void failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(settings_of_stages), cmocka_unit_test(bad_stages), cmocka_unit_test(the_next_starts_from_the_last),
+        cmocka_unit_test(settings_of_stages), cmocka_unit_test(two_stages_one_model), cmocka_unit_test(bad_stages), cmocka_unit_test(the_next_starts_from_the_last),
         cmocka_unit_test(heads_of_other_classes), cmocka_unit_test(from_a_file), cmocka_unit_test(cancelled_and_resumed),
         cmocka_unit_test(killed), cmocka_unit_test(failing_memory)};
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -32,7 +32,7 @@ static const char *const EXCITATIONS[] = {"pulse", "noise", "mixed", NULL};
 
 enum { KIND_NOISE, KIND_BABBLE, KIND_ROOM, KIND_RAWBOOST, KIND_GAIN, KIND_EQ, KIND_BANDLIMIT, KIND_CODEC,
        KIND_RESAMPLE, KIND_SPEED, KIND_MASK, KIND_GRIFFIN_LIM, KIND_MEL, KIND_SINUSOIDS, KIND_LPC, KIND_CHANNELS,
-       KINDS };
+       KIND_ONE, KINDS };
 
 #define SNR {"snr", 5, 30, -20, 100, false}
 static const kind_spec SPECS[KINDS] = {
@@ -60,6 +60,7 @@ static const kind_spec SPECS[KINDS] = {
     [KIND_LPC] = {"lpc", step_lpc, {{"order", 18, 18, 2, 32, true}}, "excitation", EXCITATIONS, 1, NULL, 0},
     [KIND_CHANNELS] = {"channel-vocoder", step_channels, {{"bands", 24, 24, 4, 80, true}}, "excitation", EXCITATIONS, 2,
                        NULL, 0},
+    [KIND_ONE] = {"one", NULL, {{0}}, NULL, NULL, 0, NULL, 0}, /* its steps follow it in augment.steps */
 };
 
 struct augment {
@@ -147,8 +148,8 @@ static spoor_status read_step(const json_t *object, size_t index, augment_step *
     TRY(config_choice(object, where, "kind", names, 0, &step->kind, err));
     const kind_spec *spec = &SPECS[step->kind];
     snprintf(where, sizeof where, "augment[%zu] (%s)", index, spec->name);
-    const char *keys[STEP_RANGES + 5] = {"kind", "p"};
-    size_t n = 2;
+    const char *keys[STEP_RANGES + 5] = {"kind", "p", step->kind == KIND_ONE ? "of" : NULL};
+    size_t n = step->kind == KIND_ONE ? 3 : 2;
     for (int i = 0; i < STEP_RANGES && spec->ranges[i].key != NULL; i++) {
         keys[n++] = spec->ranges[i].key;
     }
@@ -220,23 +221,71 @@ static spoor_status try_codecs(const augment *a, const augment_step *step, spoor
     return status;
 }
 
+static spoor_status too_many(size_t n, spoor_error *err) {
+    return error_set(err, SPOOR_ERR_USAGE, "augment has %zu steps, more than the limit of %d", n, AUGMENT_MAX_STEPS);
+}
+
+/* The next step of a->steps, and in *out what it is with all defaults. */
+static spoor_status add_step(augment *a, const json_t *object, json_t **out, spoor_error *err) {
+    if (a->count == AUGMENT_MAX_STEPS) {
+        return too_many(a->count + 1, err);
+    }
+    augment_step *step = &a->steps[a->count];
+    TRY(read_step(object, a->count, step, err));
+    a->count++;
+    *out = write_step(step);
+    if (*out == NULL) {
+        return error_memory(err, "making an augmentation");
+    }
+    return step->kind == KIND_CODEC ? try_codecs(a, step, err) : SPOOR_OK;
+}
+
+/* The steps of which a step "one" (the last that was added) takes one. */
+static spoor_status add_choices(augment *a, const json_t *object, json_t *config, spoor_error *err) {
+    augment_step *head = &a->steps[a->count - 1];
+    const json_t *of = json_object_get(object, "of");
+    json_t *list = json_array();
+    if (json_object_set_new(config, "of", list) != 0) {
+        return error_memory(err, "making an augmentation");
+    }
+    head->of = json_array_size(of);
+    if (head->of == 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "augment: a step one needs a list of steps in \"of\"");
+    }
+    for (size_t i = 0; i < head->of; i++) {
+        json_t *one = NULL;
+        spoor_status status = add_step(a, json_array_get(of, i), &one, err);
+        bool good = one == NULL || json_array_append_new(list, one) == 0;
+        TRY(status);
+        if (!good) {
+            return error_memory(err, "making an augmentation");
+        }
+        if (a->steps[a->count - 1].kind == KIND_ONE) {
+            return error_set(err, SPOOR_ERR_USAGE, "augment: a step one cannot hold another");
+        }
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status build(augment *a, const json_t *steps, spoor_error *err) {
     if (steps != NULL && !json_is_array(steps)) {
         return error_set(err, SPOOR_ERR_USAGE, "augment must be a list of steps");
     }
-    a->count = json_array_size(steps);
-    if (a->count > AUGMENT_MAX_STEPS) {
-        return error_set(err, SPOOR_ERR_USAGE, "augment has %zu steps, more than the limit of %d", a->count,
-                         AUGMENT_MAX_STEPS);
+    if (json_array_size(steps) > AUGMENT_MAX_STEPS) {
+        return too_many(json_array_size(steps), err);
     }
     a->config = json_array();
-    for (size_t i = 0; i < a->count; i++) {
-        TRY(read_step(json_array_get(steps, i), i, &a->steps[i], err));
-        if (json_array_append_new(a->config, write_step(&a->steps[i])) != 0) {
+    for (size_t i = 0; i < json_array_size(steps); i++) {
+        json_t *one = NULL;
+        const json_t *object = json_array_get(steps, i);
+        spoor_status status = add_step(a, object, &one, err);
+        bool good = one == NULL || json_array_append_new(a->config, one) == 0;
+        TRY(status);
+        if (!good) {
             return error_memory(err, "making an augmentation");
         }
-        if (a->steps[i].kind == KIND_CODEC) {
-            TRY(try_codecs(a, &a->steps[i], err));
+        if (a->steps[a->count - 1].kind == KIND_ONE) {
+            TRY(add_choices(a, object, one, err));
         }
     }
     return a->config == NULL ? error_memory(err, "making an augmentation") : SPOOR_OK;
@@ -346,10 +395,17 @@ spoor_status augment_apply(const augment *a, augment_scratch *s, const augment_s
         return error_set(err, SPOOR_ERR_USAGE, "augment: babble needs other clips to take talkers from");
     }
     keep_finite(x, n);
-    for (size_t i = 0; i < a->count && n > 0; i++) {
+    for (size_t i = 0; i < a->count && n > 0; i += 1 + a->steps[i].of) {
         rng own = rng_make(seed, i); /* a change in one step leaves the draws of the others alone */
         step_run run = {&a->steps[i], s, sources, &own};
-        if (rng_uniform(&own) < run.step->p) {
+        bool wanted = rng_uniform(&own) < run.step->p;
+        if (wanted && run.step->of > 0) { /* one of those that follow it */
+            size_t k = i + 1 + (size_t)rng_below(&own, run.step->of);
+            run.step = &a->steps[k];
+            own = rng_make(seed, k);
+            wanted = rng_uniform(&own) < run.step->p;
+        }
+        if (wanted) {
             TRY(SPECS[run.step->kind].run(&run, x, n, err));
             keep_finite(x, n);
         }

@@ -30,7 +30,9 @@
  *   sinusoids       "peaks":30, "size":1024: the strongest peaks of every frame alone
  *   lpc             "order":18, "excitation":"pulse" or a list of "pulse","noise","mixed": linear prediction every 10 ms;
  *                   pulses at the pitch where the clip is voiced, noise elsewhere
- *   channel-vocoder "bands":24, "excitation":"noise": such an excitation, in every band as strong as the clip is */
+ *   channel-vocoder "bands":24, "excitation":"noise": such an excitation, in every band as strong as the clip is
+ *   one        "of": list of steps, of which one is drawn, each as likely (and then happens with its own "p"): each on the clip as
+ *              it is, where a chain would add them up */
 #ifndef AUDIO_AUGMENT_H
 #define AUDIO_AUGMENT_H
 #include "base/context.h"

@@ -14,6 +14,7 @@ typedef struct augment_step {
     double range[STEP_RANGES][2];
     uint32_t choices; /* bit i: the i-th name of the step's list may be drawn */
     double number;
+    size_t of; /* a step "one": how many of the steps behind it are its own */
 } augment_step;
 
 struct augment_scratch {
