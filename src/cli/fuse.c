@@ -349,7 +349,9 @@ static spoor_status fuse_averages(fusing *f, spoor_error *err) {
     bool probabilities = o->form == NET_SCORES_PROBABILITIES, chosen = o->n_weights == 0;
     fuse_weights w = {.n = f->n};
     memcpy(w.weight, o->weights, sizeof w.weight);
+    fuse_scores where[NET_MAX_TASKS];
     TRY(combine(f, json_pack("{s:s, s:s}", "method", "logistic", "scores", "log-probabilities"), err));
+    TRY(fuse_find_scores(f->m, where, err)); /* before anything is computed */
     TRY(read_half(f, o->train, o->n_train, o->train_split, &f->train, &f->train_labels, err));
     TRY(read_dev(f, err));
     if (chosen && f->dev_labels == NULL) {

@@ -516,19 +516,20 @@ tensor *net_centroids(const net *n, size_t task) { return n->ensemble ? NULL : n
 
 size_t net_fusion_models(const net *n) { return n->fused ? n->fusion.n_groups : 0; }
 
-bool net_fusion_scores(const net *n, size_t model, size_t task, size_t *first) {
+bool net_fusion_scores(const net *n, size_t model, size_t task, size_t *first, size_t *classes) {
     int64_t place = joined_embeddings(n);
     if (!n->fused || !n->fusion.logistic || n->fusion.scores == NET_SCORES_NONE) {
         return false;
     }
     for (size_t g = 0, at = 0; g < n->fusion.n_groups; at += (size_t)n->fusion.group[g++]) {
         for (size_t k = 0; k < n->n_tasks; k++) {
-            int64_t classes = classes_of(n, k, at, (size_t)n->fusion.group[g]);
+            int64_t own = classes_of(n, k, at, (size_t)n->fusion.group[g]);
             if (g == model && k == task) {
                 *first = (size_t)place;
-                return classes > 0;
+                *classes = (size_t)own;
+                return own > 0;
             }
-            place += classes;
+            place += own;
         }
     }
     return false;

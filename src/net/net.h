@@ -121,8 +121,8 @@ bool net_is_fused(const net *n);
 /* What a fit of a logistic fusion fills in: [C,E] and [C] of a task, E = net_embedding_size. false: there is no such head. */
 bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias);
 size_t net_fusion_models(const net *n); /* 0: no fusion */
-/* Where the scores of a model for a task begin in the embedding of a logistic fusion; false: they are not there. */
-bool net_fusion_scores(const net *n, size_t model, size_t task, size_t *first);
+/* Where the scores of a model for a task begin in the embedding of a logistic fusion, and how many there are; false: none. */
+bool net_fusion_scores(const net *n, size_t model, size_t task, size_t *first, size_t *classes);
 /* The centroids [C,E] of the head of a task; NULL: it has another head, or the network is an ensemble. */
 tensor *net_centroids(const net *n, size_t task);
 int64_t net_embedding_size(const net *n);

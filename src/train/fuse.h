@@ -88,6 +88,9 @@ void fuse_average_row(const fuse_averaging *a, size_t task, const double *weight
  * greater, then the second ... SPOOR_ERR_INPUT: no task has a label. */
 spoor_status fuse_choose_weights(spoor_context *ctx, const fuse_averaging *a, fuse_weights *out, spoor_error *err);
 
+/* Where the models' scores lie in the embedding of a model that was combined with a logistic fusion; label is not set.
+ * SPOOR_ERR_USAGE: there are no scores, or a model does not know all classes of a task. */
+spoor_status fuse_find_scores(const spoor_model *m, fuse_scores task[NET_MAX_TASKS], spoor_error *err);
 /* The same for the clips of a model that was combined with a logistic fusion with scores "log-probabilities", of models that know
  * the same classes. weight NULL: they are chosen on these clips, and *out says which; then (given or chosen) the average's
  * logits[n, trace_logits_size(m)], derived tasks as the model gives them. */

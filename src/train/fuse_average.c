@@ -128,17 +128,26 @@ spoor_status fuse_choose_weights(spoor_context *ctx, const fuse_averaging *a, fu
 
 /* ---- of models ---- */
 
-static void find_scores(const spoor_model *m, fuse_scores *task) {
+spoor_status fuse_find_scores(const spoor_model *m, fuse_scores task[NET_MAX_TASKS], spoor_error *err) {
     for (size_t k = 0; k < m->n_tasks; k++) {
         task[k] = (fuse_scores){.classes = m->tasks[k].n_classes};
         for (size_t g = 0; g < net_fusion_models(m->net); g++) {
-            size_t n = task[k].n_models;
-            if (net_fusion_scores(m->net, g, k, &task[k].first[n])) {
-                task[k].model[n] = g;
-                task[k].n_models++;
+            size_t n = task[k].n_models, classes;
+            if (!net_fusion_scores(m->net, g, k, &task[k].first[n], &classes)) {
+                continue;
             }
+            if (classes != task[k].classes) {
+                return error_set(err, SPOOR_ERR_USAGE, "model %zu does not know all classes of the task %.64s that the others know, so that "
+                                 "their scores cannot be averaged; use the logistic method", g + 1, m->tasks[k].name);
+            }
+            task[k].model[n] = g;
+            task[k].n_models++;
+        }
+        if (task[k].n_models == 0) {
+            return error_set(err, SPOOR_ERR_USAGE, "the combined model has no scores of the task %.64s to average", m->tasks[k].name);
         }
     }
+    return SPOOR_OK;
 }
 
 static spoor_status average_all(spoor_model *m, const fuse_averaging *a, const double *weight, float *logits, spoor_error *err) {
@@ -164,11 +173,11 @@ spoor_status fuse_average_model(spoor_model *m, const fuse_clips *clips, bool pr
     size_t n = clips->labels->n;
     fuse_averaging a = {.x = clips->embedding, .n = n, .d = (size_t)net_embedding_size(m->net), .task = task, .n_tasks = m->n_tasks,
                         .n_models = net_fusion_models(m->net), .probabilities = probabilities};
+    TRY(fuse_find_scores(m, task, err));
     int32_t *label = ctx_alloc(m->ctx, n, m->n_tasks * sizeof *label);
     if (label == NULL) {
         return error_memory(err, "averaging scores");
     }
-    find_scores(m, task);
     for (size_t k = 0; k < m->n_tasks; k++) {
         task[k].label = label + k * n;
         fuse_labels(clips, k, label + k * n);

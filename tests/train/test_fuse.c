@@ -324,6 +324,25 @@ static void the_network_answers_as_the_average(void **state) {
     }
 }
 
+static void classes_that_one_lacks_cannot_be_averaged(void **state) {
+    (void)state;
+    json_t *fusion = json_loads("{\"method\":\"logistic\",\"scores\":\"log-probabilities\"}", 0, NULL);
+    combine_options o = {.fusion = fusion};
+    fuse_scores where[NET_MAX_TASKS];
+    small_model(ctx, at("a"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER "}", SMALL_SOURCE, "", 1);
+    small_model(ctx, at("b"), NULL, SMALL_FAST, "{" SMALL_POOLED "}", "{\"name\":\"source\",\"classes\":[\"b\",\"d\"]}", "", 2);
+    support_ok(model_combine(ctx, (combine_input[]){{.path = at("a")}, {.path = at("b")}}, 2, &o, at("f"), &err), &err);
+    json_decref(fusion);
+    spoor_model *m = small_open(ctx, at("f"));
+    assert_int_equal(fuse_find_scores(m, where, &err), SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "cannot be averaged"));
+    spoor_model_free(m);
+    m = open_fusion("{\"method\":\"logistic\",\"scores\":\"none\"}");
+    assert_int_equal(fuse_find_scores(m, where, &err), SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "no scores"));
+    spoor_model_free(m);
+}
+
 static int set_up(void **state) {
     (void)state;
     ctx = support_context();
@@ -346,7 +365,7 @@ int main(void) {
         cmocka_unit_test(the_optimum_is_that_of_scikit_learn), cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(what_is_not_labelled_is_said),        cmocka_unit_test(failing_memory_leaves_nothing),
         cmocka_unit_test(the_best_weights_are_found),          cmocka_unit_test(the_network_answers_as_the_fit),
-        cmocka_unit_test(the_network_answers_as_the_average),
+        cmocka_unit_test(the_network_answers_as_the_average),  cmocka_unit_test(classes_that_one_lacks_cannot_be_averaged),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
