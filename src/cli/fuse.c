@@ -13,8 +13,23 @@
 #include <unistd.h>
 
 enum {
-    KEY_METHOD = 256, KEY_FORM, KEY_TASKS, KEY_TRAIN, KEY_DEV, KEY_TRAIN_SPLIT, KEY_DEV_SPLIT, KEY_L2, KEY_WEIGHTS, KEY_NAME,
-    KEY_ACCEPTANCE, KEY_PRIOR, KEY_JSON, KEY_SCORES, KEY_EMBEDDINGS, KEY_OUT_EMBEDDINGS, KEY_PRECISION
+    KEY_METHOD = 256,
+    KEY_FORM,
+    KEY_TASKS,
+    KEY_TRAIN,
+    KEY_DEV,
+    KEY_TRAIN_SPLIT,
+    KEY_DEV_SPLIT,
+    KEY_L2,
+    KEY_WEIGHTS,
+    KEY_NAME,
+    KEY_ACCEPTANCE,
+    KEY_PRIOR,
+    KEY_JSON,
+    KEY_SCORES,
+    KEY_EMBEDDINGS,
+    KEY_OUT_EMBEDDINGS,
+    KEY_PRECISION
 };
 
 const char *const FUSE_METHODS[] = {"logistic", "average", "embedding", NULL};
@@ -22,21 +37,27 @@ const char *const FUSE_FORMS[] = {"probabilities", "log-probabilities", NULL};
 
 static const struct argp_option OPTIONS[] = {
     {"out", 'o', "FILE", 0, "the model file (with --scores: the score file) to write", 1},
-    {"method", KEY_METHOD, "METHOD", 0, "logistic: regression on unit embeddings beside scores (default); average: of scores; "
-                                        "embedding: regression on embeddings alone", 1},
+    {"method", KEY_METHOD, "METHOD", 0,
+     "logistic: regression on unit embeddings beside scores (default); average: of scores; "
+     "embedding: regression on embeddings alone",
+     1},
     {"score-form", KEY_FORM, "FORM", 0, "probabilities (default) or log-probabilities", 1},
-    {"tasks", KEY_TASKS, "NAMES=FILE", 0, "no fit: this model answers these tasks (names with commas between), others the rest; "
-                                          "may be repeated", 1},
+    {"tasks", KEY_TASKS, "NAMES=FILE", 0,
+     "no fit: this model answers these tasks (names with commas between), others the rest; "
+     "may be repeated",
+     1},
     {"train", KEY_TRAIN, "CSV", 0, "a table for the fit alone (--manifest: for both); may be repeated", 2},
     {"dev", KEY_DEV, "CSV", 0, "a table for choosing and calibrating alone; may be repeated", 2},
     {"train-split", KEY_TRAIN_SPLIT, "NAME", 0, "rows to fit on (default train; all: every row)", 2},
     {"dev-split", KEY_DEV_SPLIT, "NAME", 0, "rows to choose and calibrate on (default dev; all: every row)", 2},
     {"l2", KEY_L2, "L,L,..", 0, "strengths of regularisation that are tried (default 1e-6 to 1e-1 by tens)", 3},
     {"weights", KEY_WEIGHTS, "W,W,..", 0, "of the models in an average (default: chosen on dev)", 3},
-    {"acceptance", KEY_ACCEPTANCE, "P", 0, "share of known dev sources that the threshold for unknown ones accepts (default 0.95)", 3},
+    {"acceptance", KEY_ACCEPTANCE, "P", 0,
+     "share of known dev sources that the threshold for unknown ones accepts (default 0.95)", 3},
     {"prior", KEY_PRIOR, "P", 0, "probability of bona fide that stated probabilities assume (default 0.5)", 3},
     {"name", KEY_NAME, "NAME", 0, "of the new model (default: the names of all)", 3},
-    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 3},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)",
+     3},
     {"json", KEY_JSON, NULL, 0, "the summary as JSON (docs/fuse.md)", 3},
     {"scores", KEY_SCORES, "FILE", 0, "fuse score files instead of models; further files may follow", 4},
     {"embeddings", KEY_EMBEDDINGS, "FILE.npy", 0, "embeddings of the same recordings, one file for each score file", 4},
@@ -61,7 +82,8 @@ static size_t numbers(const char *arg, double *out, size_t most, double low, dou
         char *end;
         double v = strtod(at, &end);
         if (end == at || !(v >= low && v <= high) || (*end != ',' && *end != '\0') || n == most) {
-            argp_error(state, "\"%s\" is no list of up to %zu numbers from %g to %g with commas between", arg, most, low, high);
+            argp_error(state, "\"%s\" is no list of up to %zu numbers from %g to %g with commas between", arg, most,
+                       low, high);
             return 0;
         }
         out[n++] = v;
@@ -158,11 +180,15 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp_child CHILDREN[] = {{&cli_corpus_argp, 0, NULL, 2}, {0}};
-static const struct argp ARGP = {OPTIONS, parse,
-                                 "MODEL MODEL... --manifest CSV -o OUT\n--tasks NAMES=MODEL... -o OUT\n--scores FILE FILE... -o OUT",
-                                 "Make one model of several: by a regression on their embeddings and scores or an average of scores, "
-                                 "fitted on train and chosen on dev, or by giving each its tasks. docs/fuse.md has the equations.",
-                                 CHILDREN, NULL, NULL};
+static const struct argp ARGP = {
+    OPTIONS,
+    parse,
+    "MODEL MODEL... --manifest CSV -o OUT\n--tasks NAMES=MODEL... -o OUT\n--scores FILE FILE... -o OUT",
+    "Make one model of several: by a regression on their embeddings and scores or an average of scores, "
+    "fitted on train and chosen on dev, or by giving each its tasks. docs/fuse.md has the equations.",
+    CHILDREN,
+    NULL,
+    NULL};
 
 /* ---- data ---- */
 
@@ -193,8 +219,8 @@ static void forget_failed(const cli_corpus *c, score_labels *labels, size_t task
 }
 
 /* The manifests of one half, its split and its recordings through the model. */
-static spoor_status read_half(fusing *f, const char *const *more, size_t n, const char *split, cli_corpus *c, score_labels **labels,
-                              spoor_error *err) {
+static spoor_status read_half(fusing *f, const char *const *more, size_t n, const char *split, cli_corpus *c,
+                              score_labels **labels, spoor_error *err) {
     cli_corpus_options o = f->o->corpus;
     o.split = split;
     for (size_t i = 0; i < n && o.n_manifests < CORPUS_MAX_MANIFESTS; i++) {
@@ -222,8 +248,8 @@ static fuse_clips clips_of(const cli_corpus *c, const score_labels *l) {
 
 /* ---- what is written ---- */
 
-/* Choose the known score of m, where there are train clips with the statistics that some scorers need; each half's logits are in
- * its corpus, its embeddings [n, dim] are given. */
+/* Choose the known score of m, where there are train clips with the statistics that some scorers need; each half's
+ * logits are in its corpus, its embeddings [n, dim] are given. */
 static spoor_status choose_known(fusing *f, spoor_model *m, const float *train, const float *dev, spoor_error *err) {
     known_options o;
     known_options_init(&o);
@@ -236,7 +262,8 @@ static spoor_status choose_known(fusing *f, spoor_model *m, const float *train, 
         label[i] = m->known_task == SIZE_MAX ? -1 : f->train_labels->clip[i].label[m->known_task];
     }
     known_train clips = {f->train.logits, train, label, f->train.n};
-    spoor_status status = known_choose(m, f->train.n > 0 ? &clips : NULL, f->dev_labels, f->dev.logits, dev, &o, &table, err);
+    spoor_status status =
+        known_choose(m, f->train.n > 0 ? &clips : NULL, f->dev_labels, f->dev.logits, dev, &o, &table, err);
     if (status == SPOOR_OK && table != NULL) {
         bool good = json_object_set(f->summary, "scorers", table) == 0 &&
                     json_object_set(json_object_get(m->meta, "provenance"), "scorers", table) == 0;
@@ -264,7 +291,8 @@ static spoor_status note(fusing *f, spoor_model *m, const char *key, json_t *val
         fusion = json_object();
         (void)json_object_set_new(provenance, "fusion", fusion);
     }
-    bool good = value != NULL && json_object_set(fusion, key, value) == 0 && json_object_set(f->summary, key, value) == 0;
+    bool good =
+        value != NULL && json_object_set(fusion, key, value) == 0 && json_object_set(f->summary, key, value) == 0;
     json_decref(value);
     return good ? SPOOR_OK : error_memory(err, "describing a fusion");
 }
@@ -311,7 +339,8 @@ static spoor_status fuse_logistic(fusing *f, spoor_error *err) {
     TRY(read_dev(f, err));
     fuse_clips train = clips_of(&f->train, f->train_labels), dev = clips_of(&f->dev, f->dev_labels);
     fuse_fit *fit = ctx_calloc(f->ctx, f->m->n_tasks, sizeof *fit);
-    spoor_status status = fit == NULL ? error_memory(err, "fitting a fusion") : fuse_fit_model(f->m, &train, &dev, &o->fit, fit, err);
+    spoor_status status =
+        fit == NULL ? error_memory(err, "fitting a fusion") : fuse_fit_model(f->m, &train, &dev, &o->fit, fit, err);
     json_t *tasks = json_array();
     for (size_t k = 0; k < f->m->n_tasks && status == SPOOR_OK; k++) {
         (void)json_array_append_new(tasks, fuse_fit_json(f->m->tasks[k].name, f->m->tasks[k].n_classes, &fit[k]));
@@ -337,7 +366,8 @@ static json_t *average_json(const fuse_command *o, const double *weight) {
     return json_pack("{s:s, s:s, s:o}", "method", "average", "scores", FUSE_FORMS[o->form], "weights", list);
 }
 
-/* The first `kept` of each row's `size` numbers, in place: of the vector that weights were chosen on the unit embeddings. */
+/* The first `kept` of each row's `size` numbers, in place: of the vector that weights were chosen on the unit
+ * embeddings. */
 static void narrow(cli_corpus *c, size_t size, size_t kept) {
     for (size_t i = 0; i < c->n; i++) {
         memmove(c->embedding + i * kept, c->embedding + i * size, kept * sizeof *c->embedding);
@@ -355,7 +385,8 @@ static spoor_status fuse_averages(fusing *f, spoor_error *err) {
     TRY(read_half(f, o->train, o->n_train, o->train_split, &f->train, &f->train_labels, err));
     TRY(read_dev(f, err));
     if (chosen && f->dev_labels == NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "give --manifest or --dev to choose the weights of the average on, or --weights");
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "give --manifest or --dev to choose the weights of the average on, or --weights");
     }
     if (f->dev_labels != NULL) {
         fuse_clips dev = clips_of(&f->dev, f->dev_labels);
@@ -416,8 +447,8 @@ static spoor_status start(fusing *f, spoor_error *err) {
         (void)json_array_append_new(models, json_string(f->in[i].path));
     }
     f->temporary = ctx_printf(f->ctx, "%s.members", o->out);
-    f->summary = json_pack("{s:s, s:s, s:o}", "out", o->out, "method", o->n_tasks > 0 ? "tasks" : FUSE_METHODS[o->method], "models",
-                           models);
+    f->summary = json_pack("{s:s, s:s, s:o}", "out", o->out, "method",
+                           o->n_tasks > 0 ? "tasks" : FUSE_METHODS[o->method], "models", models);
     return f->temporary != NULL && f->summary != NULL ? SPOOR_OK : error_memory(err, "fusing models");
 }
 

@@ -8,7 +8,8 @@
 typedef enum fuse_method { FUSE_LOGISTIC, FUSE_AVERAGE, FUSE_EMBEDDING } fuse_method;
 
 typedef struct fuse_command {
-    const char *inputs[FUSE_MAX_MODELS], *embeddings[FUSE_MAX_MODELS]; /* models or score files; matrices beside these */
+    const char *inputs[FUSE_MAX_MODELS],
+        *embeddings[FUSE_MAX_MODELS]; /* models or score files; matrices beside these */
     size_t n_inputs, n_embeddings;
     char *tasks[FUSE_MAX_MODELS]; /* --tasks NAMES=FILE, split at '=' */
     size_t n_tasks;

@@ -11,11 +11,13 @@ static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(
 json_t *fuse_fit_json(const char *task, size_t classes, const fuse_fit *fit) {
     json_t *tries = json_array();
     for (size_t i = 0; i < fit->n_tries; i++) {
-        (void)json_array_append_new(tries, json_pack("{s:f, s:o, s:o}", "l2", fit->tries[i].l2, "nll", number(fit->tries[i].nll),
-                                                     "accuracy", number(fit->tries[i].accuracy)));
+        (void)json_array_append_new(tries,
+                                    json_pack("{s:f, s:o, s:o}", "l2", fit->tries[i].l2, "nll",
+                                              number(fit->tries[i].nll), "accuracy", number(fit->tries[i].accuracy)));
     }
     return json_pack("{s:s, s:I, s:I, s:I, s:f, s:o}", "task", task, "classes", (json_int_t)classes, "train",
-                     (json_int_t)fit->n_train, "dev", (json_int_t)fit->n_dev, "l2", fit->tries[fit->best].l2, "tries", tries);
+                     (json_int_t)fit->n_train, "dev", (json_int_t)fit->n_dev, "l2", fit->tries[fit->best].l2, "tries",
+                     tries);
 }
 
 json_t *fuse_weights_json(const fuse_weights *w) {
@@ -23,9 +25,10 @@ json_t *fuse_weights_json(const fuse_weights *w) {
     for (size_t i = 0; i < w->n; i++) {
         (void)json_array_append_new(list, json_real(w->weight[i]));
     }
-    return w->tried == 0 ? json_pack("{s:o}", "weights", list)
-                         : json_pack("{s:o, s:I, s:o, s:o, s:o}", "weights", list, "tried", (json_int_t)w->tried, "nll",
-                                     number(w->nll), "accuracy", number(w->accuracy), "equal_nll", number(w->equal_nll));
+    return w->tried == 0
+               ? json_pack("{s:o}", "weights", list)
+               : json_pack("{s:o, s:I, s:o, s:o, s:o}", "weights", list, "tried", (json_int_t)w->tried, "nll",
+                           number(w->nll), "accuracy", number(w->accuracy), "equal_nll", number(w->equal_nll));
 }
 
 static double value(const json_t *object, const char *key) {
@@ -41,8 +44,8 @@ static void print_task(const json_t *task) {
            (long long)value(task, "classes"), (long long)value(task, "train"), (long long)value(task, "dev"));
     printf("    %-9s  %8s  %8s\n", "L2", "dev NLL", "accuracy");
     json_array_foreach(json_object_get(task, "tries"), i, try) {
-        printf("  %c %-9.3g  %8.4f  %8.4f\n", value(try, "l2") == chosen ? '*' : ' ', value(try, "l2"), value(try, "nll"),
-               value(try, "accuracy"));
+        printf("  %c %-9.3g  %8.4f  %8.4f\n", value(try, "l2") == chosen ? '*' : ' ', value(try, "l2"),
+               value(try, "nll"), value(try, "accuracy"));
     }
 }
 
@@ -54,8 +57,8 @@ static void print_weights(const json_t *w) {
         printf(" %.4g", json_number_value(one));
     }
     if (json_object_get(w, "tried") != NULL) {
-        printf("  (dev NLL %.4f, accuracy %.4f; equal weights: NLL %.4f; %lld tried)", value(w, "nll"), value(w, "accuracy"),
-               value(w, "equal_nll"), (long long)value(w, "tried"));
+        printf("  (dev NLL %.4f, accuracy %.4f; equal weights: NLL %.4f; %lld tried)", value(w, "nll"),
+               value(w, "accuracy"), value(w, "equal_nll"), (long long)value(w, "tried"));
     }
     printf("\n");
 }

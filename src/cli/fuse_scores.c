@@ -1,5 +1,6 @@
-/* fuse_scores.c: `spoor fuse --scores`: score files (and embeddings) of several systems fused as models are, see fuse.h and
- * docs/fuse.md: fitted on the rows of the train split, chosen and calibrated on dev, written for all rows but train's. */
+/* fuse_scores.c: `spoor fuse --scores`: score files (and embeddings) of several systems fused as models are, see fuse.h
+ * and docs/fuse.md: fitted on the rows of the train split, chosen and calibrated on dev, written for all rows but
+ * train's. */
 #include "cli/fuse.h"
 #include "cli/fuse_table.h"
 #include "cli/ui.h"
@@ -47,8 +48,8 @@ static void apply(const fuse_table *t, const float *w, const float *b, size_t cl
 }
 
 /* A regression for one task on the train rows; its logits of all rows into out. */
-static spoor_status regress(const fuse_command *o, fused *f, const char *name, size_t task, size_t classes, float *out, size_t stride,
-                            json_t *tasks, spoor_error *err) {
+static spoor_status regress(const fuse_command *o, fused *f, const char *name, size_t task, size_t classes, float *out,
+                            size_t stride, json_t *tasks, spoor_error *err) {
     fuse_table *t = &f->t;
     int32_t *label = ctx_alloc(t->ctx, t->n, 2 * sizeof *label);
     float *w = ctx_alloc(t->ctx, classes, t->d * sizeof *w), *b = ctx_alloc(t->ctx, classes, sizeof *b);
@@ -62,7 +63,9 @@ static spoor_status regress(const fuse_command *o, fused *f, const char *name, s
     }
     if (status == SPOOR_OK) {
         apply(t, w, b, classes, out, stride);
-        status = json_array_append_new(tasks, fuse_fit_json(name, classes, &fit)) == 0 ? SPOOR_OK : error_memory(err, "fusing score files");
+        status = json_array_append_new(tasks, fuse_fit_json(name, classes, &fit)) == 0
+                     ? SPOOR_OK
+                     : error_memory(err, "fusing score files");
     }
     ctx_free(t->ctx, label);
     ctx_free(t->ctx, w);
@@ -70,7 +73,8 @@ static spoor_status regress(const fuse_command *o, fused *f, const char *name, s
     return status;
 }
 
-/* Bona fide against synthetic: a regression like any other task's, then the log-likelihood ratio as dev calibrates it. */
+/* Bona fide against synthetic: a regression like any other task's, then the log-likelihood ratio as dev calibrates it.
+ */
 static spoor_status judge(const fuse_command *o, fused *f, json_t *tasks, spoor_error *err) {
     fuse_table *t = &f->t;
     float *pair = ctx_alloc(t->ctx, t->n, 2 * sizeof *pair);
@@ -155,7 +159,8 @@ static spoor_status fuse_averages(const fuse_command *o, fused *f, spoor_error *
     }
     ctx_free(t->ctx, label);
     ctx_free(t->ctx, row);
-    if (status == SPOOR_OK && json_object_set_new(f->summary, o->n_weights == 0 ? "chosen" : "given", fuse_weights_json(&w)) != 0) {
+    if (status == SPOOR_OK &&
+        json_object_set_new(f->summary, o->n_weights == 0 ? "chosen" : "given", fuse_weights_json(&w)) != 0) {
         status = error_memory(err, "fusing score files");
     }
     return status;
@@ -252,9 +257,15 @@ static spoor_status write_rows(const fuse_command *o, fused *f, spoor_error *err
     for (size_t k = 0; k < t->n_tasks; k++) {
         tasks[k] = (eval_task){t->task[k].name, t->task[k].classes, t->task[k].names};
     }
-    eval_set set = {.tasks = tasks, .task_count = t->n_tasks, .clips = clips, .n = n, .probabilities = true, .bonafide_is_llr = f->llr};
+    eval_set set = {.tasks = tasks,
+                    .task_count = t->n_tasks,
+                    .clips = clips,
+                    .n = n,
+                    .probabilities = true,
+                    .bonafide_is_llr = f->llr};
     if (status == SPOOR_OK && n == 0) {
-        status = error_set(err, SPOOR_ERR_INPUT, "all rows are of the train split: there is nothing to write scores of");
+        status =
+            error_set(err, SPOOR_ERR_INPUT, "all rows are of the train split: there is nothing to write scores of");
     }
     if (status == SPOOR_OK) {
         status = score_file_write(t->ctx, o->out, &set, err);
@@ -274,7 +285,10 @@ static spoor_status write_rows(const fuse_command *o, fused *f, spoor_error *err
 static spoor_status run(const fuse_command *o, fused *f, spoor_error *err) {
     fuse_table *t = &f->t;
     net_scores form = o->method == FUSE_EMBEDDING ? NET_SCORES_NONE : (net_scores)o->form;
-    fuse_table_options how = {.scores = o->inputs, .embeddings = o->embeddings, .n = o->n_inputs, .n_embeddings = o->n_embeddings,
+    fuse_table_options how = {.scores = o->inputs,
+                              .embeddings = o->embeddings,
+                              .n = o->n_inputs,
+                              .n_embeddings = o->n_embeddings,
                               .form = o->method == FUSE_AVERAGE ? NET_SCORES_LOG_PROBABILITIES : form,
                               .same_classes = o->method == FUSE_AVERAGE};
     TRY(fuse_table_read(t, &how, err));
@@ -286,8 +300,8 @@ static spoor_status run(const fuse_command *o, fused *f, spoor_error *err) {
     for (size_t i = 0; i < o->n_inputs; i++) {
         (void)json_array_append_new(files, json_string(o->inputs[i]));
     }
-    f->summary = json_pack("{s:s, s:s, s:o, s:I}", "out", o->out, "method", FUSE_METHODS[o->method], "models", files, "embedding",
-                           (json_int_t)t->d);
+    f->summary = json_pack("{s:s, s:s, s:o, s:I}", "out", o->out, "method", FUSE_METHODS[o->method], "models", files,
+                           "embedding", (json_int_t)t->d);
     if (!f->logits || !f->scores || !f->bonafide || !f->known || !f->summary) {
         return error_memory(err, "fusing score files");
     }

@@ -36,7 +36,8 @@ typedef struct place {
 static int by_id(const void *a, const void *b) { return strcmp(((const place *)a)->id, ((const place *)b)->id); }
 
 /* The rows in the order of their ids, *out freed with ctx_free. */
-static spoor_status index_ids(spoor_context *ctx, const char *path, const char *const *ids, size_t n, place **out, spoor_error *err) {
+static spoor_status index_ids(spoor_context *ctx, const char *path, const char *const *ids, size_t n, place **out,
+                              spoor_error *err) {
     place *p = ctx_alloc(ctx, n, sizeof *p);
     if (p == NULL) {
         return error_memory(err, "matching recordings");
@@ -47,7 +48,8 @@ static spoor_status index_ids(spoor_context *ctx, const char *path, const char *
     qsort(p, n, sizeof *p, by_id);
     for (size_t i = 1; i < n; i++) {
         if (strcmp(p[i].id, p[i - 1].id) == 0) {
-            spoor_status status = error_set(err, SPOOR_ERR_INPUT, "%.200s has the recording %.200s twice", path, p[i].id);
+            spoor_status status =
+                error_set(err, SPOOR_ERR_INPUT, "%.200s has the recording %.200s twice", path, p[i].id);
             ctx_free(ctx, p);
             return status;
         }
@@ -71,8 +73,8 @@ static spoor_status match(spoor_context *ctx, const char *path, const char *cons
     }
     ctx_free(ctx, p);
     if (missing != NULL) {
-        return error_set(err, SPOOR_ERR_INPUT, "%.150s lacks %zu of the %zu recordings of %.150s, the first is %.150s", path, n - found, n,
-                         first, missing);
+        return error_set(err, SPOOR_ERR_INPUT, "%.150s lacks %zu of the %zu recordings of %.150s, the first is %.150s",
+                         path, n - found, n, first, missing);
     }
     if (n_ids != n) {
         return error_set(err, SPOOR_ERR_INPUT, "%.150s has %zu recordings that %.150s lacks", path, n_ids - n, first);
@@ -103,9 +105,11 @@ static spoor_status match_files(fuse_table *t, const fuse_table_options *o, spoo
     for (size_t f = 0; f < t->n_files && status == SPOOR_OK; f++) {
         const char **ids = NULL;
         t->row[f] = ctx_alloc(t->ctx, t->n, sizeof **t->row);
-        status = t->row[f] == NULL ? error_memory(err, "matching recordings") : list_ids(t->ctx, score_file_set(t->file[f]), &ids, err);
+        status = t->row[f] == NULL ? error_memory(err, "matching recordings")
+                                   : list_ids(t->ctx, score_file_set(t->file[f]), &ids, err);
         if (status == SPOOR_OK) {
-            status = match(t->ctx, o->scores[f], ids, score_file_set(t->file[f])->n, o->scores[0], first, t->n, t->row[f], err);
+            status = match(t->ctx, o->scores[f], ids, score_file_set(t->file[f])->n, o->scores[0], first, t->n,
+                           t->row[f], err);
         }
         ctx_free(t->ctx, ids);
     }
@@ -150,7 +154,8 @@ static spoor_status find_tasks(fuse_table *t, const fuse_table_options *o, spoor
         for (size_t i = 0; i < set->task_count; i++) {
             size_t k = find_task(t, set->tasks[i].name);
             if (k == NET_MAX_TASKS) {
-                return error_set(err, SPOOR_ERR_INPUT, "%.200s: the files have more than %d tasks", o->scores[f], NET_MAX_TASKS);
+                return error_set(err, SPOOR_ERR_INPUT, "%.200s: the files have more than %d tasks", o->scores[f],
+                                 NET_MAX_TASKS);
             }
             fuse_table_task *task = &t->task[k];
             if (k == t->n_tasks) {
@@ -167,8 +172,10 @@ static spoor_status find_tasks(fuse_table *t, const fuse_table_options *o, spoor
         for (size_t f = 0; o->same_classes && f < t->n_files; f++) {
             const fuse_table_task *task = &t->task[k];
             if (task->in[f] && score_file_set(t->file[f])->tasks[task->index[f]].classes != task->classes) {
-                return error_set(err, SPOOR_ERR_INPUT, "%.200s does not know all classes of the task %.64s that the others know, so that "
-                                 "their scores cannot be averaged; use the logistic method", o->scores[f], task->name);
+                return error_set(err, SPOOR_ERR_INPUT,
+                                 "%.200s does not know all classes of the task %.64s that the others know, so that "
+                                 "their scores cannot be averaged; use the logistic method",
+                                 o->scores[f], task->name);
             }
         }
     }
@@ -189,8 +196,9 @@ static spoor_status read_truth(fuse_table *t, const fuse_table_options *o, size_
             }
             int32_t class = (int32_t)find_class(task, score_file_set(t->file[f])->tasks[task->index[f]].names[own]);
             if (t->truth[k][i] >= 0 && t->truth[k][i] != class) {
-                return error_set(err, SPOOR_ERR_INPUT, "%.150s says that %.150s is %.80s (%.64s), another file says %.80s", o->scores[f], c->id,
-                                 task->names[class], task->name, task->names[t->truth[k][i]]);
+                return error_set(err, SPOOR_ERR_INPUT,
+                                 "%.150s says that %.150s is %.80s (%.64s), another file says %.80s", o->scores[f],
+                                 c->id, task->names[class], task->name, task->names[t->truth[k][i]]);
             }
             t->truth[k][i] = class;
         }
@@ -217,8 +225,9 @@ static spoor_status read_truths(fuse_table *t, const fuse_table_options *o, spoo
             bool silent = c->scores == NULL && isnan(c->bonafide) && isnan(c->known);
             t->usable[i] = t->usable[i] && !silent;
             if (*c->split != '\0' && *t->split[i] != '\0' && strcmp(c->split, t->split[i]) != 0) {
-                return error_set(err, SPOOR_ERR_INPUT, "%.150s says that %.150s is of the split %.60s, another file says %.60s",
-                                 o->scores[f], c->id, c->split, t->split[i]);
+                return error_set(err, SPOOR_ERR_INPUT,
+                                 "%.150s says that %.150s is of the split %.60s, another file says %.60s", o->scores[f],
+                                 c->id, c->split, t->split[i]);
             }
             t->split[i] = *t->split[i] == '\0' ? c->split : t->split[i];
             *stated = *stated < 0 ? c->is_bonafide : *stated;
@@ -261,7 +270,8 @@ static float as_form(const eval_set *set, float v, net_scores form) {
     return (float)log(fmax((double)v, LEAST_P));
 }
 
-/* The columns of file f's scores from `at` on; returns where they end. In averages a class has the column of its new number. */
+/* The columns of file f's scores from `at` on; returns where they end. In averages a class has the column of its new
+ * number. */
 static size_t fill_scores(fuse_table *t, const fuse_table_options *o, size_t f, size_t at, bool count) {
     const eval_set *set = score_file_set(t->file[f]);
     for (size_t k = 0; k < t->n_tasks; k++) {
@@ -290,8 +300,10 @@ static size_t fill_scores(fuse_table *t, const fuse_table_options *o, size_t f, 
 }
 
 /* The ids beside a matrix: *text holds the file, of which *ids are the lines. Both freed with ctx_free. */
-static spoor_status read_ids(spoor_context *ctx, const char *npy, char **text, const char ***ids, size_t *n, spoor_error *err) {
-    size_t length = strlen(npy), stem = length > 4 && strcmp(npy + length - 4, ".npy") == 0 ? length - 4 : length, size, lines = 1;
+static spoor_status read_ids(spoor_context *ctx, const char *npy, char **text, const char ***ids, size_t *n,
+                             spoor_error *err) {
+    size_t length = strlen(npy), stem = length > 4 && strcmp(npy + length - 4, ".npy") == 0 ? length - 4 : length, size,
+           lines = 1;
     unsigned char *bytes = NULL;
     char *path = ctx_printf(ctx, "%.*s.ids.txt", (int)stem, npy);
     if (path == NULL) {
@@ -345,9 +357,11 @@ static spoor_status read_matrix(fuse_table *t, const fuse_table_options *o, size
     size_t n = 0;
     TRY(npy_read_f32(t->ctx, o->embeddings[f], NPY_MAX_BYTES, &m->data, &m->rows, &m->cols, err));
     m->row = ctx_alloc(t->ctx, t->n, sizeof *m->row);
-    spoor_status status = m->row == NULL ? error_memory(err, "reading embeddings") : read_ids(t->ctx, o->embeddings[f], &text, &ids, &n, err);
+    spoor_status status = m->row == NULL ? error_memory(err, "reading embeddings")
+                                         : read_ids(t->ctx, o->embeddings[f], &text, &ids, &n, err);
     if (status == SPOOR_OK && n != m->rows) {
-        status = error_set(err, SPOOR_ERR_INPUT, "%.200s has %zu rows, but the file of its ids %zu lines", o->embeddings[f], m->rows, n);
+        status = error_set(err, SPOOR_ERR_INPUT, "%.200s has %zu rows, but the file of its ids %zu lines",
+                           o->embeddings[f], m->rows, n);
     }
     if (status == SPOOR_OK) {
         status = list_ids(t->ctx, score_file_set(t->file[0]), &wanted, err);
@@ -373,7 +387,9 @@ static spoor_status fill(fuse_table *t, const fuse_table_options *o, matrix *m, 
         t->d = fill_scores(t, o, f, t->d, true);
     }
     if (t->d == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "there is nothing to fuse: the files have no scores, or --method embedding has no --embeddings");
+        return error_set(
+            err, SPOOR_ERR_INPUT,
+            "there is nothing to fuse: the files have no scores, or --method embedding has no --embeddings");
     }
     t->x = ctx_calloc(t->ctx, t->n, t->d * sizeof *t->x);
     if (t->x == NULL) {
@@ -417,8 +433,10 @@ spoor_status fuse_table_scores(const fuse_table *t, fuse_scores *task, spoor_err
     for (size_t f = 0; f < t->n_files; f++) {
         const eval_set *set = score_file_set(t->file[f]);
         if (!set->probabilities && !set->decisions) {
-            return error_set(err, SPOOR_ERR_INPUT, "the scores of file %zu are no probabilities (its first line says what they are), so that "
-                             "they cannot be averaged; use the logistic method", f + 1);
+            return error_set(err, SPOOR_ERR_INPUT,
+                             "the scores of file %zu are no probabilities (its first line says what they are), so that "
+                             "they cannot be averaged; use the logistic method",
+                             f + 1);
         }
     }
     for (size_t k = 0; k < t->n_tasks; k++) {

@@ -1,5 +1,5 @@
-/* combine.c: which tasks, members and tensors of several models go into one; see combine.h. Parts of front ends and columns are
- * in combine_parts.c, what is written in combine_write.c. */
+/* combine.c: which tasks, members and tensors of several models go into one; see combine.h. Parts of front ends and
+ * columns are in combine_parts.c, what is written in combine_write.c. */
 #include "model/combine_internal.h"
 #include <string.h>
 
@@ -13,8 +13,8 @@ static spoor_status choose_tasks(combine_source *s, spoor_error *err) {
     for (size_t i = 0; i < s->in->n_tasks; i++) {
         size_t k = model_find_task(s->model, s->in->tasks[i]);
         if (k == SIZE_MAX) {
-            return error_set(err, SPOOR_ERR_USAGE, "%.200s has no task %.64s; its first one is %.64s", s->in->path, s->in->tasks[i],
-                             s->model->tasks[0].name);
+            return error_set(err, SPOOR_ERR_USAGE, "%.200s has no task %.64s; its first one is %.64s", s->in->path,
+                             s->in->tasks[i], s->model->tasks[0].name);
         }
         s->keeps[k] = true;
     }
@@ -25,10 +25,12 @@ static spoor_status open_source(combine_plan *p, combine_source *s, spoor_error 
     TRY(model_open(p->ctx, s->in->path, NULL, &s->model, err));
     TRY(safetensors_map(p->ctx, s->in->path, &s->file, err));
     if (net_is_fused(s->model->net)) {
-        return error_set(err, SPOOR_ERR_USAGE, "%.200s is a fusion itself; name the models that it was made of", s->in->path);
+        return error_set(err, SPOOR_ERR_USAGE, "%.200s is a fusion itself; name the models that it was made of",
+                         s->in->path);
     }
     if (s->model->window != p->source[0].model->window) {
-        return error_set(err, SPOOR_ERR_USAGE, "%.200s has another window than %.200s", s->in->path, p->source[0].in->path);
+        return error_set(err, SPOOR_ERR_USAGE, "%.200s has another window than %.200s", s->in->path,
+                         p->source[0].in->path);
     }
     s->frontend = frontend_describe(s->model->frontend);
     s->network = net_config(s->model->net);
@@ -65,8 +67,8 @@ static spoor_status add_classes(combine_plan *p, combine_task *to, const model_t
             continue;
         }
         if (to->n_classes == NET_MAX_CLASSES) {
-            return error_set(err, SPOOR_ERR_LIMIT, "the models know more than %d classes of the task %.64s", NET_MAX_CLASSES,
-                             from->name);
+            return error_set(err, SPOOR_ERR_LIMIT, "the models know more than %d classes of the task %.64s",
+                             NET_MAX_CLASSES, from->name);
         }
         if (!ctx_grow(p->ctx, (void **)&to->classes, &to->capacity, to->n_classes + 1, sizeof *to->classes)) {
             return error_memory(err, "combining models");
@@ -80,8 +82,10 @@ static spoor_status add_task(combine_plan *p, size_t s, size_t index, spoor_erro
     const model_task *own = &p->source[s].model->tasks[index];
     size_t k = find_task(p, own->name);
     if (k < p->n_tasks && p->options->fusion == NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "%.150s and %.150s both answer the task %.64s; name one of them for it, or fuse them "
-                         "with a method", p->source[p->task[k].owner].in->path, p->source[s].in->path, own->name);
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "%.150s and %.150s both answer the task %.64s; name one of them for it, or fuse them "
+                         "with a method",
+                         p->source[p->task[k].owner].in->path, p->source[s].in->path, own->name);
     }
     if (k == p->n_tasks) {
         if (k == NET_MAX_TASKS) {
@@ -105,8 +109,8 @@ static bool averages(const combine_plan *p) {
     return method != NULL && strcmp(method, "average") == 0;
 }
 
-/* Heads are brought into the order of the new classes. Averages add up scores class by class and need the same classes; a
- * logistic fusion takes the scores of a model that knows other classes as they are. */
+/* Heads are brought into the order of the new classes. Averages add up scores class by class and need the same classes;
+ * a logistic fusion takes the scores of a model that knows other classes as they are. */
 static spoor_status order_classes(combine_plan *p, combine_source *s, size_t index, spoor_error *err) {
     const model_task *own = &s->model->tasks[index];
     const combine_task *to = &p->task[find_task(p, own->name)];
@@ -114,9 +118,10 @@ static spoor_status order_classes(combine_plan *p, combine_source *s, size_t ind
     for (size_t c = 0; c < to->n_classes; c++) {
         same = same && knows(own, to->classes[c]);
         if (averages(p) && !knows(own, to->classes[c])) {
-            return error_set(err, SPOOR_ERR_USAGE, "%.150s does not know the class %.80s of the task %.64s, which another model knows, "
-                             "so that their scores cannot be averaged; use the logistic method", s->in->path, to->classes[c],
-                             own->name);
+            return error_set(err, SPOOR_ERR_USAGE,
+                             "%.150s does not know the class %.80s of the task %.64s, which another model knows, "
+                             "so that their scores cannot be averaged; use the logistic method",
+                             s->in->path, to->classes[c], own->name);
         }
     }
     if (!same && !averages(p)) {
@@ -130,7 +135,8 @@ static spoor_status order_classes(combine_plan *p, combine_source *s, size_t ind
     for (size_t c = 0; c < own->n_classes; c++) {
         size_t at = find_class(to, own->classes[c]);
         if (s->order[index][at] >= 0 || own->n_classes != to->n_classes) {
-            return error_set(err, SPOOR_ERR_USAGE, "%.150s or another model has a class of the task %.64s twice", s->in->path, own->name);
+            return error_set(err, SPOOR_ERR_USAGE, "%.150s or another model has a class of the task %.64s twice",
+                             s->in->path, own->name);
         }
         s->order[index][at] = (int32_t)c;
         moved = moved || at != c;
@@ -183,8 +189,8 @@ static json_t *kept_tasks(const combine_plan *p, const combine_source *s, const 
     return list;
 }
 
-/* The settings of heads that a member has, without those of tasks that it leaves to others; the human class of a one-class head
- * moves with the order of the classes. */
+/* The settings of heads that a member has, without those of tasks that it leaves to others; the human class of a
+ * one-class head moves with the order of the classes. */
 static bool set_heads(const combine_source *s, const json_t *tasks, json_t *member) {
     const json_t *own = json_object_get(member, "task_heads");
     own = own == NULL ? json_object_get(s->network, "task_heads") : own;
@@ -213,7 +219,8 @@ static bool set_classes(const combine_plan *p, const combine_source *s, const js
     for (size_t i = 0; good && i < json_array_size(tasks); i++) {
         const char *name = json_string_value(json_array_get(tasks, i));
         size_t n = s->model->tasks[model_find_task(s->model, name)].n_classes;
-        good = n == p->task[find_task(p, name)].n_classes || json_object_set_new(own, name, json_integer((json_int_t)n)) == 0;
+        good = n == p->task[find_task(p, name)].n_classes ||
+               json_object_set_new(own, name, json_integer((json_int_t)n)) == 0;
     }
     good = good && (json_object_size(own) == 0 || json_object_set(member, "classes", own) == 0);
     json_decref(own);

@@ -55,8 +55,8 @@ typedef struct combine_plan {
 spoor_status combine_parts(combine_plan *p, spoor_error *err);
 /* The joined front end's configuration; a new reference. NULL: out of memory. */
 json_t *combine_frontend(const combine_plan *p);
-/* Set the keys of a member of input s, whose own are in `member`, that say which columns and rows of the new features it
- * reads. */
+/* Set the keys of a member of input s, whose own are in `member`, that say which columns and rows of the new features
+ * it reads. */
 spoor_status combine_columns(const combine_plan *p, size_t s, json_t *member, spoor_error *err);
 /* The name that a tensor of a front end of input s has in the new file, "" if it is not there. */
 void combine_part_name(const combine_plan *p, size_t s, const char *name, char *out, size_t size);

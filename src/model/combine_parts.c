@@ -15,16 +15,18 @@ static const json_t *part_config(const combine_source *s, size_t i) {
 }
 
 static void part_prefix(const combine_source *s, size_t i, char out[COMBINE_PREFIX]) {
-    (void)snprintf(out, COMBINE_PREFIX, json_object_get(s->frontend, "parts") == NULL ? "frontend." : "frontend.%zu.", i + 1);
+    (void)snprintf(out, COMBINE_PREFIX, json_object_get(s->frontend, "parts") == NULL ? "frontend." : "frontend.%zu.",
+                   i + 1);
 }
 
 static bool same_tensor(const safetensors_tensor *a, const safetensors_tensor *b) {
     return b != NULL && a->dtype == b->dtype && a->rank == b->rank &&
-           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0 && memcmp(a->data, b->data, a->bytes) == 0;
+           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0 &&
+           memcmp(a->data, b->data, a->bytes) == 0;
 }
 
-/* Whether all tensors of `a` under one prefix are in `b` under another. Two encoders of the same architecture have the same
- * names. */
+/* Whether all tensors of `a` under one prefix are in `b` under another. Two encoders of the same architecture have the
+ * same names. */
 static bool same_weights(const safetensors *a, const char *under, const safetensors *b, const char *other) {
     char name[SAFETENSORS_MAX_NAME + COMBINE_PREFIX];
     for (size_t i = 0; i < safetensors_count(a); i++) {
@@ -54,8 +56,9 @@ static spoor_status absolute_path(const combine_plan *p, const combine_source *s
     }
     bool there = realpath(whole, found) != NULL; /* else it is found by $SPOOR_WEIGHTS, as before */
     ctx_free(p->ctx, whole);
-    return !there || json_object_set_new(config, "weights", json_string(found)) == 0 ? SPOOR_OK
-                                                                                   : error_memory(err, "combining models");
+    return !there || json_object_set_new(config, "weights", json_string(found)) == 0
+               ? SPOOR_OK
+               : error_memory(err, "combining models");
 }
 
 /* The number of part i of input s among the new ones, where it is added if need be. */
@@ -74,8 +77,10 @@ static spoor_status place_part(combine_plan *p, size_t s, size_t i, spoor_error 
     frontend_part_columns(from->model->frontend, i, &first, &columns);
     if (status == SPOOR_OK && k == p->n_parts) {
         if (p->n_parts == FRONTEND_MAX_PARTS || columns > FRONTEND_MAX_DIM - p->dim) {
-            status = error_set(err, SPOOR_ERR_USAGE, "%.200s: the models have more than %d different front ends or %d columns of "
-                               "features in all", from->in->path, FRONTEND_MAX_PARTS, FRONTEND_MAX_DIM);
+            status = error_set(err, SPOOR_ERR_USAGE,
+                               "%.200s: the models have more than %d different front ends or %d columns of "
+                               "features in all",
+                               from->in->path, FRONTEND_MAX_PARTS, FRONTEND_MAX_DIM);
         } else {
             combine_part *part = &p->part[p->n_parts++];
             *part = (combine_part){.config = json_incref(config), .owner = s, .first = p->dim, .columns = columns};
@@ -183,13 +188,15 @@ static bool read_spans(const combine_plan *p, const combine_source *s, const jso
     }
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *pair = json_array_get(list, i);
-        good = move_span(p, s, json_integer_value(json_array_get(pair, 0)), json_integer_value(json_array_get(pair, 1)), to) && good;
+        good = move_span(p, s, json_integer_value(json_array_get(pair, 0)), json_integer_value(json_array_get(pair, 1)),
+                         to) &&
+               good;
     }
     return good;
 }
 
-/* Parts whose shortest says how many rows the member sees: where its own front end cut all parts to the shortest, all of
- * those; else the ones that it names. */
+/* Parts whose shortest says how many rows the member sees: where its own front end cut all parts to the shortest, all
+ * of those; else the ones that it names. */
 static bool set_rows(const combine_source *s, json_t *member) {
     json_t *own = json_object_get(member, "rows"), *list = json_array();
     bool cut = s->n_parts > 1 && !frontend_own_rows(s->model->frontend), good = list != NULL;

@@ -1,4 +1,5 @@
-/* combine_write.c: the metadata and the tensors of a combined model; a model file written again with changes; see combine.h. */
+/* combine_write.c: the metadata and the tensors of a combined model; a model file written again with changes; see
+ * combine.h. */
 #include "model/combine_internal.h"
 #include "openset/statistics.h"
 #include <stdio.h>
@@ -29,14 +30,15 @@ static size_t new_task(const combine_plan *p, const char *name) {
     return k;
 }
 
-/* The name that a derived task gives a class of the task behind it, "" for none; NULL: the model does not know that class. */
+/* The name that a derived task gives a class of the task behind it, "" for none; NULL: the model does not know that
+ * class. */
 static const char *parent_name(const spoor_model *m, const model_task *t, const char *class) {
     size_t c = class_of(&m->tasks[t->from], class);
     return c == m->tasks[t->from].n_classes ? NULL : t->parent[c] < 0 ? "" : t->classes[t->parent[c]];
 }
 
-/* Where every model that answers task k derives it from the same task in the same way, and the new model has that one: "from".
- * A new reference, NULL: the task is not derived. */
+/* Where every model that answers task k derives it from the same task in the same way, and the new model has that one:
+ * "from". A new reference, NULL: the task is not derived. */
 static json_t *derived(const combine_plan *p, size_t k) {
     const char *name = task_of(p, k)->name, *from = NULL;
     for (size_t s = 0; s < p->n; s++) {
@@ -61,7 +63,8 @@ static json_t *derived(const combine_plan *p, size_t k) {
         for (size_t s = 0; s < p->n; s++) {
             const spoor_model *m = p->source[s].model;
             size_t own = model_find_task(m, name);
-            const char *says = own == SIZE_MAX || !p->source[s].keeps[own] ? NULL : parent_name(m, &m->tasks[own], class);
+            const char *says =
+                own == SIZE_MAX || !p->source[s].keeps[own] ? NULL : parent_name(m, &m->tasks[own], class);
             if (says != NULL && parent != NULL && strcmp(says, parent) != 0) {
                 json_decref(list);
                 return NULL;
@@ -86,8 +89,9 @@ static json_t *describe_task(const combine_plan *p, size_t k) {
     }
     json_t *out = json_pack("{s:s, s:o}", "name", task_of(p, k)->name, "classes", classes);
     json_t *calibration = json_object_get(json_array_get(list, t->index), "calibration");
-    bool good = (from == NULL || json_object_set(out, "from", from) == 0) &&
-                (p->options->fusion != NULL || calibration == NULL || json_object_set(out, "calibration", calibration) == 0);
+    bool good =
+        (from == NULL || json_object_set(out, "from", from) == 0) &&
+        (p->options->fusion != NULL || calibration == NULL || json_object_set(out, "calibration", calibration) == 0);
     json_decref(from);
     if (!good) {
         json_decref(out);
@@ -109,7 +113,8 @@ static json_t *describe_tasks(const combine_plan *p) {
 
 /* ---- what carries over ---- */
 
-/* The model that judges bona fide alone and with all that it has, whose calibration of that still holds; SIZE_MAX: none. */
+/* The model that judges bona fide alone and with all that it has, whose calibration of that still holds; SIZE_MAX:
+ * none. */
 static size_t judge(const combine_plan *p) {
     size_t who = SIZE_MAX, humans = 0;
     for (size_t k = 0; k < p->n_tasks; k++) {
@@ -135,13 +140,17 @@ static bool carry_over(const combine_plan *p, json_t *meta) {
         openset o;
         openset_init(&o);
         const char *method = json_string_value(json_object_get(fusion, "method"));
-        o.kind = method != NULL && strcmp(method, "average") == 0 ? OPENSET_MSP : o.kind; /* the energy of probabilities says nothing */
-        json_t *section = json_pack("{s:s, s:o}", "task", known->tasks[known->known_task].name, "openset", openset_to_json(&o));
+        o.kind = method != NULL && strcmp(method, "average") == 0
+                     ? OPENSET_MSP
+                     : o.kind; /* the energy of probabilities says nothing */
+        json_t *section =
+            json_pack("{s:s, s:o}", "task", known->tasks[known->known_task].name, "openset", openset_to_json(&o));
         return json_object_set_new(meta, "known", section) == 0;
     }
     json_t *section = known == NULL ? NULL : json_object_get(known->meta, "known");
     size_t who = judge(p);
-    json_t *bonafide = who == SIZE_MAX || fusion != NULL ? NULL : json_object_get(p->source[who].model->meta, "bonafide");
+    json_t *bonafide =
+        who == SIZE_MAX || fusion != NULL ? NULL : json_object_get(p->source[who].model->meta, "bonafide");
     return (section == NULL || json_object_set(meta, "known", section) == 0) &&
            (bonafide == NULL || json_object_set(meta, "bonafide", bonafide) == 0);
 }
@@ -150,7 +159,8 @@ static bool carry_over(const combine_plan *p, json_t *meta) {
 static json_t *describe_labels(const combine_plan *p) {
     json_t *tasks = json_object(), *out = json_object();
     for (size_t k = 0; k < p->n_tasks; k++) {
-        const json_t *own = json_object_get(json_object_get(p->source[p->task[k].owner].model->meta, "provenance"), "labels");
+        const json_t *own =
+            json_object_get(json_object_get(p->source[p->task[k].owner].model->meta, "provenance"), "labels");
         json_t *entry = json_object_get(json_object_get(own, "tasks"), task_of(p, k)->name);
         (void)(entry == NULL ? 0 : json_object_set(tasks, task_of(p, k)->name, entry));
         for (const char *const *key = (const char *const[]){"page", "setting", "split", NULL}; *key != NULL; key++) {
@@ -172,8 +182,8 @@ static json_t *describe_models(const combine_plan *p) {
                 (void)json_array_append_new(tasks, json_string(from->model->tasks[k].name));
             }
         }
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", from->model->name, "sha256", from->model->sha256,
-                                                    "tasks", tasks));
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", from->model->name, "sha256",
+                                                    from->model->sha256, "tasks", tasks));
     }
     return list;
 }
@@ -219,7 +229,8 @@ static json_t *make_card(const combine_plan *p) {
     for (size_t c = 0; c < p->task[k].n_classes; c++) {
         sources += !model_is_human(p->task[k].classes[c]);
     }
-    return json_sprintf("%zu models in one; knows %zu sources; any other generator it can only call unknown.", p->n, sources);
+    return json_sprintf("%zu models in one; knows %zu sources; any other generator it can only call unknown.", p->n,
+                        sources);
 }
 
 static spoor_status make_net(combine_plan *p, const json_t *network, spoor_error *err) {
@@ -234,15 +245,16 @@ static spoor_status make_net(combine_plan *p, const json_t *network, spoor_error
 spoor_status combine_describe(combine_plan *p, spoor_error *err) {
     json_t *network = describe_network(p);
     char *name = make_name(p);
-    spoor_status status = network == NULL || name == NULL ? error_memory(err, "combining models") : make_net(p, network, err);
+    spoor_status status =
+        network == NULL || name == NULL ? error_memory(err, "combining models") : make_net(p, network, err);
     json_decref(network);
     if (status == SPOOR_OK) {
         json_t *card = make_card(p);
-        json_t *provenance = json_pack("{s:s, s:o, s:o}", "spoor", SPOOR_VERSION, "models", describe_models(p), "labels",
-                                       describe_labels(p));
-        p->meta = json_pack("{s:i, s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "format", 1, "name", name, "card", card, "window",
-                            (json_int_t)p->source[0].model->window, "frontend", combine_frontend(p), "network",
-                            net_config(p->net), "tasks", describe_tasks(p), "provenance", provenance);
+        json_t *provenance = json_pack("{s:s, s:o, s:o}", "spoor", SPOOR_VERSION, "models", describe_models(p),
+                                       "labels", describe_labels(p));
+        p->meta = json_pack("{s:i, s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "format", 1, "name", name, "card", card,
+                            "window", (json_int_t)p->source[0].model->window, "frontend", combine_frontend(p),
+                            "network", net_config(p->net), "tasks", describe_tasks(p), "provenance", provenance);
         status = p->meta != NULL && carry_over(p, p->meta) ? SPOOR_OK : error_memory(err, "combining models");
     }
     ctx_free(p->ctx, name);
@@ -344,8 +356,8 @@ static spoor_status add_fusion(combine_plan *p, spoor_error *err) {
     for (size_t i = 0; i < params_count(net_params(p->net)); i++) {
         const param *item = params_at(net_params(p->net), i);
         if (strncmp(item->name, "fusion.", 7) == 0) {
-            TRY(safetensors_writer_add(p->writer, item->name, SAFETENSORS_F32, item->value.ndim, item->value.dim, item->value.data,
-                                       err));
+            TRY(safetensors_writer_add(p->writer, item->name, SAFETENSORS_F32, item->value.ndim, item->value.dim,
+                                       item->value.data, err));
         }
     }
     return SPOOR_OK;
@@ -367,7 +379,8 @@ static spoor_status begin(spoor_context *ctx, const json_t *meta, safetensors_wr
 spoor_status combine_write(combine_plan *p, const char *path, spoor_error *err) {
     size_t n = 0;
     ordered *list = ctx_calloc(p->ctx, count_tensors(p), sizeof *list);
-    spoor_status status = list == NULL ? error_memory(err, "combining models") : begin(p->ctx, p->meta, &p->writer, err);
+    spoor_status status =
+        list == NULL ? error_memory(err, "combining models") : begin(p->ctx, p->meta, &p->writer, err);
     for (size_t s = 0; s < p->n && status == SPOOR_OK; s++) {
         status = add_source(p, s, list, &n, err);
     }
@@ -392,7 +405,8 @@ static spoor_status add_unchanged(const safetensors *f, ordered *list, const mod
             k++;
         }
         list[i] = (ordered){t, NULL};
-        TRY(k < n ? SPOOR_OK : safetensors_writer_add_later(w, t->name, t->dtype, t->rank, t->shape, read_source, list, i, err));
+        TRY(k < n ? SPOOR_OK
+                  : safetensors_writer_add_later(w, t->name, t->dtype, t->rank, t->shape, read_source, list, i, err));
     }
     return SPOOR_OK;
 }
@@ -413,8 +427,8 @@ size_t model_tensors_of_known(const openset *o, model_tensor *out) {
     return n;
 }
 
-spoor_status model_rewrite(spoor_context *ctx, const char *from, const char *to, const json_t *meta, const model_tensor *changed,
-                           size_t n, spoor_error *err) {
+spoor_status model_rewrite(spoor_context *ctx, const char *from, const char *to, const json_t *meta,
+                           const model_tensor *changed, size_t n, spoor_error *err) {
     safetensors *f;
     safetensors_writer *w = NULL;
     TRY(safetensors_map(ctx, from, &f, err));
@@ -425,7 +439,8 @@ spoor_status model_rewrite(spoor_context *ctx, const char *from, const char *to,
     }
     for (size_t i = 0; i < n && status == SPOOR_OK; i++) {
         const model_tensor *t = &changed[i];
-        status = safetensors_writer_add(w, t->name, t->half ? SAFETENSORS_F16 : SAFETENSORS_F32, t->rank, t->shape, t->data, err);
+        status = safetensors_writer_add(w, t->name, t->half ? SAFETENSORS_F16 : SAFETENSORS_F32, t->rank, t->shape,
+                                        t->data, err);
     }
     if (status == SPOOR_OK) {
         status = safetensors_writer_save(w, to, err);

@@ -20,8 +20,8 @@ static spoor_status configure_groups(fusion *f, const json_t *list, size_t n_mem
     }
     return good && covered == n_members
                ? SPOOR_OK
-               : error_set(err, SPOOR_ERR_USAGE, "%s.groups must say how many of the %zu members each model has, in order", WHERE,
-                           n_members);
+               : error_set(err, SPOOR_ERR_USAGE,
+                           "%s.groups must say how many of the %zu members each model has, in order", WHERE, n_members);
 }
 
 static spoor_status configure_weights(fusion *f, const json_t *list, spoor_error *err) {
@@ -34,8 +34,10 @@ static spoor_status configure_weights(fusion *f, const json_t *list, spoor_error
         sum += good ? f->weight[i] : 0;
     }
     return good && sum > 0 ? SPOOR_OK
-                           : error_set(err, SPOOR_ERR_USAGE, "%s.weights must be a number from 0 on for each of the %zu models, not "
-                                       "all of them 0", WHERE, f->n_groups);
+                           : error_set(err, SPOOR_ERR_USAGE,
+                                       "%s.weights must be a number from 0 on for each of the %zu models, not "
+                                       "all of them 0",
+                                       WHERE, f->n_groups);
 }
 
 spoor_status fusion_configure(fusion *f, const json_t *config, size_t n_members, spoor_error *err) {
@@ -57,8 +59,8 @@ spoor_status fusion_configure(fusion *f, const json_t *config, size_t n_members,
     return configure_weights(f, json_object_get(config, "weights"), err);
 }
 
-spoor_status fusion_init(fusion *f, params *p, const net_task *tasks, size_t n_tasks, int64_t embeddings, int64_t scores,
-                         spoor_error *err) {
+spoor_status fusion_init(fusion *f, params *p, const net_task *tasks, size_t n_tasks, int64_t embeddings,
+                         int64_t scores, spoor_error *err) {
     char name[128];
     f->size = embeddings + (f->logistic && f->scores != NET_SCORES_NONE ? scores : 0);
     for (size_t k = 0; f->logistic && k < n_tasks; k++) {
@@ -93,7 +95,8 @@ static tensor *side_by_side(const fusion *f, tape *t, const net_output *model, s
 }
 
 /* log sum_g w_g p_g, or sum_g w_g log p_g, of the log probabilities of some models; the weights sum to 1. */
-static void average_row(const fusion *f, const real *const *row, const double *w, size_t n, int64_t classes, real *out) {
+static void average_row(const fusion *f, const real *const *row, const double *w, size_t n, int64_t classes,
+                        real *out) {
     for (int64_t c = 0; c < classes; c++) {
         double sum = 0, top = -INFINITY;
         for (size_t g = 0; g < n; g++) {
@@ -139,7 +142,8 @@ static tensor *average(const fusion *f, tape *t, const net_output *model, size_t
 void fusion_forward(const fusion *f, tape *t, const net_output *model, size_t n_tasks, net_output *out) {
     out->embedding = side_by_side(f, t, model, n_tasks);
     for (size_t k = 0; k < n_tasks; k++) {
-        out->logits[k] = f->logistic ? nn_linear_forward(&f->heads[k], t, out->embedding, OP_ACT_NONE) : average(f, t, model, k);
+        out->logits[k] =
+            f->logistic ? nn_linear_forward(&f->heads[k], t, out->embedding, OP_ACT_NONE) : average(f, t, model, k);
     }
 }
 
@@ -150,7 +154,8 @@ json_t *fusion_describe(const fusion *f) {
         good = json_array_append_new(groups, json_integer(f->group[i])) == 0 &&
                json_array_append_new(weights, json_real(f->weight[i])) == 0 && good;
     }
-    json_t *out = json_pack("{s:s, s:s, s:o}", "method", METHODS[f->logistic], "scores", SCORES[f->scores], "groups", groups);
+    json_t *out =
+        json_pack("{s:s, s:s, s:o}", "method", METHODS[f->logistic], "scores", SCORES[f->scores], "groups", groups);
     good = (f->logistic || json_object_set(out, "weights", weights) == 0) && good;
     json_decref(weights);
     if (!good) {

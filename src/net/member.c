@@ -1,5 +1,5 @@
-/* member.c: the settings of one member of an ensemble, or of a network that is one: what it reads, which tasks it answers, its
- * body and heads; from JSON and back. See net.h. */
+/* member.c: the settings of one member of an ensemble, or of a network that is one: what it reads, which tasks it
+ * answers, its body and heads; from JSON and back. See net.h. */
 #include "base/config.h"
 #include "net/net_internal.h"
 #include <string.h>
@@ -15,7 +15,8 @@ static size_t add_keys(const char **list, size_t n, const char *const *keys) {
 
 spoor_status member_check_keys(const json_t *config, const char *where, int kind, bool is_member, spoor_error *err) {
     static const char *const all[] = {"kind", "pool_norm", "embedding", "embedding_dropout", "mix", "crop", NULL};
-    static const char *const single[] = {"task_heads", NULL}, *const ensemble[] = {"kind", "task_heads", "members", "fusion", NULL};
+    static const char *const single[] = {"task_heads", NULL}, *const ensemble[] = {"kind", "task_heads", "members",
+                                                                                   "fusion", NULL};
     static const char *const member_of[] = {"first", "columns", "spans",   "rows",       "weight",
                                             "tasks", "embeds",  "classes", "task_heads", NULL};
     const char *known[64] = {NULL}; /* room for the keys of any body */
@@ -69,8 +70,10 @@ static spoor_status configure_tasks(const net *n, member *m, const json_t *confi
             k++;
         }
         if (name == NULL || k == n->n_tasks || m->answers[k]) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.members: tasks names \"%.64s\", which is no task of the model or stands "
-                             "there twice", name == NULL ? "" : name);
+            return error_set(err, SPOOR_ERR_USAGE,
+                             "network.members: tasks names \"%.64s\", which is no task of the model or stands "
+                             "there twice",
+                             name == NULL ? "" : name);
         }
         m->answers[k] = true;
     }
@@ -86,13 +89,18 @@ static spoor_status configure_classes(const net *n, member *m, const json_t *con
         m->classes[k] = item == NULL ? n->tasks[k].classes : json_integer_value(item);
         named += item != NULL;
         if (m->classes[k] < 1 || m->classes[k] > NET_MAX_CLASSES || (item != NULL && !m->answers[k])) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.members: classes of the task %.64s must be 1 to %d, and the member must "
-                             "answer it", n->tasks[k].name, NET_MAX_CLASSES);
+            return error_set(err, SPOOR_ERR_USAGE,
+                             "network.members: classes of the task %.64s must be 1 to %d, and the member must "
+                             "answer it",
+                             n->tasks[k].name, NET_MAX_CLASSES);
         }
     }
-    bool good = own == NULL || (json_is_object(own) && json_object_size(own) == named && n->fused && n->fusion.logistic);
-    return good ? SPOOR_OK : error_set(err, SPOOR_ERR_USAGE, "network.members: classes must be numbers for tasks of the model, and goes "
-                                       "with a logistic fusion");
+    bool good =
+        own == NULL || (json_is_object(own) && json_object_size(own) == named && n->fused && n->fusion.logistic);
+    return good ? SPOOR_OK
+                : error_set(err, SPOOR_ERR_USAGE,
+                            "network.members: classes must be numbers for tasks of the model, and goes "
+                            "with a logistic fusion");
 }
 
 static spoor_status configure_span(const net *n, const json_t *pair, net_span *out, spoor_error *err) {
@@ -100,14 +108,17 @@ static spoor_status configure_span(const net *n, const json_t *pair, net_span *o
     *out = (net_span){json_integer_value(a), json_integer_value(b)};
     if (json_array_size(pair) != 2 || !json_is_integer(a) || !json_is_integer(b) || out->first < 0 ||
         out->first >= n->input_dim || out->columns < 1 || out->columns > n->input_dim - out->first) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.members: spans must be a list of [first, columns] within the %lld columns "
-                         "of the features", (long long)n->input_dim);
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "network.members: spans must be a list of [first, columns] within the %lld columns "
+                         "of the features",
+                         (long long)n->input_dim);
     }
     return SPOOR_OK;
 }
 
 /* The columns that a member reads: first and columns, or spans. *columns: how many in all. */
-static spoor_status configure_columns(const net *n, member *m, const json_t *config, int64_t *columns, spoor_error *err) {
+static spoor_status configure_columns(const net *n, member *m, const json_t *config, int64_t *columns,
+                                      spoor_error *err) {
     const char *w = "network.members";
     const json_t *list = json_object_get(config, "spans");
     m->n_spans = list == NULL ? 1 : json_array_size(list);
@@ -120,7 +131,8 @@ static spoor_status configure_columns(const net *n, member *m, const json_t *con
     }
     if (m->n_spans < 1 || m->n_spans > NET_MAX_SPANS || json_object_get(config, "first") != NULL ||
         json_object_get(config, "columns") != NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.members: spans must be a list of 1 to %d spans, without first and columns",
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "network.members: spans must be a list of 1 to %d spans, without first and columns",
                          NET_MAX_SPANS);
     }
     *columns = 0;
@@ -139,12 +151,14 @@ static spoor_status configure_rows(member *m, const json_t *config, spoor_error 
         const json_t *item = json_array_get(list, i);
         json_int_t part = json_integer_value(item);
         if (!json_is_integer(item) || part < 0 || part >= FRONTEND_MAX_PARTS) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.members: rows must be a list of parts of the front end, counted from 0");
+            return error_set(err, SPOOR_ERR_USAGE,
+                             "network.members: rows must be a list of parts of the front end, counted from 0");
         }
         m->parts |= 1u << part;
     }
-    return list == NULL || m->parts != 0 ? SPOOR_OK
-                                         : error_set(err, SPOOR_ERR_USAGE, "network.members: rows must list at least one part");
+    return list == NULL || m->parts != 0
+               ? SPOOR_OK
+               : error_set(err, SPOOR_ERR_USAGE, "network.members: rows must list at least one part");
 }
 
 /* "task_heads" of a member: instead of the network's. */
@@ -155,7 +169,8 @@ static spoor_status configure_heads(const net *n, member *m, const json_t *confi
         own[k] = (net_task){n->tasks[k].name, m->classes[k]};
         m->head_options[k] = n->heads[k];
     }
-    return m->own_heads ? head_configure(json_object_get(config, "task_heads"), own, n->n_tasks, m->head_options, err) : SPOOR_OK;
+    return m->own_heads ? head_configure(json_object_get(config, "task_heads"), own, n->n_tasks, m->head_options, err)
+                        : SPOOR_OK;
 }
 
 spoor_status member_configure(net *n, member *m, const json_t *config, spoor_error *err) {

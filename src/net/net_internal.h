@@ -19,7 +19,7 @@ typedef struct member {
     uint32_t parts;       /* the shortest of these parts of the front end decides how many rows it sees; 0: all rows */
     bool parts_given;     /* by its configuration, not by its columns */
     double weight;
-    int64_t mix;         /* layers side by side in a row of features, of which a learned weighted sum is taken; 0: none */
+    int64_t mix; /* layers side by side in a row of features, of which a learned weighted sum is taken; 0: none */
     tensor *mix_weights;
     double crop;         /* share of the frames that a training step sees */
     body body;

@@ -61,8 +61,16 @@ static void judge(const float *logits, const int32_t *label, size_t n, size_t cl
 /* logits[n, classes] = x w' + b */
 static void apply(const float *x, size_t n, size_t d, const float *w, const float *b, size_t classes, float *logits,
                   size_t stride) {
-    compute_gemm(&(gemm){.tb = true, .m = (int64_t)n, .n = (int64_t)classes, .k = (int64_t)d, .a = x, .lda = (int64_t)d, .b = w,
-                         .ldb = (int64_t)d, .c = logits, .ldc = (int64_t)stride});
+    compute_gemm(&(gemm){.tb = true,
+                         .m = (int64_t)n,
+                         .n = (int64_t)classes,
+                         .k = (int64_t)d,
+                         .a = x,
+                         .lda = (int64_t)d,
+                         .b = w,
+                         .ldb = (int64_t)d,
+                         .c = logits,
+                         .ldc = (int64_t)stride});
     for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; c < classes; c++) {
             logits[i * stride + c] += b[c];
@@ -150,11 +158,12 @@ spoor_status fuse_fit_task(spoor_context *ctx, const char *name, const fuse_rows
                            size_t classes, const fuse_options *o, float *w, float *b, fuse_fit *out, spoor_error *err) {
     *out = (fuse_fit){.n_tries = o->n_l2, .n_train = labelled(train), .n_dev = labelled(dev)};
     if (out->n_train == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "no train clip has a known class of the task %.64s, so that its scores cannot be fused",
-                         name);
+        return error_set(err, SPOOR_ERR_INPUT,
+                         "no train clip has a known class of the task %.64s, so that its scores cannot be fused", name);
     }
     if (out->n_dev == 0 && o->n_l2 > 1) {
-        ctx_log(ctx, SPOOR_LOG_WARN, "dev has no clip with a known class of the task %s: its L2 strength is %g, not chosen", name,
+        ctx_log(ctx, SPOOR_LOG_WARN,
+                "dev has no clip with a known class of the task %s: its L2 strength is %g, not chosen", name,
                 o->l2[o->n_l2 / 2]);
     }
     search s = {.ctx = ctx, .train = train, .dev = dev, .o = o, .d = d, .classes = classes};
@@ -180,8 +189,8 @@ void fuse_labels(const fuse_clips *clips, size_t task, int32_t *label) {
     }
 }
 
-spoor_status fuse_fit_model(spoor_model *m, const fuse_clips *train, const fuse_clips *dev, const fuse_options *o, fuse_fit *out,
-                            spoor_error *err) {
+spoor_status fuse_fit_model(spoor_model *m, const fuse_clips *train, const fuse_clips *dev, const fuse_options *o,
+                            fuse_fit *out, spoor_error *err) {
     size_t d = (size_t)net_embedding_size(m->net);
     int32_t *label = ctx_alloc(m->ctx, train->labels->n + dev->labels->n, sizeof *label);
     spoor_status status = label == NULL ? error_memory(err, "fitting a fusion") : SPOOR_OK;
@@ -195,7 +204,8 @@ spoor_status fuse_fit_model(spoor_model *m, const fuse_clips *train, const fuse_
         fuse_labels(dev, k, label + train->labels->n);
         fuse_rows rows = {train->embedding, label, train->labels->n};
         fuse_rows others = {dev->embedding, label + train->labels->n, dev->labels->n};
-        status = fuse_fit_task(m->ctx, m->tasks[k].name, &rows, &others, d, m->tasks[k].n_classes, o, w->data, b->data, &out[k], err);
+        status = fuse_fit_task(m->ctx, m->tasks[k].name, &rows, &others, d, m->tasks[k].n_classes, o, w->data, b->data,
+                               &out[k], err);
     }
     ctx_free(m->ctx, label);
     return status;

@@ -17,7 +17,8 @@ void fuse_average_row(const fuse_averaging *a, size_t task, const double *weight
     for (size_t c = 0; c < t->classes; c++) {
         double sum = 0;
         for (size_t g = 0; g < t->n_models; g++) {
-            double share = all > 0 ? weight[t->model[g]] / all : 1 / (double)t->n_models, v = (double)x[t->first[g] + c];
+            double share = all > 0 ? weight[t->model[g]] / all : 1 / (double)t->n_models,
+                   v = (double)x[t->first[g] + c];
             sum += share == 0 ? 0 : a->probabilities ? share * exp(v) : share * v;
         }
         out[c] = fmax(a->probabilities ? log(sum) : sum, FUSE_FLOOR);
@@ -108,8 +109,10 @@ spoor_status fuse_choose_weights(spoor_context *ctx, const fuse_averaging *a, fu
     for (; steps > 1 && candidates(a->n_models, steps) > MOST_CANDIDATES; steps--) {
     }
     part[0] = steps;
-    spoor_status status = any ? SPOOR_OK : error_set(err, SPOOR_ERR_INPUT, "no dev clip has a known class of any task, so that no "
-                                                     "weights can be chosen; give them with --weights");
+    spoor_status status = any ? SPOOR_OK
+                              : error_set(err, SPOOR_ERR_INPUT,
+                                          "no dev clip has a known class of any task, so that no "
+                                          "weights can be chosen; give them with --weights");
     do {
         for (size_t g = 0; g < a->n_models; g++) {
             weight[g] = (double)part[g] / (double)steps;
@@ -137,20 +140,24 @@ spoor_status fuse_find_scores(const spoor_model *m, fuse_scores task[NET_MAX_TAS
                 continue;
             }
             if (classes != task[k].classes) {
-                return error_set(err, SPOOR_ERR_USAGE, "model %zu does not know all classes of the task %.64s that the others know, so that "
-                                 "their scores cannot be averaged; use the logistic method", g + 1, m->tasks[k].name);
+                return error_set(err, SPOOR_ERR_USAGE,
+                                 "model %zu does not know all classes of the task %.64s that the others know, so that "
+                                 "their scores cannot be averaged; use the logistic method",
+                                 g + 1, m->tasks[k].name);
             }
             task[k].model[n] = g;
             task[k].n_models++;
         }
         if (task[k].n_models == 0) {
-            return error_set(err, SPOOR_ERR_USAGE, "the combined model has no scores of the task %.64s to average", m->tasks[k].name);
+            return error_set(err, SPOOR_ERR_USAGE, "the combined model has no scores of the task %.64s to average",
+                             m->tasks[k].name);
         }
     }
     return SPOOR_OK;
 }
 
-static spoor_status average_all(spoor_model *m, const fuse_averaging *a, const double *weight, float *logits, spoor_error *err) {
+static spoor_status average_all(spoor_model *m, const fuse_averaging *a, const double *weight, float *logits,
+                                spoor_error *err) {
     size_t width = trace_logits_size(m);
     double *row = ctx_alloc(m->ctx, width, sizeof *row);
     spoor_status status = row == NULL ? error_memory(err, "averaging scores") : SPOOR_OK;
@@ -171,8 +178,13 @@ spoor_status fuse_average_model(spoor_model *m, const fuse_clips *clips, bool pr
                                 fuse_weights *out, float *logits, spoor_error *err) {
     fuse_scores task[NET_MAX_TASKS];
     size_t n = clips->labels->n;
-    fuse_averaging a = {.x = clips->embedding, .n = n, .d = (size_t)net_embedding_size(m->net), .task = task, .n_tasks = m->n_tasks,
-                        .n_models = net_fusion_models(m->net), .probabilities = probabilities};
+    fuse_averaging a = {.x = clips->embedding,
+                        .n = n,
+                        .d = (size_t)net_embedding_size(m->net),
+                        .task = task,
+                        .n_tasks = m->n_tasks,
+                        .n_models = net_fusion_models(m->net),
+                        .probabilities = probabilities};
     TRY(fuse_find_scores(m, task, err));
     int32_t *label = ctx_alloc(m->ctx, n, m->n_tasks * sizeof *label);
     if (label == NULL) {

@@ -1,5 +1,5 @@
-/* test_cli_fuse.c: `spoor fuse` as a user runs it: models into a model that every other command takes, tasks shared out, the same
- * bytes on any number of threads, what cannot be fused, score files into a score file. */
+/* test_cli_fuse.c: `spoor fuse` as a user runs it: models into a model that every other command takes, tasks shared
+ * out, the same bytes on any number of threads, what cannot be fused, score files into a score file. */
 #include "cli/cli_case.h"
 #include "eval/npy.h"
 #include "eval/scores.h"
@@ -18,7 +18,8 @@ static void write_corpus(void) {
     size_t at = (size_t)snprintf(csv, sizeof csv, "path,split,source,label,page\n");
     for (int i = 0; i < CLIPS; i++) {
         snprintf(name, sizeof name, "c%d.wav", i);
-        write_voice(name, 0.4 + 0.2 * (i % 3), 16000, 1, SF_FORMAT_WAV | SF_FORMAT_PCM_16, (uint64_t)(i % 3) * 100 + (uint64_t)i / 12);
+        write_voice(name, 0.4 + 0.2 * (i % 3), 16000, 1, SF_FORMAT_WAV | SF_FORMAT_PCM_16,
+                    (uint64_t)(i % 3) * 100 + (uint64_t)i / 12);
         at += (size_t)snprintf(csv + at, sizeof csv - at, "%s,%s,%s,%s,p%d\n", name, SPLITS[i % 4], SOURCES[i % 3],
                                i % 3 == 2 ? "bonafide" : "spoof", i / 6);
     }
@@ -32,7 +33,8 @@ static int make(void **state) {
     int status = set_up(state);
     ctx = support_context();
     write_corpus();
-    small_model(ctx, in_folder("one"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER "}", SOURCES "," SMALL_BONAFIDE, LABELS, 1);
+    small_model(ctx, in_folder("one"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER "}", SOURCES "," SMALL_BONAFIDE, LABELS,
+                1);
     small_model(ctx, in_folder("two"), NULL, SMALL_FAST, "{" SMALL_POOLED ",\"embedding\":5}", SOURCES, LABELS, 2);
     small_model(ctx, in_folder("other"), NULL, SMALL_FAST, "{" SMALL_POOLED "}", SMALL_SOURCE, LABELS, 3);
     return status;
@@ -68,7 +70,8 @@ static void usable(const char *name, int dim) {
     spoor_context *c = support_context();
     float *x;
     size_t rows, cols;
-    says(&(outcome[]){spoor("eval", name, "--manifest", "m.csv", "--split", "eval", "--replicates", "0")}[0], 0, "Task source", "");
+    says(&(outcome[]){spoor("eval", name, "--manifest", "m.csv", "--split", "eval", "--replicates", "0")}[0], 0,
+         "Task source", "");
     says(&(outcome[]){spoor("trace", "-m", name, "c3.wav", "c5.wav")}[0], 0, "c5.wav", "");
     says(&(outcome[]){spoor("embed", "-m", name, "-o", "e.npy", "c3.wav", "c4.wav")}[0], 0, "", "");
     support_ok(npy_read_f32(c, in_folder("e.npy"), 1 << 20, &x, &rows, &cols, &err), &err);
@@ -80,14 +83,15 @@ static void usable(const char *name, int dim) {
 
 static void models_become_one(void **state) {
     (void)state;
-    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "f", "-j", "1")}[0], 0, "source: 3 classes, 18 train clips, 9 dev clips",
-         "");
+    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "f", "-j", "1")}[0], 0,
+         "source: 3 classes, 18 train clips, 9 dev clips", "");
     assert_false(exists("f.members"));
     usable("f", 16 + 5 + 3 + 2 + 3);
-    says(&(outcome[]){spoor("fuse", "one", "two", "--train", "m.csv", "--dev", "m.csv", "-o", "g", "-j", "8")}[0], 0, "* ", "");
+    says(&(outcome[]){spoor("fuse", "one", "two", "--train", "m.csv", "--dev", "m.csv", "-o", "g", "-j", "8")}[0], 0,
+         "* ", "");
     same_bytes("f", "g");
-    outcome o = spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "h", "--method", "embedding", "--l2", "0.01,1", "--json", "--name",
-                      "the two");
+    outcome o = spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "h", "--method", "embedding", "--l2", "0.01,1",
+                      "--json", "--name", "the two");
     exits(&o, 0);
     json_t *j = json_loads(o.out, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(j);
@@ -100,18 +104,22 @@ static void models_become_one(void **state) {
     outcome_free(&o);
     usable("h", 21);
     says(&(outcome[]){spoor("inspect", "h")}[0], 0, "the two", "");
-    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "k", "--method", "average")}[0], 0, "21 tried", "");
+    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "k", "--method", "average")}[0], 0,
+         "21 tried", "");
     usable("k", 21);
-    says(&(outcome[]){spoor("fuse", "one", "two", "-o", "n", "--method", "average", "--weights", "1,3")}[0], 0, "weights: 1 3",
-         "not calibrated");
+    says(&(outcome[]){spoor("fuse", "one", "two", "-o", "n", "--method", "average", "--weights", "1,3")}[0], 0,
+         "weights: 1 3", "not calibrated");
     usable("n", 21);
 }
 
 static void tasks_are_shared_out(void **state) {
     (void)state;
     static const char *const fused[2] = {"t", "u"};
-    says(&(outcome[]){spoor("fuse", "--tasks", "bonafide=one", "--tasks", "source=two", "-o", "t")}[0], 0, "t: 2 models", "");
-    says(&(outcome[]){spoor("fuse", "--tasks", "bonafide=one", "--tasks", "source=two", "--manifest", "m.csv", "-o", "u")}[0], 0, "", "");
+    says(&(outcome[]){spoor("fuse", "--tasks", "bonafide=one", "--tasks", "source=two", "-o", "t")}[0], 0,
+         "t: 2 models", "");
+    says(&(outcome[]){spoor("fuse", "--tasks", "bonafide=one", "--tasks", "source=two", "--manifest", "m.csv", "-o",
+                            "u")}[0],
+         0, "", "");
     spoor_model *one = small_open(ctx, in_folder("one")), *two = small_open(ctx, in_folder("two"));
     small_answer a, b, c;
     small_ask(one, 3, &a);
@@ -133,10 +141,14 @@ static void mistakes_are_named(void **state) {
     says(&(outcome[]){spoor("fuse", "one", "-o", "x")}[0], 1, "", "at least two models");
     says(&(outcome[]){spoor("fuse", "one", "two", "-o", "x")}[0], 1, "", "--manifest or --train");
     says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv")}[0], 1, "", "--out");
-    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--method", "magic")}[0], 1, "", "magic");
-    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--l2", "0.1,x")}[0], 1, "", "0.1,x");
-    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--split", "dev")}[0], 1, "", "--dev-split");
-    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--weights", "1,2")}[0], 1, "", "--method average");
+    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--method", "magic")}[0], 1, "",
+         "magic");
+    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--l2", "0.1,x")}[0], 1, "",
+         "0.1,x");
+    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--split", "dev")}[0], 1, "",
+         "--dev-split");
+    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--weights", "1,2")}[0], 1, "",
+         "--method average");
     says(&(outcome[]){spoor("fuse", "one", "--tasks", "source=two", "-o", "x")}[0], 1, "", "--tasks alone");
     says(&(outcome[]){spoor("fuse", "--tasks", "source", "-o", "x")}[0], 1, "", "NAMES=FILE");
     says(&(outcome[]){spoor("fuse", "--tasks", "vocoder=two", "-o", "x")}[0], 1, "", "no task vocoder");
@@ -144,12 +156,15 @@ static void mistakes_are_named(void **state) {
     says(&(outcome[]){spoor("fuse", "one", "other", "--manifest", "m.csv", "-o", "x", "--method", "average")}[0], 1, "",
          "cannot be averaged");
     says(&(outcome[]){spoor("fuse", "one", "two", "-o", "x", "--method", "average")}[0], 1, "", "--weights");
-    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--train-split", "no")}[0], 2, "", "no row");
+    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "m.csv", "-o", "x", "--train-split", "no")}[0], 2, "",
+         "no row");
     assert_false(exists("x"));
     assert_false(exists("x.members"));
-    write_string("broken.csv", "path,split,source,label,page\nc0.wav,train,a,spoof,p\nc1.wav,train,b,spoof,p\nc2.wav,train,bonafide,bonafide,p\n"
+    write_string("broken.csv", "path,split,source,label,page\nc0.wav,train,a,spoof,p\nc1.wav,train,b,spoof,p\nc2.wav,"
+                               "train,bonafide,bonafide,p\n"
                                "none.wav,train,a,spoof,p\nc6.wav,dev,a,spoof,p\n");
-    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "broken.csv", "-o", "y")}[0], 2, "y: 2 models", "1 of 5 recordings");
+    says(&(outcome[]){spoor("fuse", "one", "two", "--manifest", "broken.csv", "-o", "y")}[0], 2, "y: 2 models",
+         "1 of 5 recordings");
     assert_true(exists("y"));
 }
 
@@ -182,7 +197,9 @@ static void write_scores(void) {
     for (int i = 0; i < 2; i++) {
         snprintf(tsv, sizeof tsv, "%s.tsv", names[i]);
         snprintf(npy, sizeof npy, "%s.npy", names[i]);
-        says(&(outcome[]){spoor("eval", names[i], "--manifest", "m.csv", "--split", "all", "--replicates", "0", "--out", tsv)}[0], 0, "", "");
+        says(&(outcome[]){spoor("eval", names[i], "--manifest", "m.csv", "--split", "all", "--replicates", "0", "--out",
+                                tsv)}[0],
+             0, "", "");
         says(&(outcome[]){spoor("embed", "-m", names[i], "--manifest", "m.csv", "-o", npy)}[0], 0, "", "");
     }
 }
@@ -190,11 +207,13 @@ static void write_scores(void) {
 static void score_files_become_one(void **state) {
     (void)state;
     write_scores();
-    says(&(outcome[]){spoor("fuse", "--scores", "one.tsv", "two.tsv", "--embeddings", "one.npy", "two.npy", "-o", "f.tsv", "--out-embeddings",
-                            "f.npy")}[0], 0, "f.tsv: 2 score files, embedding of 31 numbers", "");
+    says(&(outcome[]){spoor("fuse", "--scores", "one.tsv", "two.tsv", "--embeddings", "one.npy", "two.npy", "-o",
+                            "f.tsv", "--out-embeddings", "f.npy")}[0],
+         0, "f.tsv: 2 score files, embedding of 31 numbers", "");
     shuffle("two.tsv", "mixed.tsv");
-    says(&(outcome[]){spoor("fuse", "--scores", "one.tsv", "mixed.tsv", "--embeddings", "one.npy", "--embeddings", "two.npy", "-o", "g.tsv",
-                            "-j", "7")}[0], 0, "", "");
+    says(&(outcome[]){spoor("fuse", "--scores", "one.tsv", "mixed.tsv", "--embeddings", "one.npy", "--embeddings",
+                            "two.npy", "-o", "g.tsv", "-j", "7")}[0],
+         0, "", "");
     same_bytes("f.tsv", "g.tsv");
     score_file *file;
     support_ok(score_file_read(ctx, in_folder("f.tsv"), &file, &err), &err);
@@ -241,8 +260,9 @@ static double column(const char *name, const char *id, size_t score) {
 static void averaged_files_are_averages(void **state) {
     (void)state;
     write_scores();
-    says(&(outcome[]){spoor("fuse", "--scores", "one.tsv", "two.tsv", "-o", "a.tsv", "--method", "average", "--weights", "1,3", "--dev-split",
-                            "none")}[0], 0, "weights: 1 3", "");
+    says(&(outcome[]){spoor("fuse", "--scores", "one.tsv", "two.tsv", "-o", "a.tsv", "--method", "average", "--weights",
+                            "1,3", "--dev-split", "none")}[0],
+         0, "weights: 1 3", "");
     for (size_t c = 0; c < 3; c++) {
         double want = 0.25 * column("one.tsv", "c3.wav", c) + 0.75 * column("two.tsv", "c3.wav", c);
         support_close(column("a.tsv", "c3.wav", c), want, 1e-5, "mean of probabilities");
@@ -251,36 +271,50 @@ static void averaged_files_are_averages(void **state) {
 
 static void files_that_do_not_match_are_named(void **state) {
     (void)state;
-    write_string("a.tsv", "id\tsplit\ttrue/source\tscore/source/a\tscore/source/b\nx\ttrain\ta\t1\t0\ny\tdev\tb\t0\t1\n");
-    write_string("b.tsv", "id\tsplit\ttrue/source\tscore/source/a\tscore/source/b\nx\ttrain\ta\t1\t0\nz\tdev\tb\t0\t1\n");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "b.tsv lacks 1 of the 2 recordings of a.tsv, the first is y");
+    write_string("a.tsv",
+                 "id\tsplit\ttrue/source\tscore/source/a\tscore/source/b\nx\ttrain\ta\t1\t0\ny\tdev\tb\t0\t1\n");
+    write_string("b.tsv",
+                 "id\tsplit\ttrue/source\tscore/source/a\tscore/source/b\nx\ttrain\ta\t1\t0\nz\tdev\tb\t0\t1\n");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "",
+         "b.tsv lacks 1 of the 2 recordings of a.tsv, the first is y");
     write_string("b.tsv", "id\tsplit\ttrue/source\tscore/source/a\nx\ttrain\ta\t1\ny\tdev\tb\t0\ny\tdev\tb\t0\n");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "b.tsv has the recording y twice");
-    write_string("b.tsv", "id\tsplit\ttrue/source\tscore/source/a\tscore/source/b\nx\ttrain\tb\t1\t0\ny\tdev\tb\t0\t1\n");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "says that x is b (source), another file says a");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "",
+         "b.tsv has the recording y twice");
+    write_string("b.tsv",
+                 "id\tsplit\ttrue/source\tscore/source/a\tscore/source/b\nx\ttrain\tb\t1\t0\ny\tdev\tb\t0\t1\n");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "",
+         "says that x is b (source), another file says a");
     write_string("b.tsv", "id\tsplit\nx\tdev\ny\tdev\n");
     says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "split");
     write_string("b.tsv", "id\nx\ny\nz\n");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "", "1 recordings that a.tsv lacks");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q")}[0], 2, "",
+         "1 recordings that a.tsv lacks");
     write_string("b.tsv", "id\ttrue/source\tscore/source/a\nx\ta\t1\ny\t\t0\n");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--method", "average", "--weights", "1,1")}[0], 2, "",
-         "does not know all classes");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--method", "average", "--weights",
+                            "1,1")}[0],
+         2, "", "does not know all classes");
     write_string("b.tsv", "id\ttrue/source\tscore/source/b\tscore/source/a\nx\ta\t0\t1\ny\tb\t1\t0\n");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--method", "average", "--weights", "1,1")}[0], 2, "",
-         "no probabilities");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--method", "embedding")}[0], 2, "", "nothing to fuse");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--method", "average", "--weights",
+                            "1,1")}[0],
+         2, "", "no probabilities");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--method", "embedding")}[0], 2, "",
+         "nothing to fuse");
     float x[4] = {1, 2, 3, 4};
     static const char *const ids[] = {"x", "w"};
     support_ok(npy_write_f32(ctx, in_folder("a.npy"), x, 2, 2, &err), &err);
     support_ok(npy_write_ids(ctx, in_folder("a.npy"), ids, 2, &err), &err);
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy", "a.npy")}[0], 2, "",
-         "a.npy lacks 1 of the 2 recordings of a.tsv, the first is y");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy", "a.npy")}[0], 2,
+         "", "a.npy lacks 1 of the 2 recordings of a.tsv, the first is y");
     write_string("a.ids.txt", "x\ny\nz");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy", "a.npy")}[0], 2, "", "2 rows");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy", "a.npy")}[0], 2,
+         "", "2 rows");
     write_string("a.ids.txt", "x\ny");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy", "a.npy")}[0], 0, "q: 2 score files", "");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy")}[0], 1, "", "as many --embeddings");
-    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--train-split", "none")}[0], 2, "", "no train clip");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy", "a.npy")}[0], 0,
+         "q: 2 score files", "");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--embeddings", "a.npy")}[0], 1, "",
+         "as many --embeddings");
+    says(&(outcome[]){spoor("fuse", "--scores", "a.tsv", "b.tsv", "-o", "q", "--train-split", "none")}[0], 2, "",
+         "no train clip");
 }
 
 int main(void) {

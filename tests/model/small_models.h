@@ -11,18 +11,22 @@
 
 #define SMALL_SLOW "{\"kind\":\"log-mel\",\"n_mels\":6,\"n_fft\":1024,\"win_length\":1024,\"hop_length\":800}"
 #define SMALL_FAST "{\"kind\":\"log-mel\",\"n_mels\":4,\"n_fft\":512,\"win_length\":400,\"hop_length\":400}"
-#define SMALL_CONFORMER                                                                                                     \
-    "\"kind\":\"conformer\",\"dim\":8,\"depth\":1,\"heads\":2,\"kernel\":3,\"ff_mult\":1,\"max_distance\":4,\"pooling\":\"stats\""
+#define SMALL_CONFORMER                                                                                                \
+    "\"kind\":\"conformer\",\"dim\":8,\"depth\":1,\"heads\":2,\"kernel\":3,\"ff_mult\":1,\"max_distance\":4,"          \
+    "\"pooling\":\"stats\""
 #define SMALL_POOLED "\"kind\":\"pooled\",\"pool_norm\":true"
 #define SMALL_SOURCE "{\"name\":\"source\",\"classes\":[\"a\",\"b\",\"c\"]}"
 #define SMALL_BONAFIDE "{\"name\":\"bonafide\",\"classes\":[\"bonafide\",\"spoof\"]}"
 
-/* A model file: every parameter and buffer random. `more` is "" or further members of the metadata, each with a comma before. */
-static inline void small_model(spoor_context *ctx, const char *path, const char *weights_folder, const char *frontend_text,
-                               const char *network, const char *tasks, const char *more, uint64_t seed) {
+/* A model file: every parameter and buffer random. `more` is "" or further members of the metadata, each with a comma
+ * before. */
+static inline void small_model(spoor_context *ctx, const char *path, const char *weights_folder,
+                               const char *frontend_text, const char *network, const char *tasks, const char *more,
+                               uint64_t seed) {
     char text[8192];
     spoor_error err = {0};
-    snprintf(text, sizeof text, "{\"format\":1,\"name\":\"m%d\",\"window\":64600,\"frontend\":%s,\"network\":%s,\"tasks\":[%s]%s}",
+    snprintf(text, sizeof text,
+             "{\"format\":1,\"name\":\"m%d\",\"window\":64600,\"frontend\":%s,\"network\":%s,\"tasks\":[%s]%s}",
              (int)seed, frontend_text, network, tasks, more);
     json_t *meta = json_loads(text, 0, NULL);
     assert_non_null(meta);
@@ -37,13 +41,15 @@ static inline void small_model(spoor_context *ctx, const char *path, const char 
                              (int64_t)json_array_size(json_object_get(t, "classes"))};
     }
     net *n = NULL;
-    support_ok(net_new(ctx, json_object_get(meta, "network"), (int64_t)frontend_dim(fe), list, json_array_size(all), seed, &n, &err),
+    support_ok(net_new(ctx, json_object_get(meta, "network"), (int64_t)frontend_dim(fe), list, json_array_size(all),
+                       seed, &n, &err),
                &err);
     for (size_t i = 0; i < params_count(net_params(n)); i++) { /* norms too must not be what any other network has */
         tensor *x = &params_at(net_params(n), i)->value;
         rng r = rng_make(seed, i);
         for (int64_t k = 0; k < tensor_count(x); k++) {
-            x->data[k] = (real)(strstr(params_at(net_params(n), i)->name, "var") ? 0.5 + rng_uniform(&r) : 0.4 * rng_normal(&r));
+            x->data[k] =
+                (real)(strstr(params_at(net_params(n), i)->name, "var") ? 0.5 + rng_uniform(&r) : 0.4 * rng_normal(&r));
         }
     }
     json_object_set_new(meta, "frontend", frontend_describe(fe));

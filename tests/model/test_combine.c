@@ -1,5 +1,5 @@
-/* test_combine.c: several models in one file: tasks left to each other, front ends at different rates, weights that are shared,
- * averages and heads by a plain reckoning, what cannot be combined. */
+/* test_combine.c: several models in one file: tasks left to each other, front ends at different rates, weights that are
+ * shared, averages and heads by a plain reckoning, what cannot be combined. */
 /* clang-format off */
 #include "frontend/checkpoints.h"
 #include "model/combine.h"
@@ -30,24 +30,34 @@ static void combine(const combine_input *in, size_t n, const char *fusion, const
 
 static const char *const BONAFIDE[] = {"bonafide"}, *const SOURCE[] = {"source"};
 
-#define LATE "{\"kind\":\"log-mel\",\"n_mels\":4,\"n_fft\":1024,\"win_length\":1024,\"hop_length\":400,\"center\":false}"
+#define LATE                                                                                                           \
+    "{\"kind\":\"log-mel\",\"n_mels\":4,\"n_fft\":1024,\"win_length\":1024,\"hop_length\":400,\"center\":false}"
 
 /* RE judges bona fide, FD names the source: each task has the bits of the model that answers it. */
 static void each_task_has_the_bits_of_its_model(void **state) {
     (void)state;
-    static const char *const frontends[3][2] = {{SMALL_SLOW, SMALL_FAST}, {SMALL_FAST, SMALL_FAST},
-                                                /* a member that reads one part, cut to the rows of the other */
-                                                {SMALL_SLOW, "{\"kind\":\"join\",\"parts\":[" SMALL_FAST "," LATE "]}"}};
+    static const char *const frontends[3][2] = {
+        {SMALL_SLOW, SMALL_FAST},
+        {SMALL_FAST, SMALL_FAST},
+        /* a member that reads one part, cut to the rows of the other */
+        {SMALL_SLOW, "{\"kind\":\"join\",\"parts\":[" SMALL_FAST "," LATE "]}"}};
     for (size_t k = 0; k < 3; k++) {
-        small_model(ctx, at("re"), NULL, frontends[k][0], "{" SMALL_CONFORMER ",\"embedding\":5}", SMALL_BONAFIDE "," SMALL_SOURCE,
-                    ",\"bonafide\":{\"scale\":2,\"offset\":0.5,\"prior\":0.5,\"informative\":true,\"targets\":3,\"others\":3}", 1);
-        small_model(ctx, at("fd"), NULL, frontends[k][1],
-                    "{\"kind\":\"ensemble\",\"members\":[{" SMALL_CONFORMER ",\"weight\":0.5},{" SMALL_POOLED ",\"columns\":3}]}",
-                    SMALL_BONAFIDE "," SMALL_SOURCE,
-                    ",\"known\":{\"task\":\"source\",\"openset\":{\"scorer\":\"energy\",\"temperature\":1.5,\"threshold\":-2,"
-                    "\"acceptance\":0.9}}", 2);
+        small_model(
+            ctx, at("re"), NULL, frontends[k][0], "{" SMALL_CONFORMER ",\"embedding\":5}",
+            SMALL_BONAFIDE "," SMALL_SOURCE,
+            ",\"bonafide\":{\"scale\":2,\"offset\":0.5,\"prior\":0.5,\"informative\":true,\"targets\":3,\"others\":3}",
+            1);
+        small_model(
+            ctx, at("fd"), NULL, frontends[k][1],
+            "{\"kind\":\"ensemble\",\"members\":[{" SMALL_CONFORMER ",\"weight\":0.5},{" SMALL_POOLED
+            ",\"columns\":3}]}",
+            SMALL_BONAFIDE "," SMALL_SOURCE,
+            ",\"known\":{\"task\":\"source\",\"openset\":{\"scorer\":\"energy\",\"temperature\":1.5,\"threshold\":-2,"
+            "\"acceptance\":0.9}}",
+            2);
         combine((combine_input[]){{at("re"), BONAFIDE, 1}, {at("fd"), SOURCE, 1}}, 2, NULL, at("both"));
-        spoor_model *re = small_open(ctx, at("re")), *fd = small_open(ctx, at("fd")), *both = small_open(ctx, at("both"));
+        spoor_model *re = small_open(ctx, at("re")), *fd = small_open(ctx, at("fd")),
+                    *both = small_open(ctx, at("both"));
         assert_int_equal(both->n_tasks, 2);
         assert_string_equal(spoor_model_name(both), "both");
         assert_int_equal(net_members(both->net), 3);
@@ -58,7 +68,8 @@ static void each_task_has_the_bits_of_its_model(void **state) {
             small_ask(re, w, &a);
             small_ask(fd, w, &b);
             small_ask(both, w, &c);
-            assert_memory_equal(small_logits(both, &c, "bonafide"), small_logits(re, &a, "bonafide"), 2 * sizeof(float));
+            assert_memory_equal(small_logits(both, &c, "bonafide"), small_logits(re, &a, "bonafide"),
+                                2 * sizeof(float));
             assert_memory_equal(small_logits(both, &c, "source"), small_logits(fd, &b, "source"), 3 * sizeof(float));
             assert_int_equal(c.n_embedding, b.n_embedding);
             assert_memory_equal(c.embedding, b.embedding, b.n_embedding * sizeof(float));
@@ -72,9 +83,11 @@ static void each_task_has_the_bits_of_its_model(void **state) {
 /* A second task with a human class changes the bona fide score: its calibration does not hold any more. */
 static void a_calibration_goes_where_its_score_changed(void **state) {
     (void)state;
-    small_model(ctx, at("re"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER "}", SMALL_BONAFIDE,
-                ",\"bonafide\":{\"scale\":2,\"offset\":0.5,\"prior\":0.5,\"informative\":true,\"targets\":3,\"others\":3}", 1);
-    small_model(ctx, at("fd"), NULL, SMALL_FAST, "{" SMALL_POOLED "}", "{\"name\":\"source\",\"classes\":[\"a\",\"human\"]}", "", 2);
+    small_model(
+        ctx, at("re"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER "}", SMALL_BONAFIDE,
+        ",\"bonafide\":{\"scale\":2,\"offset\":0.5,\"prior\":0.5,\"informative\":true,\"targets\":3,\"others\":3}", 1);
+    small_model(ctx, at("fd"), NULL, SMALL_FAST, "{" SMALL_POOLED "}",
+                "{\"name\":\"source\",\"classes\":[\"a\",\"human\"]}", "", 2);
     combine((combine_input[]){{.path = at("re")}, {.path = at("fd")}}, 2, NULL, at("both"));
     spoor_model *m = small_open(ctx, at("both"));
     assert_true(m->bonafide.scale == 1);
@@ -85,8 +98,9 @@ static void a_calibration_goes_where_its_score_changed(void **state) {
 static void a_combined_model_can_replace_an_input(void **state) {
     (void)state;
     char hex[2][65];
-    small_model(ctx, at("re"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER "}", SMALL_BONAFIDE,
-                ",\"bonafide\":{\"scale\":2,\"offset\":0.5,\"prior\":0.5,\"informative\":true,\"targets\":3,\"others\":3}", 1);
+    small_model(
+        ctx, at("re"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER "}", SMALL_BONAFIDE,
+        ",\"bonafide\":{\"scale\":2,\"offset\":0.5,\"prior\":0.5,\"informative\":true,\"targets\":3,\"others\":3}", 1);
     small_model(ctx, at("fd"), NULL, SMALL_FAST, "{" SMALL_POOLED "}", SMALL_SOURCE, "", 2);
     combine((combine_input[]){{.path = at("re")}, {.path = at("fd")}}, 2, NULL, at("both"));
     support_ok(io_sha256_file(at("both"), hex[0], &err), &err);
@@ -107,8 +121,9 @@ static size_t file_size(const char *path) {
 /* An encoder that two models have in common is there once; of two that differ in their weights both are there. */
 static void equal_parts_are_there_once(void **state) {
     (void)state;
-    static const char *const join = "{\"kind\":\"join\",\"parts\":[" SMALL_SLOW ",{\"kind\":\"whisper\",\"weights\":\"%s\",\"layer\":1},"
-                                    "{\"kind\":\"log-mel\",\"n_mels\":4,\"n_fft\":512,\"win_length\":512,\"hop_length\":320}]}";
+    static const char *const join =
+        "{\"kind\":\"join\",\"parts\":[" SMALL_SLOW ",{\"kind\":\"whisper\",\"weights\":\"%s\",\"layer\":1},"
+        "{\"kind\":\"log-mel\",\"n_mels\":4,\"n_fft\":512,\"win_length\":512,\"hop_length\":320}]}";
     char text[2][1000];
     checkpoint_whisper(at("w1"), 3);
     checkpoint_whisper(at("w2"), 4);
@@ -174,11 +189,13 @@ static size_t naive_vector(const small_answer *a, size_t models, const size_t *c
 static void make_three(bool same_classes) {
     small_model(ctx, at("m1"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER ",\"embedding\":5}", SMALL_SOURCE, "", 1);
     small_model(ctx, at("m2"), NULL, SMALL_FAST, "{" SMALL_POOLED "}",
-                same_classes ? "{\"name\":\"source\",\"classes\":[\"c\",\"a\",\"b\"]}" : "{\"name\":\"source\",\"classes\":[\"d\",\"a\"]}",
+                same_classes ? "{\"name\":\"source\",\"classes\":[\"c\",\"a\",\"b\"]}"
+                             : "{\"name\":\"source\",\"classes\":[\"d\",\"a\"]}",
                 "", 2);
     small_model(ctx, at("m3"), NULL, SMALL_SLOW,
-                "{\"kind\":\"ensemble\",\"members\":[{" SMALL_POOLED ",\"columns\":4},{" SMALL_CONFORMER ",\"weight\":2}]}", SMALL_SOURCE,
-                "", 3);
+                "{\"kind\":\"ensemble\",\"members\":[{" SMALL_POOLED ",\"columns\":4},{" SMALL_CONFORMER
+                ",\"weight\":2}]}",
+                SMALL_SOURCE, "", 3);
 }
 
 static void ask_three(uint64_t window, small_answer *a) {
@@ -310,11 +327,14 @@ static void what_does_not_go_together_is_named(void **state) {
         many[i] = three[2];
     }
     refuse(many, 16, "{\"method\":\"logistic\"}", "members");
-    small_model(ctx, at("m1"), NULL, SMALL_SLOW, "{" SMALL_POOLED "}", "{\"name\":\"source\",\"classes\":[\"a\",\"a\",\"b\"]}", "", 1);
-    small_model(ctx, at("m2"), NULL, SMALL_SLOW, "{" SMALL_POOLED "}", "{\"name\":\"source\",\"classes\":[\"a\",\"b\"]}", "", 1);
+    small_model(ctx, at("m1"), NULL, SMALL_SLOW, "{" SMALL_POOLED "}",
+                "{\"name\":\"source\",\"classes\":[\"a\",\"a\",\"b\"]}", "", 1);
+    small_model(ctx, at("m2"), NULL, SMALL_SLOW, "{" SMALL_POOLED "}",
+                "{\"name\":\"source\",\"classes\":[\"a\",\"b\"]}", "", 1);
     refuse(three, 2, "{\"method\":\"average\"}", "twice");
     refuse((combine_input[]){three[1], three[0]}, 2, "{\"method\":\"average\"}", "twice");
-    assert_int_equal(model_combine(ctx, &(combine_input){.path = at("missing")}, 1, NULL, at("never"), &err), SPOOR_ERR_MODEL);
+    assert_int_equal(model_combine(ctx, &(combine_input){.path = at("missing")}, 1, NULL, at("never"), &err),
+                     SPOOR_ERR_MODEL);
 }
 
 /* Changes the network or front end of a combined file, which must then be refused with a word. */

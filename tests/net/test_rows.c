@@ -9,7 +9,9 @@
 #define FAST "{\"kind\":\"log-mel\",\"n_mels\":3,\"n_fft\":256,\"win_length\":256,\"hop_length\":160}"
 #define LATE "{\"kind\":\"log-mel\",\"n_mels\":4,\"n_fft\":256,\"win_length\":256,\"hop_length\":160,\"center\":false}"
 #define OWN "{\"kind\":\"join\",\"rows\":\"own\",\"parts\":[" SLOW "," FAST "," LATE "]}"
-#define SMALL "\"kind\":\"conformer\",\"dim\":8,\"depth\":1,\"heads\":2,\"kernel\":3,\"ff_mult\":1,\"max_distance\":4,\"pooling\":\"stats\""
+#define SMALL                                                                                                          \
+    "\"kind\":\"conformer\",\"dim\":8,\"depth\":1,\"heads\":2,\"kernel\":3,\"ff_mult\":1,\"max_distance\":4,"          \
+    "\"pooling\":\"stats\""
 
 static spoor_context *ctx;
 static spoor_error err;
@@ -89,7 +91,8 @@ static void each_part_has_its_rows(void **state) {
             float *alone = features(one, x, n);
             for (size_t t = 0; t < frames; t++) {
                 static const float zeros[8];
-                assert_memory_equal(rows + t * dim + first, t < have ? alone + t * columns : zeros, columns * sizeof *rows);
+                assert_memory_equal(rows + t * dim + first, t < have ? alone + t * columns : zeros,
+                                    columns * sizeof *rows);
             }
             free(alone);
             frontend_free(one);
@@ -135,8 +138,10 @@ static void members_see_their_rows(void **state) {
     static const char *const alone[3] = {SLOW, "{\"kind\":\"join\",\"parts\":[" FAST "," LATE "]}", FAST};
     static const char *const nets[3] = {"{" SMALL "}", "{" SMALL "}", "{\"kind\":\"pooled\"}"};
     frontend *all = make(OWN);
-    net *n = make_net("{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"columns\":5},{" SMALL ",\"spans\":[[5,3],[8,4]],\"rows\":[1,2]},"
-                      "{\"kind\":\"pooled\",\"first\":5,\"columns\":3}]}", 12);
+    net *n = make_net("{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"columns\":5},{" SMALL
+                      ",\"spans\":[[5,3],[8,4]],\"rows\":[1,2]},"
+                      "{\"kind\":\"pooled\",\"first\":5,\"columns\":3}]}",
+                      12);
     support_ok(net_bind(n, all, &err), &err);
     compute *c = NULL;
     tape *t = NULL;
@@ -199,7 +204,8 @@ static void other_rates_are_refused(void **state) {
     json_decref(config);
     fe = make(OWN);
     store *s = NULL;
-    assert_int_equal(store_open(ctx, "/nonexistent/folder", fe, &(store_options){.writable = true}, &s, &err), SPOOR_ERR_USAGE);
+    assert_int_equal(store_open(ctx, "/nonexistent/folder", fe, &(store_options){.writable = true}, &s, &err),
+                     SPOOR_ERR_USAGE);
     assert_non_null(strstr(err.message, "rows: own"));
     frontend_free(fe);
 }

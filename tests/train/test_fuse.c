@@ -1,5 +1,5 @@
-/* test_fuse.c: the fit of a fusion against scikit-learn (tests/torch/make_fuse.py), weights of averages against all of them by hand,
- * and both on combined models. */
+/* test_fuse.c: the fit of a fusion against scikit-learn (tests/torch/make_fuse.py), weights of averages against all of
+ * them by hand, and both on combined models. */
 #include "train/fuse.h"
 #include "model/combine.h"
 #include "model/small_models.h"
@@ -123,7 +123,8 @@ static void what_is_not_labelled_is_said(void **state) {
     for (size_t i = 0; i < TRAIN; i++) {
         p.label[i] = -1;
     }
-    assert_int_equal(fuse_fit_task(ctx, "colour", &p.train, &p.dev, DIM, CLASSES, &p.o, w, b, &fit, &err), SPOOR_ERR_INPUT);
+    assert_int_equal(fuse_fit_task(ctx, "colour", &p.train, &p.dev, DIM, CLASSES, &p.o, w, b, &fit, &err),
+                     SPOOR_ERR_INPUT);
     assert_non_null(strstr(err.message, "colour"));
 }
 
@@ -188,7 +189,8 @@ static void the_best_weights_are_found(void **state) {
             }
         }
     }
-    fuse_scores task = {.classes = CLASSES, .n_models = MODELS, .model = {0, 1, 2}, .first = {0, CLASSES, 2 * CLASSES}, .label = label};
+    fuse_scores task = {
+        .classes = CLASSES, .n_models = MODELS, .model = {0, 1, 2}, .first = {0, CLASSES, 2 * CLASSES}, .label = label};
     for (int k = 0; k < 2; k++) {
         fuse_averaging a = {.x = x, .n = ROWS, .d = MODELS * CLASSES, .task = &task, .n_tasks = 1, .n_models = MODELS,
                             .probabilities = k == 0};
@@ -207,7 +209,8 @@ static void the_best_weights_are_found(void **state) {
         support_close(got.nll, best, 1e-9, "the least cross-entropy");
         support_close(naive_nll(x, label, k == 0, got.weight), best, 1e-9, "its weights");
         support_close(got.weight[0] + got.weight[1] + got.weight[2], 1, 1e-12, "sum of the weights");
-        support_close(got.equal_nll, naive_nll(x, label, k == 0, (double[]){1 / 3.0, 1 / 3.0, 1 / 3.0}), 1e-9, "equal weights");
+        support_close(got.equal_nll, naive_nll(x, label, k == 0, (double[]){1 / 3.0, 1 / 3.0, 1 / 3.0}), 1e-9,
+                      "equal weights");
         assert_true(got.weight[2] > got.weight[0]);
     }
     for (size_t i = 0; i < ROWS; i++) {
@@ -233,7 +236,8 @@ static spoor_model *open_fusion(const char *text) {
     json_t *fusion = json_loads(text, 0, NULL);
     combine_options o = {.fusion = fusion};
     small_model(ctx, at("a"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER "}", SMALL_SOURCE "," SMALL_BONAFIDE, "", 1);
-    small_model(ctx, at("b"), NULL, SMALL_FAST, "{" SMALL_POOLED "}", "{\"name\":\"source\",\"classes\":[\"b\",\"c\",\"a\"]}", "", 2);
+    small_model(ctx, at("b"), NULL, SMALL_FAST, "{" SMALL_POOLED "}",
+                "{\"name\":\"source\",\"classes\":[\"b\",\"c\",\"a\"]}", "", 2);
     support_ok(model_combine(ctx, (combine_input[]){{.path = at("a")}, {.path = at("b")}}, 2, &o, at("f"), &err), &err);
     json_decref(fusion);
     return small_open(ctx, at("f"));
@@ -260,8 +264,15 @@ static void make_clips(spoor_model *m, clips *c) {
         memcpy(c->embedding + i * e, a.embedding, e * sizeof(float));
         c->numbers[i][0] = (int32_t)(i % 3);
         c->numbers[i][1] = (int32_t)(i % 2);
-        c->clip[i] = (score_label){.id = "", .split = "", .page = "", .setting = "", .source = "", .is_bonafide = -1, .is_known = -1,
-                                   .truth = c->numbers[i], .label = c->numbers[i]};
+        c->clip[i] = (score_label){.id = "",
+                                   .split = "",
+                                   .page = "",
+                                   .setting = "",
+                                   .source = "",
+                                   .is_bonafide = -1,
+                                   .is_known = -1,
+                                   .truth = c->numbers[i],
+                                   .label = c->numbers[i]};
     }
     c->failed[5].status = SPOOR_ERR_INPUT;
     c->labels = (score_labels){.ctx = ctx, .clip = c->clip, .n = CLIPS};
@@ -330,7 +341,8 @@ static void classes_that_one_lacks_cannot_be_averaged(void **state) {
     combine_options o = {.fusion = fusion};
     fuse_scores where[NET_MAX_TASKS];
     small_model(ctx, at("a"), NULL, SMALL_SLOW, "{" SMALL_CONFORMER "}", SMALL_SOURCE, "", 1);
-    small_model(ctx, at("b"), NULL, SMALL_FAST, "{" SMALL_POOLED "}", "{\"name\":\"source\",\"classes\":[\"b\",\"d\"]}", "", 2);
+    small_model(ctx, at("b"), NULL, SMALL_FAST, "{" SMALL_POOLED "}", "{\"name\":\"source\",\"classes\":[\"b\",\"d\"]}",
+                "", 2);
     support_ok(model_combine(ctx, (combine_input[]){{.path = at("a")}, {.path = at("b")}}, 2, &o, at("f"), &err), &err);
     json_decref(fusion);
     spoor_model *m = small_open(ctx, at("f"));
@@ -362,10 +374,14 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_optimum_is_that_of_scikit_learn), cmocka_unit_test(threads_change_nothing),
-        cmocka_unit_test(what_is_not_labelled_is_said),        cmocka_unit_test(failing_memory_leaves_nothing),
-        cmocka_unit_test(the_best_weights_are_found),          cmocka_unit_test(the_network_answers_as_the_fit),
-        cmocka_unit_test(the_network_answers_as_the_average),  cmocka_unit_test(classes_that_one_lacks_cannot_be_averaged),
+        cmocka_unit_test(the_optimum_is_that_of_scikit_learn),
+        cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(what_is_not_labelled_is_said),
+        cmocka_unit_test(failing_memory_leaves_nothing),
+        cmocka_unit_test(the_best_weights_are_found),
+        cmocka_unit_test(the_network_answers_as_the_fit),
+        cmocka_unit_test(the_network_answers_as_the_average),
+        cmocka_unit_test(classes_that_one_lacks_cannot_be_averaged),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
