@@ -278,6 +278,11 @@ static size_t task_of_head(const spoor_model *m, const char *name) {
     return SIZE_MAX;
 }
 
+/* Whether a tensor of a head has a row for each class. */
+static bool has_rows(const char *end) {
+    return strcmp(end, ".weight") == 0 || strcmp(end, ".bias") == 0 || strcmp(end, ".centroids") == 0;
+}
+
 /* The new name of a tensor of input s's network, "" where it is left out; *order: how its rows move. */
 static void network_name(const combine_source *s, const char *name, char out[NAME_ROOM], const int32_t **order) {
     size_t member = 0;
@@ -294,7 +299,7 @@ static void network_name(const combine_source *s, const char *name, char out[NAM
     if (s->place[member] < 0 || (task != SIZE_MAX && !s->keeps[task])) {
         return;
     }
-    bool rows = task != SIZE_MAX && strcmp(strrchr(name, '.'), ".centre") != 0;
+    bool rows = task != SIZE_MAX && has_rows(strrchr(name, '.'));
     *order = rows ? s->order[task] : NULL;
     (void)snprintf(out, NAME_ROOM, "members.%lld.%s", (long long)s->place[member], name);
 }

@@ -238,6 +238,35 @@ static void averages_are_those_by_hand(void **state) {
     }
 }
 
+/* Heads of other kinds move with their classes: the human class of a one-class head, the centroids of others. */
+static void heads_of_all_kinds_are_averaged(void **state) {
+    (void)state;
+    static const char *const networks[2] = {
+        "{" SMALL_POOLED ",\"task_heads\":{\"t\":{\"kind\":\"one-class\",\"human\":%d,\"linear\":true}}}",
+        "{" SMALL_POOLED ",\"task_heads\":{\"t\":{\"kind\":\"centroids\"}}}"};
+    static const char *const orders[2] = {"{\"name\":\"t\",\"classes\":[\"human\",\"spoof\"]}",
+                                          "{\"name\":\"t\",\"classes\":[\"spoof\",\"human\"]}"};
+    for (size_t k = 0; k < 2; k++) {
+        for (int i = 0; i < 2; i++) {
+            char text[400];
+            snprintf(text, sizeof text, networks[k], i);
+            small_model(ctx, at(i == 0 ? "m1" : "m2"), NULL, SMALL_FAST, text, orders[i], "", (uint64_t)i + 1);
+        }
+        combine(three, 2, "{\"method\":\"average\"}", at("fused"));
+        small_answer a[2], got;
+        double p[2], q[2];
+        small_ask_file(ctx, at("m1"), 1, &a[0]);
+        small_ask_file(ctx, at("m2"), 1, &a[1]);
+        small_ask_file(ctx, at("fused"), 1, &got);
+        log_softmax(a[0].logits, 2, p);
+        log_softmax(a[1].logits, 2, q);
+        for (size_t c = 0; c < 2; c++) {
+            support_close((double)got.logits[c], log(0.5 * exp(p[c]) + 0.5 * exp(q[1 - c])), 1e-5, "mean of both");
+        }
+        assert_true(fabs(q[0] - q[1]) > 1e-3);
+    }
+}
+
 /* Random heads, written into the file. */
 static void fill_heads(const char *path, double *w, size_t n, size_t classes, double *b) {
     spoor_model *m = small_open(ctx, path);
@@ -438,6 +467,7 @@ int main(void) {
         cmocka_unit_test(each_task_has_the_bits_of_its_model), cmocka_unit_test(a_combined_model_can_replace_an_input),
         cmocka_unit_test(a_calibration_goes_where_its_score_changed),
         cmocka_unit_test(equal_parts_are_there_once),          cmocka_unit_test(averages_are_those_by_hand),
+        cmocka_unit_test(heads_of_all_kinds_are_averaged),
         cmocka_unit_test(heads_are_those_by_hand),             cmocka_unit_test(what_does_not_go_together_is_named),
         cmocka_unit_test(hostile_files_are_refused),           cmocka_unit_test(failing_memory_leaves_nothing),
     };
