@@ -105,6 +105,19 @@ SPOOR_API const char *spoor_model_sha256(const spoor_model *model); /* 64 hexade
 SPOOR_API const char *spoor_model_card(const spoor_model *model);
 SPOOR_API size_t spoor_model_embedding_size(const spoor_model *model);
 
+/* ---- enrolled sources --------------------------------------------------------------------------------- */
+
+/* Sources that a model was not trained on, each known by 1 to 50 recordings (`spoor enroll`); docs/enroll.md. Immutable and
+ * shared between threads once open; the model must outlive it. */
+typedef struct spoor_gallery spoor_gallery;
+
+/* path NULL: $SPOOR_GALLERY, then MODEL.gallery.safetensors beside MODEL.safetensors; where there is none, *out is NULL and the
+ * status SPOOR_OK. SPOOR_ERR_INPUT: no gallery, or that of another model. */
+SPOOR_API spoor_status spoor_gallery_open(const spoor_model *model, const char *path, spoor_gallery **out, spoor_error *err);
+SPOOR_API void spoor_gallery_free(spoor_gallery *gallery);
+SPOOR_API size_t spoor_gallery_size(const spoor_gallery *gallery); /* enrolled sources */
+SPOOR_API const char *spoor_gallery_name(const spoor_gallery *gallery, size_t index); /* NULL past the last */
+
 /* ---- audio -------------------------------------------------------------------------------------------- */
 
 typedef struct spoor_audio spoor_audio;
@@ -135,13 +148,15 @@ typedef struct spoor_result spoor_result;
 typedef struct spoor_trace_options {
     double hop_seconds;   /* distance between windows; 0 = one window length (4.0375 s) */
     const char *name;     /* what to call the input in reports; NULL = the path it was opened from */
+    const spoor_gallery *gallery; /* enrolled sources beside the known ones; NULL = none. Must outlive the result */
 } spoor_trace_options;
 
 typedef enum spoor_verdict {
     SPOOR_BONAFIDE,      /* human speech */
     SPOOR_KNOWN,         /* synthetic, from a source that the model knows */
     SPOOR_UNKNOWN,       /* synthetic, from no source that the model knows */
-    SPOOR_NOT_ASSESSABLE /* see spoor_result_reason */
+    SPOOR_NOT_ASSESSABLE, /* see spoor_result_reason */
+    SPOOR_ENROLLED       /* synthetic, from an enrolled source; only with a gallery */
 } spoor_verdict;
 
 /* One class of a task with its calibrated probability. */
@@ -149,6 +164,14 @@ typedef struct spoor_class {
     const char *name;
     double p;
 } spoor_class;
+
+/* One enrolled source. score: how much the recording is like it, and unlike known sources (higher = more); from `threshold` on
+ * it is named. llr: the score as natural-log likelihood ratio, NAN where the model was not calibrated for that. */
+typedef struct spoor_enrolled {
+    const char *name;
+    size_t files; /* that were enrolled */
+    double score, threshold, llr;
+} spoor_enrolled;
 
 SPOOR_API void spoor_trace_options_init(spoor_trace_options *options);
 SPOOR_API spoor_status spoor_session_new(spoor_model *model, spoor_session **out, spoor_error *err);
@@ -160,7 +183,7 @@ SPOOR_API spoor_status spoor_trace(spoor_session *session, spoor_audio *audio, c
                                    spoor_result **out, spoor_error *err);
 SPOOR_API void spoor_result_free(spoor_result *result);
 SPOOR_API spoor_verdict spoor_result_verdict(const spoor_result *result);
-SPOOR_API const char *spoor_verdict_name(spoor_verdict verdict); /* "bonafide", "known", "unknown", "not_assessable" */
+SPOOR_API const char *spoor_verdict_name(spoor_verdict verdict); /* "bonafide", "known", "unknown", "not_assessable", "enrolled" */
 SPOOR_API const char *spoor_result_reason(const spoor_result *result); /* "" where the verdict needs none */
 /* Calibrated probability that the speech is human, and its natural-log likelihood ratio. */
 SPOOR_API double spoor_result_bonafide(const spoor_result *result, double *llr);
@@ -168,6 +191,8 @@ SPOOR_API double spoor_result_bonafide(const spoor_result *result, double *llr);
 SPOOR_API const spoor_class *spoor_result_ranked(const spoor_result *result, const char *task, size_t *n);
 /* How much the recording is like any known source (higher = more), and the threshold under which it is unknown. */
 SPOOR_API double spoor_result_known(const spoor_result *result, double *threshold);
+/* All enrolled sources, best first; NULL and *n = 0 without a gallery or where the recording is not assessable. */
+SPOOR_API const spoor_enrolled *spoor_result_enrolled(const spoor_result *result, size_t *n);
 /* The embedding of the whole recording: spoor_model_embedding_size() values; NULL if not assessable. */
 SPOOR_API const float *spoor_result_embedding(const spoor_result *result);
 /* The documented JSON of one file (docs/json.md) without a trailing newline, made on the first call; lives as long as the

@@ -16,6 +16,7 @@ static const command COMMANDS[] = {
     {"train", cli_train, "train a model as a recipe says"},
     {"eval", cli_eval, "evaluate a model on labelled recordings, or a score file"},
     {"openset", cli_openset, "fit the scores for known and unknown sources, and choose one for a model"},
+    {"enroll", cli_enroll, "add a source to those that trace can name, by some of its recordings"},
     {"embed", cli_embed, "write the embedding of each recording as .npy"},
     {"frechet", cli_frechet, "say how far apart sets of embeddings lie"},
     {"fuse", cli_fuse, "make one model of several, or one score file of several"},

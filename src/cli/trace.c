@@ -15,13 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_JSON = 256, KEY_JSONL, KEY_HTML, KEY_CHANNEL, KEY_HOP, KEY_LIST, KEY_RAW, KEY_TOP, KEY_PRECISION };
+enum { KEY_JSON = 256, KEY_JSONL, KEY_HTML, KEY_CHANNEL, KEY_HOP, KEY_LIST, KEY_RAW, KEY_TOP, KEY_PRECISION, KEY_GALLERY };
 enum { AHEAD = 64, MAX_JOBS = 256, MAX_TOP = 100000 };
 
 typedef enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_JSONL } format;
 
 typedef struct options {
-    const char *model, *html, *list;
+    const char *model, *gallery, *html, *list;
     format format;
     unsigned jobs;
     size_t top;
@@ -43,6 +43,7 @@ typedef struct job {
     const options *o;
     spoor_context *ctx;
     spoor_model *model;
+    spoor_gallery *gallery;
     const cli_files *files;
     bool array;               /* --json writes an array */
     spoor_session **sessions; /* one per worker, made when first needed */
@@ -64,6 +65,8 @@ typedef struct job {
 
 static const struct argp_option OPTIONS[] = {
     {"model", 'm', "FILE", 0, "model file (default: $SPOOR_MODEL, then the installed one)", 0},
+    {"gallery", KEY_GALLERY, "FILE", 0,
+     "enrolled sources (default: $SPOOR_GALLERY, then the gallery beside the model; none: do without)", 0},
     {"json", KEY_JSON, NULL, 0, "one JSON object for one file, an array for several, a folder or a list (docs/json.md)",
      0},
     {"jsonl", KEY_JSONL, NULL, 0, "one JSON object a line", 0},
@@ -110,6 +113,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     switch (key) {
     case 'm': o->model = arg; return 0;
     case KEY_PRECISION: ui_precision(state, arg, &o->open); return 0;
+    case KEY_GALLERY: o->gallery = arg; return 0;
     case KEY_JSON: o->format = FORMAT_JSON; return 0;
     case KEY_JSONL: o->format = FORMAT_JSONL; return 0;
     case KEY_HTML: o->html = arg; return 0;
@@ -187,6 +191,7 @@ static spoor_status trace_one(job *j, size_t index, unsigned worker, answer *a) 
     if (status == SPOOR_OK) {
         spoor_trace_options o = j->o->trace;
         o.name = path;
+        o.gallery = j->gallery;
         status = trace_run(j->sessions[worker], audio, &o, j->html != NULL ? overview_add : NULL, a->overview,
                            &a->result, &a->err);
     }
@@ -318,6 +323,9 @@ static spoor_status run(job *j) {
     j->workers = j->o->jobs < j->files->n ? j->o->jobs : (unsigned)(j->files->n > 0 ? j->files->n : 1);
     j->room = AHEAD + j->workers;
     TRY(spoor_model_open_with(j->ctx, j->o->model, &j->o->open, &j->model, err));
+    if (j->o->gallery == NULL || strcmp(j->o->gallery, "none") != 0) {
+        TRY(spoor_gallery_open(j->model, j->o->gallery, &j->gallery, err));
+    }
     if (j->o->html != NULL) {
         TRY(report_html_open(j->ctx, j->o->html, j->model, &j->html, err));
     }
@@ -347,6 +355,7 @@ static void clear(job *j) {
     }
     ctx_free(j->ctx, j->sessions);
     ctx_free(j->ctx, j->answers);
+    spoor_gallery_free(j->gallery);
     spoor_model_free(j->model);
 }
 

@@ -1,6 +1,7 @@
 /* model.c: opening, checking and writing model files; see model.h. */
-#include "model/model.h"
+#include "model/compare.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "weights/safetensors.h"
 #include <math.h>
 #include <stdio.h>
@@ -137,21 +138,11 @@ static spoor_status bad(const char *path, spoor_error *err, const char *why) {
     return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: %s", path, why);
 }
 
-/* Names go to terminals and into reports: no control characters (C0, DEL, C1). */
-static bool is_plain(const char *s) {
-    for (const unsigned char *c = (const unsigned char *)s; *c != '\0'; c++) {
-        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static spoor_status read_task(spoor_model *m, const char *path, const json_t *item, spoor_error *err) {
     const char *name = json_string_value(json_object_get(item, "name"));
     const json_t *classes = json_object_get(item, "classes");
     size_t n = json_array_size(classes);
-    if (name == NULL || strlen(name) > MODEL_TASK_MAX || !is_plain(name) || n < 1 || n > NET_MAX_CLASSES) {
+    if (name == NULL || strlen(name) > MODEL_TASK_MAX || !text_is_plain(name) || n < 1 || n > NET_MAX_CLASSES) {
         return bad(path, err, "a task lacks a short name or its classes");
     }
     if (model_find_task(m, name) != SIZE_MAX) {
@@ -165,7 +156,7 @@ static spoor_status read_task(spoor_model *m, const char *path, const json_t *it
     for (size_t i = 0; i < n && status == SPOOR_OK; i++) {
         const json_t *c = json_array_get(classes, i);
         names[i] = json_string_value(c);
-        if (names[i] == NULL || strlen(names[i]) > MODEL_NAME_MAX || !is_plain(names[i])) {
+        if (names[i] == NULL || strlen(names[i]) > MODEL_NAME_MAX || !text_is_plain(names[i])) {
             status = bad(path, err, "a class name is no short text");
         }
     }
@@ -230,7 +221,7 @@ static spoor_status read_decision(spoor_model *m, const char *path, spoor_error 
 static spoor_status copy_text(spoor_model *m, const char *path, const char *key, const char *fallback, char **out,
                               spoor_error *err) {
     const char *s = json_string_value(json_object_get(m->meta, key));
-    if (s != NULL && !is_plain(s)) {
+    if (s != NULL && !text_is_plain(s)) {
         return bad(path, err, "its name or card holds control characters");
     }
     *out = ctx_strdup(m->ctx, s == NULL ? fallback : s);
@@ -342,7 +333,8 @@ static spoor_status check_leftover(const spoor_model *m, const source *s, spoor_
     for (size_t i = 0; i < safetensors_count(s->file); i++) {
         const char *name = safetensors_at(s->file, i)->name;
         param *p = theirs == NULL ? NULL : params_find(theirs, name);
-        if (params_find(own, name) == NULL && (p == NULL || !frontend_embeds(m->frontend, p)) && !is_statistic(m, name)) {
+        if (params_find(own, name) == NULL && (p == NULL || !frontend_embeds(m->frontend, p)) && !is_statistic(m, name) &&
+            !model_is_verify_tensor(m, name)) {
             return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: its network has no tensor named %.150s", s->path,
                              name);
         }
@@ -370,6 +362,7 @@ static spoor_status build_network(spoor_model *m, const source *s, const spoor_m
         TRY(read_tensor((void *)(uintptr_t)s, params_at(p, i)->name, x->ndim, x->dim, x->data, err));
     }
     TRY(read_statistics(m, s, numel, err));
+    TRY(model_read_verify(m, (size_t)numel, read_tensor, (void *)(uintptr_t)s, err));
     return check_leftover(m, s, err);
 }
 
@@ -386,7 +379,8 @@ static spoor_status open_file(spoor_context *ctx, const char *path, const safete
     size_t size;
     const void *bytes = safetensors_bytes(f, &size);
     io_sha256(bytes, size, m->sha256);
-    spoor_status status = read_meta(m, path, f, err);
+    m->path = ctx_strdup(ctx, path);
+    spoor_status status = m->path == NULL ? error_memory(err, "opening a model") : read_meta(m, path, f, err);
     if (status == SPOOR_OK) {
         status = build_network(m, &(source){path, f}, &options, err);
     }
@@ -457,6 +451,8 @@ void spoor_model_free(spoor_model *m) {
     ctx_free(m->ctx, m->name);
     ctx_free(m->ctx, m->card);
     openset_stats_free(m->openset_stats);
+    openset_stats_free(m->verify_stats);
+    ctx_free(m->ctx, m->path);
     net_free(m->net);
     frontend_free(m->frontend);
     json_decref(m->meta);

@@ -7,12 +7,14 @@
  *   "tasks": [{"name": "source", "classes": ["bonafide", "adain-vc", ...], "calibration": {...}}, ...],
  *   "known": {"task": "source", "openset": {...}},
  *   "bonafide": {...},
+ *   "verify": {...},
  *   "provenance": {...}}
  * A task may be derived: "from": {"task": "source", "classes": ["vc", "tts", null, ...]} names its class for each class of
  * the other task; its synthetic classes are then ranked by the sums of the other's probabilities (model_derive).
  * calibration: calibrate_temperature_to_json; openset: openset_to_json; bonafide: calibrate_logistic_to_json of the
  * score of model_bonafide_score; provenance: anything (recipe, data, dev results). calibration, known and bonafide may be
- * absent: temperature 1, everything known, llr = score. A scorer that stands on the train set has its statistics in
+ * absent: temperature 1, everything known, llr = score. verify: verify_to_json, with "statistics" (openset_stats_to_json)
+ * where they are its own ("verify.origin", ...); absent: comparisons are not calibrated. A scorer that stands on the train set has its statistics in
  * tensors whose names begin with "openset.", those that it needs and no other (openset_tensors).
  *
  * A pretrained front end that is in the file has its tensors under "frontend."; one that is not ("embed": false) is named by
@@ -27,6 +29,7 @@
 #include "net/net.h"
 #include "openset/calibrate.h"
 #include "openset/statistics.h"
+#include "openset/verify.h"
 #include "weights/safetensors.h"
 
 enum { MODEL_META_MAX = 4 << 20 /* bytes of the metadata; jansson makes up to a hundred of two */ };
@@ -55,6 +58,9 @@ struct spoor_model {
     openset_stats *openset_stats; /* what openset.stats points to; NULL: none */
     size_t bonafide_task; /* the task whose labels say what is bona fide; SIZE_MAX: none, no bona fide score */
     calibrate_logistic bonafide;
+    verify verify;               /* how recordings are compared; by which statistics: model_space (compare.h) */
+    openset_stats *verify_stats; /* its own; NULL: none */
+    char *path;                  /* the file it was opened from */
     json_t *meta; /* the whole "spoor" object */
 };
 

@@ -14,6 +14,8 @@ spoor_status openset_score_nearest(const openset_stats *s, openset_kinds kinds, 
 /* Mahalanobis, ViM; energy = lse(z). */
 spoor_status openset_score_subspace(const openset_stats *s, openset_kinds kinds, double energy, const float *embedding,
                                     double score[OPENSET_KINDS], spoor_error *err);
+/* y[dim] = factor (embedding - origin) of statistics with a covariance. */
+spoor_status openset_whiten(const openset_stats *s, const float *embedding, double *y, spoor_error *err);
 /* |x - P'P x| for x[dim] and orthonormal rows P[rows, dim]; x becomes the residual. */
 double openset_residual(double *x, const float *basis, size_t rows, size_t dim);
 

@@ -31,6 +31,19 @@ static void whiten(const float *factor, const double *x, size_t dim, double *y) 
     }
 }
 
+spoor_status openset_whiten(const openset_stats *s, const float *embedding, double *y, spoor_error *err) {
+    double *x = ctx_alloc(s->ctx, s->dim, sizeof *x);
+    if (x == NULL) {
+        return error_memory(err, "comparing embeddings");
+    }
+    for (size_t i = 0; i < s->dim; i++) {
+        x[i] = (double)embedding[i] - (double)s->origin[i];
+    }
+    whiten(s->factor, x, s->dim, y);
+    ctx_free(s->ctx, x);
+    return SPOOR_OK;
+}
+
 spoor_status openset_score_subspace(const openset_stats *s, openset_kinds kinds, double energy, const float *embedding,
                                     double score[OPENSET_KINDS], spoor_error *err) {
     if (!(kinds & (OPENSET_BIT(OPENSET_MAHALANOBIS) | OPENSET_BIT(OPENSET_VIM)))) {

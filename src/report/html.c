@@ -211,10 +211,11 @@ static void put_bars(report_html *h, const spoor_result *r, const char *task, co
 
 static void put_verdict(report_html *h, const spoor_result *r) {
     static const char *const words[] = {"Human speech", "Synthetic, known source", "Synthetic, unknown source",
-                                        "Not assessable"};
+                                        "Not assessable", "Synthetic, enrolled source"};
     size_t n;
     const spoor_class *best = spoor_result_ranked(r, "source", &n);
-    page_putf(h, "<span class=\"badge %s\">%s</span>", spoor_verdict_name(r->verdict), words[r->verdict]);
+    const char *class = spoor_verdict_name(r->verdict == SPOOR_ENROLLED ? SPOOR_KNOWN : r->verdict);
+    page_putf(h, "<span class=\"badge %s\">%s</span>", class, words[r->verdict]);
     switch (r->verdict) {
     case SPOOR_BONAFIDE: page_putf(h, "probability of human speech %.0f %%", 100.0 * r->bonafide_p); break;
     case SPOOR_KNOWN:
@@ -223,6 +224,11 @@ static void put_verdict(report_html *h, const spoor_result *r) {
             page_text(h, best[0].name);
             page_putf(h, "</b> (%.0f %% among the known sources)", 100.0 * best[0].p);
         }
+        break;
+    case SPOOR_ENROLLED:
+        page_put(h, "enrolled as <b>");
+        page_text(h, r->enrolled[0].name);
+        page_put(h, "</b>");
         break;
     case SPOOR_UNKNOWN:
     case SPOOR_NOT_ASSESSABLE: page_text(h, r->reason); break;
@@ -239,6 +245,16 @@ static void put_numbers(report_html *h, const spoor_result *r) {
         if (isfinite(r->known) && isfinite(r->model->openset.threshold)) {
             page_putf(h, "known-source score %.2f by %s, threshold %.2f (higher = more like a known source)<br>",
                       r->known, openset_kind_name(r->model->openset.kind), r->model->openset.threshold);
+        }
+        if (r->n_enrolled > 0) {
+            const spoor_enrolled *e = r->enrolled;
+            page_put(h, "nearest enrolled source ");
+            page_text(h, e->name);
+            page_putf(h, ": score %.3f, threshold %.3f (higher = more like it)", e->score, e->threshold);
+            if (!isnan(e->llr)) {
+                page_putf(h, ", log-likelihood ratio %+.2f", e->llr);
+            }
+            page_put(h, "<br>");
         }
         page_putf(h, "%zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");
         if (!isnan(r->agreement)) {

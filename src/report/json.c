@@ -1,28 +1,9 @@
 /* json.c: see json.h. The shape is fixed by docs/json.md and docs/result.schema.json: change all three together. */
 #include "report/json.h"
+#include "base/text.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Length of the valid UTF-8 sequence at s (n bytes are left), or 0. */
-static size_t sequence(const unsigned char *s, size_t n) {
-    size_t len = s[0] < 0x80                   ? 1
-                 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-                 : (s[0] & 0xf0) == 0xe0       ? 3
-                 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                                               : 0;
-    if (len == 0 || len > n) {
-        return 0;
-    }
-    for (size_t i = 1; i < len; i++) {
-        if ((s[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    bool overlong = (s[0] == 0xe0 && len > 1 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool beyond = (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90);
-    return overlong || beyond ? 0 : len;
-}
 
 json_t *report_text(const char *bytes) {
     size_t n = strlen(bytes), used = 0;
@@ -34,7 +15,7 @@ json_t *report_text(const char *bytes) {
         return NULL;
     }
     for (size_t i = 0; i < n;) {
-        size_t len = sequence((const unsigned char *)bytes + i, n - i);
+        size_t len = text_sequence(bytes + i, n - i);
         if (len > 0) {
             memcpy(text + used, bytes + i, len);
             used += len;
@@ -104,9 +85,31 @@ static json_t *audio_json(const spoor_result *r) {
                      number(a->bandwidth));
 }
 
+/* {"name", "score", "threshold", "llr", "known", "ranked"}; the name where the verdict gives one. */
+static json_t *enrolled(const spoor_result *r) {
+    json_t *list = json_array();
+    int bad = 0;
+    for (size_t i = 0; i < r->n_enrolled; i++) {
+        const spoor_enrolled *e = &r->enrolled[i];
+        bad |= json_array_append_new(list, json_pack("{s:o, s:I, s:o, s:o, s:o}", "name", report_text(e->name), "files",
+                                                     (json_int_t)e->files, "score", number(e->score), "threshold",
+                                                     number(e->threshold), "llr", number(e->llr)));
+    }
+    if (bad != 0) {
+        json_decref(list);
+        return NULL;
+    }
+    const spoor_enrolled *best = r->n_enrolled > 0 ? r->enrolled : NULL;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+                     r->verdict == SPOOR_ENROLLED ? report_text(best->name) : json_null(), "score",
+                     best == NULL ? json_null() : number(best->score), "threshold",
+                     best == NULL ? json_null() : number(best->threshold), "llr", best == NULL ? json_null() : number(best->llr),
+                     "known", number(r->nearest_known), "ranked", list);
+}
+
 json_t *report_result_json(const spoor_result *r) {
     bool assessed = r->verdict != SPOOR_NOT_ASSESSABLE;
-    bool known = r->verdict == SPOOR_KNOWN, synthetic = known || r->verdict == SPOOR_UNKNOWN;
+    bool known = r->verdict == SPOOR_KNOWN, synthetic = known || r->verdict == SPOOR_UNKNOWN || r->verdict == SPOOR_ENROLLED;
     json_t *out = json_object();
     int bad = json_object_set_new(out, "file", report_text(r->name));
     bad |= json_object_set_new(out, "sha256", json_string(r->sha256));
@@ -126,6 +129,9 @@ json_t *report_result_json(const spoor_result *r) {
                                                         ? json_null()
                                                         : json_string(openset_kind_name(r->model->openset.kind)))
                                         : json_null());
+    if (r->enrolled != NULL) {
+        bad |= json_object_set_new(out, "enrolled", enrolled(r));
+    }
     bad |= json_object_set_new(out, "agreement", assessed ? number(r->agreement) : json_null());
     bad |= json_object_set_new(out, "windows", windows(r));
     bad |= json_object_set_new(out, "audio", audio_json(r));

@@ -27,14 +27,27 @@ static void task_line(FILE *out, const spoor_result *r, const char *task, const 
     }
 }
 
+/* "enrolled source x (log-likelihood ratio +3.10)" */
+static void put_enrolled(FILE *out, const spoor_enrolled *e) {
+    fprintf(out, "enrolled source %s", e->name);
+    if (!isnan(e->llr)) {
+        fprintf(out, " (log-likelihood ratio %+.2f)", e->llr);
+    }
+}
+
 static void verdict_line(FILE *out, const spoor_result *r) {
     size_t n;
     const spoor_class *source = spoor_result_ranked(r, "source", &n);
     double other = 1.0 - r->bonafide_p;
     if (isnan(other) && r->verdict != SPOOR_NOT_ASSESSABLE) { /* a model that knows no human speech */
-        fprintf(out, "  %s\n",
-                r->verdict == SPOOR_KNOWN ? "if synthetic, from a known source"
-                                          : "if synthetic, from an unknown source");
+        if (r->verdict == SPOOR_ENROLLED) {
+            fputs("  if synthetic, from the ", out);
+            put_enrolled(out, r->enrolled);
+            fputc('\n', out);
+        } else {
+            fprintf(out, "  %s\n",
+                    r->verdict == SPOOR_KNOWN ? "if synthetic, from a known source" : "if synthetic, from an unknown source");
+        }
         return;
     }
     switch (r->verdict) {
@@ -46,6 +59,10 @@ static void verdict_line(FILE *out, const spoor_result *r) {
         }
         break;
     case SPOOR_UNKNOWN: fprintf(out, "  synthetic, probability %.0f %%; unknown source", 100.0 * other); break;
+    case SPOOR_ENROLLED:
+        fprintf(out, "  synthetic, probability %.0f %%; ", 100.0 * other);
+        put_enrolled(out, r->enrolled);
+        break;
     case SPOOR_NOT_ASSESSABLE: fprintf(out, "  not assessable: %s\n", r->reason); return;
     }
     fprintf(out, "  (log-likelihood ratio for human %+.2f)\n", r->bonafide_llr);
@@ -73,6 +90,11 @@ void report_text_result(FILE *out, const spoor_result *r, size_t top) {
             fprintf(out, "  known-source score %.2f by %s, threshold %.2f (higher = more like a known source)\n",
                     r->known, openset_kind_name(r->model->openset.kind), r->model->openset.threshold);
         }
+    }
+    if (r->n_enrolled > 0) {
+        const spoor_enrolled *e = r->enrolled;
+        fprintf(out, "  nearest enrolled source %s: score %.3f, threshold %.3f (higher = more like it)\n", e->name, e->score,
+                e->threshold);
     }
     fprintf(out, "  %zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");
     if (!isnan(r->agreement)) {

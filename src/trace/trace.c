@@ -1,5 +1,6 @@
 /* trace.c: windows of a recording, their mean, and the verdict; see trace.h. */
 #include "trace/trace.h"
+#include "trace/enrolled.h"
 #include "trace/session.h"
 #include <math.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ const char *spoor_verdict_name(spoor_verdict verdict) {
     case SPOOR_KNOWN: return "known";
     case SPOOR_UNKNOWN: return "unknown";
     case SPOOR_NOT_ASSESSABLE: return "not_assessable";
+    case SPOOR_ENROLLED: return "enrolled";
     }
     return "not_assessable";
 }
@@ -130,7 +132,28 @@ static void agreement_of_windows(spoor_result *r, int32_t best) {
     r->agreement = best < 0 ? NAN : (double)agree / (double)r->n_windows;
 }
 
-static spoor_status decide(spoor_result *r, sums *sum, spoor_error *err) {
+/* An enrolled source that is near enough goes before what the model knows, but not before human speech. */
+static spoor_status compare_enrolled(spoor_result *r, const spoor_gallery *g, spoor_error *err) {
+    if (g == NULL) {
+        return SPOOR_OK;
+    }
+    if (g->model != r->model) {
+        return error_set(err, SPOOR_ERR_USAGE, "the gallery was opened for another model than the session");
+    }
+    r->enrolled = ctx_alloc(r->ctx, g->file->n, sizeof *r->enrolled);
+    if (r->enrolled == NULL) {
+        return error_memory(err, "comparing with enrolled sources");
+    }
+    TRY(enrolled_rank(g, r->embedding, r->enrolled, &r->nearest_known, err));
+    r->n_enrolled = g->file->n;
+    if (r->n_enrolled > 0 && r->enrolled[0].score >= r->enrolled[0].threshold && r->verdict != SPOOR_BONAFIDE) {
+        r->verdict = SPOOR_ENROLLED;
+        r->reason[0] = '\0';
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status decide(spoor_result *r, sums *sum, const spoor_gallery *g, spoor_error *err) {
     const spoor_model *m = r->model;
     double n = (double)r->n_windows;
     for (size_t i = 0; i < sum->n_embedding; i++) {
@@ -160,7 +183,7 @@ static spoor_status decide(spoor_result *r, sums *sum, spoor_error *err) {
                        m->tasks[m->known_task].n_classes - (m->tasks[m->known_task].human >= 0), r->known,
                        m->openset.threshold);
     }
-    return SPOOR_OK;
+    return compare_enrolled(r, g, err);
 }
 
 /* With a hop over a window, the samples between two windows are not at hand. */
@@ -240,7 +263,7 @@ static spoor_status trace_into(spoor_session *s, spoor_audio *audio, const spoor
         audio_assess_finish(assess, &r->assessment);
         r->seconds = r->assessment.seconds;
         if (r->assessment.verdict == AUDIO_ASSESSABLE) {
-            status = decide(r, sum, err);
+            status = decide(r, sum, o->gallery, err);
         } else {
             r->verdict = SPOOR_NOT_ASSESSABLE;
             (void)snprintf(r->reason, sizeof r->reason, "%s", r->assessment.reason);
@@ -299,6 +322,7 @@ void spoor_result_free(spoor_result *r) {
     ctx_free(r->ctx, r->rankings);
     ctx_free(r->ctx, r->name);
     ctx_free(r->ctx, r->windows);
+    ctx_free(r->ctx, r->enrolled);
     ctx_free(r->ctx, r->embedding);
     ctx_free(r->ctx, r->logits);
     ctx_free(r->ctx, r->json);
@@ -327,6 +351,11 @@ double spoor_result_known(const spoor_result *r, double *threshold) {
         *threshold = r->model->openset.threshold;
     }
     return r->known;
+}
+
+const spoor_enrolled *spoor_result_enrolled(const spoor_result *r, size_t *n) {
+    *n = r->n_enrolled;
+    return r->n_enrolled > 0 ? r->enrolled : NULL;
 }
 
 const float *spoor_result_embedding(const spoor_result *r) { return r->embedding; }

@@ -32,6 +32,9 @@ struct spoor_result {
     double bonafide_p, bonafide_llr;
     double known;
     trace_ranking *rankings; /* one per task of the model */
+    spoor_enrolled *enrolled; /* [n_enrolled] best first; NULL: traced without a gallery */
+    size_t n_enrolled;
+    double nearest_known;     /* cosine to the nearest class that the model knows; NAN where that cannot be said */
     trace_window *windows;
     size_t n_windows;
     double agreement;        /* share of windows whose best source is the recording's best source; NaN without a source task */
