@@ -152,6 +152,21 @@ static void equal_parts_are_there_once(void **state) {
     }
 }
 
+/* A checkpoint that stays outside is found from the new file's folder too. */
+static void checkpoints_outside_are_found(void **state) {
+    (void)state;
+    small_answer x, y;
+    checkpoint_whisper(at("w1"), 3);
+    support_ok(io_make_folder(at("sub"), &err), &err);
+    small_model(ctx, at("a"), folder, "{\"kind\":\"whisper\",\"weights\":\"w1\",\"layer\":1,\"embed\":false}", "{" SMALL_POOLED "}",
+                SMALL_SOURCE, "", 1);
+    combine((combine_input[]){{.path = at("a")}}, 1, NULL, at("sub/both"));
+    assert_true(file_size(at("sub/both")) < file_size(at("w1/model.safetensors")));
+    small_ask_file(ctx, at("a"), 5, &x);
+    small_ask_file(ctx, at("sub/both"), 5, &y);
+    assert_memory_equal(x.logits, y.logits, 3 * sizeof(float));
+}
+
 /* ---- fusions ---- */
 
 static void log_softmax(const float *x, size_t n, double *out) {
@@ -466,7 +481,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_task_has_the_bits_of_its_model), cmocka_unit_test(a_combined_model_can_replace_an_input),
         cmocka_unit_test(a_calibration_goes_where_its_score_changed),
-        cmocka_unit_test(equal_parts_are_there_once),          cmocka_unit_test(averages_are_those_by_hand),
+        cmocka_unit_test(equal_parts_are_there_once),          cmocka_unit_test(checkpoints_outside_are_found),
+        cmocka_unit_test(averages_are_those_by_hand),
         cmocka_unit_test(heads_of_all_kinds_are_averaged),
         cmocka_unit_test(heads_are_those_by_hand),             cmocka_unit_test(what_does_not_go_together_is_named),
         cmocka_unit_test(hostile_files_are_refused),           cmocka_unit_test(failing_memory_leaves_nothing),
