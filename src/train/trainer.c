@@ -8,26 +8,13 @@
 #include "train/heads.h"
 #include "train/initial.h"
 #include "train/losses.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { STREAM_TAPE = 21, STREAM_NET };
-
-/* Of checkpoint_place.sums: one for each task, then these. */
-enum { SUM_TASKS = 0, SUM_PAIR = NET_MAX_TASKS, SUM_OC, SUM_TOTAL, SUM_NORM, SUM_BATCHES };
-_Static_assert((int)SUM_BATCHES < (int)CHECKPOINT_SUMS, "a checkpoint has room for all sums");
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 char *trainer_path(const trainer *t, const char *name) { return ctx_printf(t->ctx, "%s/%s", t->folder, name); }
 
@@ -303,40 +290,6 @@ static void unmake(trainer *t) {
 
 /* ---- log and checkpoint ---- */
 
-static spoor_status write_line(trainer *t, const json_t *line, spoor_error *err) {
-    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(8)) : NULL;
-    if (!text) {
-        return error_memory(err, "writing the log");
-    }
-    size_t n = strlen(text);
-    text[n] = '\n';
-    spoor_status status = SPOOR_OK;
-    for (size_t done = 0; done < n + 1 && status == SPOOR_OK;) {
-        ssize_t put = write(t->log, text + done, n + 1 - done);
-        if (put < 0 && errno != EINTR) {
-            status = error_set(err, SPOOR_ERR_IO, "cannot write %s/log.jsonl: %s", t->folder, strerror(errno));
-        }
-        done += put > 0 ? (size_t)put : 0;
-    }
-    t->place.log_bytes += n + 1;
-    free(text);
-    return status;
-}
-
-static spoor_status open_log(trainer *t, spoor_error *err) {
-    char *path = trainer_path(t, "log.jsonl");
-    if (!path) {
-        return error_memory(err, "writing the log");
-    }
-    spoor_status status = SPOOR_OK;
-    t->log = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (t->log < 0 || ftruncate(t->log, (off_t)t->place.log_bytes) != 0 || lseek(t->log, 0, SEEK_END) < 0) {
-        status = error_set(err, SPOOR_ERR_IO, "cannot write %s: %s", path, strerror(errno));
-    }
-    ctx_free(t->ctx, path);
-    return status;
-}
-
 static checkpoint state_of(trainer *t) {
     return (checkpoint){t->params, t->optimiser, t->average, t->best, &t->place, t->r->resolved};
 }
@@ -368,7 +321,7 @@ static spoor_status start_or_resume(trainer *t, spoor_error *err) {
     ctx_free(t->ctx, path);
     ctx_free(t->ctx, recipe_out);
     free(text);
-    return status == SPOOR_OK ? open_log(t, err) : status;
+    return status == SPOOR_OK ? trainer_open_log(t, err) : status;
 }
 
 /* ---- one batch ---- */
@@ -384,7 +337,8 @@ static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
     losses_options o = {.plain = b->plain, .mixed = b->mixed, .task = tasks,
                         .partner = (const int64_t *const *)b->partner, .lambda = b->lambda,
                         .plain_weight = 1, .mixed_weight = (real)t->r->mixup_eta,
-                        .pairs = t->r->pairs, .n_blocks = b->n_blocks, .block = b->block, .pair_weight = (real)t->r->npair_weight, .pair_l2 = (real)t->r->npair_l2,
+                        .pairs = t->r->pairs, .n_blocks = b->n_blocks, .block = b->block,
+                        .pair_weight = (real)t->r->npair_weight, .pair_l2 = (real)t->r->npair_l2,
                         .ge2e = {t->r->pairs, t->r->per_class, t->r->ge2e.contrast != 0}, .ge2e_weight = (real)t->r->ge2e.weight,
                         .pair_normalise = t->r->npair_normalise, .pair_scale = (real)t->r->npair_scale};
     if (t->r->mixup == RECIPE_MIXUP) { /* every clip of the batch counts the same */
@@ -432,37 +386,6 @@ static void add_sums(trainer *t, const losses_parts *parts, double norm) {
     sums[SUM_BATCHES] += 1;
 }
 
-static double speed(const trainer *t) {
-    double seconds = now() - t->started;
-    return seconds > 0 ? (double)t->batches * (double)t->r->batch / seconds : 0;
-}
-
-static spoor_status batch_line(trainer *t, double rate, double norm, const losses_parts *parts, spoor_error *err) {
-    if (t->place.step % (uint64_t)t->r->log_steps != 0) {
-        return SPOOR_OK;
-    }
-    json_t *line = json_pack("{s:s,s:I,s:I,s:f,s:f,s:f,s:f}", "kind", "batch", "epoch", (json_int_t)t->place.epoch + 1, "step",
-                             (json_int_t)t->place.step, "loss", (double)parts->total, "lr", rate, "gradient", norm,
-                             "clips_per_second", speed(t));
-    spoor_status status = write_line(t, line, err);
-    json_decref(line);
-    return status;
-}
-
-static void tell(trainer *t, const json_t *line) {
-    if (!t->options->news) {
-        return;
-    }
-    double per_batch = t->batches ? (now() - t->started) / (double)t->batches : 0;
-    uint64_t steps = loader_steps(t->loader), all = (uint64_t)t->r->epochs * steps;
-    double batches = t->place.sums[SUM_BATCHES];
-    trainer_news news = {t->place.epoch, (uint64_t)t->r->epochs, t->place.step, steps,
-                         batches > 0 ? t->place.sums[SUM_TOTAL] / batches : 0, speed(t),
-                         per_batch * (double)(all - optimiser_steps(t->optimiser)), line,
-                         t->at->stage, t->at->index, t->at->stages};
-    t->options->news(t->options->user, &news);
-}
-
 static void take_average(trainer *t) {
     uint64_t start = (uint64_t)floor(t->r->average_start * (double)t->r->epochs);
     if (t->r->average == RECIPE_AVERAGE_SWA && t->place.epoch >= start) {
@@ -492,8 +415,8 @@ static spoor_status run_epoch(trainer *t, spoor_error *err) {
         if (++t->place.step == steps) {
             take_average(t);
         }
-        TRY(batch_line(t, rate, norm, &parts, err));
-        tell(t, NULL);
+        TRY(trainer_batch_line(t, rate, norm, &parts, err));
+        trainer_tell(t, NULL);
         if (t->r->checkpoint_steps > 0 && t->place.step % (uint64_t)t->r->checkpoint_steps == 0 && t->place.step < steps) {
             TRY(save(t, err));
         }
@@ -556,33 +479,14 @@ static spoor_status evaluate(trainer *t, json_t *line, spoor_error *err) {
     return SPOOR_OK;
 }
 
-static json_t *epoch_line(trainer *t, double seconds) {
-    const double *sums = t->place.sums, n = sums[SUM_BATCHES];
-    json_t *line = json_pack("{s:s,s:I,s:f,s:f,s:f,s:f}", "kind", "epoch", "epoch", (json_int_t)t->place.epoch + 1, "loss",
-                             sums[SUM_TOTAL] / n, "gradient", sums[SUM_NORM] / n, "clips_per_second", speed(t), "seconds",
-                             seconds);
-    json_t *tasks = json_object();
-    for (size_t i = 0; i < t->d->n_tasks; i++) {
-        (void)json_object_set_new(tasks, t->d->task[i].from.name, json_real(sums[SUM_TASKS + i] / n));
-    }
-    (void)json_object_set_new(line, "tasks", tasks);
-    if (t->r->npair_weight > 0) {
-        (void)json_object_set_new(line, "npair", json_real(sums[SUM_PAIR] / n));
-    }
-    if (t->r->oc.weight > 0) {
-        (void)json_object_set_new(line, "oc", json_real(sums[SUM_OC] / n));
-    }
-    return line;
-}
-
 static spoor_status end_epoch(trainer *t, double began, spoor_error *err) {
-    json_t *line = epoch_line(t, now() - began);
+    json_t *line = trainer_epoch_line(t, trainer_now() - began);
     spoor_status status = line ? evaluate(t, line, err) : error_memory(err, "writing the log");
     if (status == SPOOR_OK) {
-        status = write_line(t, line, err);
+        status = trainer_write_line(t, line, err);
     }
     if (status == SPOOR_OK) {
-        tell(t, line);
+        trainer_tell(t, line);
         memset(t->place.sums, 0, sizeof t->place.sums);
         t->place.epoch++;
         t->place.step = 0;
@@ -611,9 +515,9 @@ static spoor_status run(trainer *t, spoor_error *err) {
     }
     fitted_options fitted = {t->fe, t->d, t->augment, (uint64_t)t->r->seed, AUDIO_WINDOW, t->threads};
     TRY(fitted_run(t->ctx, t->net, &fitted, err));
-    t->started = now();
+    t->started = trainer_now();
     while (t->place.epoch < (uint64_t)t->r->epochs && !t->place.stopped) {
-        double began = now();
+        double began = trainer_now();
         TRY(run_epoch(t, err));
         TRY(end_epoch(t, began, err));
     }

@@ -1,4 +1,5 @@
-/* trainer_state.h: what trainer.c (the loop) and finish.c (what is left in the folder) share. */
+/* trainer_state.h: what the sources of a training share: staged.c (stages), trainer.c (the loop), trainer_log.c, finish.c (what is
+ * left in the folder). */
 #ifndef TRAIN_TRAINER_STATE_H
 #define TRAIN_TRAINER_STATE_H
 #include "train/batch.h"
@@ -52,6 +53,21 @@ typedef struct trainer {
 /* Train one recipe (or stage); the arguments must live until then. */
 spoor_status trainer_one(spoor_context *ctx, const trainer_options *options, recipe *r, const trainer_place *place,
                          spoor_error *err);
+/* Of checkpoint_place.sums: one for each task, then these. */
+enum { SUM_TASKS = 0, SUM_PAIR = NET_MAX_TASKS, SUM_OC, SUM_TOTAL, SUM_NORM, SUM_BATCHES };
+_Static_assert((int)SUM_BATCHES < (int)CHECKPOINT_SUMS, "a checkpoint has room for all sums");
+
+/* ---- trainer_log.c ---- */
+double trainer_now(void); /* seconds */
+spoor_status trainer_open_log(trainer *t, spoor_error *err);
+spoor_status trainer_write_line(trainer *t, const json_t *line, spoor_error *err);
+/* Each log_steps batches a line. */
+spoor_status trainer_batch_line(trainer *t, double rate, double norm, const losses_parts *parts, spoor_error *err);
+/* Means over the epoch; NULL: out of memory. */
+json_t *trainer_epoch_line(trainer *t, double seconds);
+/* To the caller; line: of an epoch that is over, else NULL. */
+void trainer_tell(trainer *t, const json_t *line);
+
 /* "FOLDER/NAME", freed with ctx_free; NULL = out of memory. */
 char *trainer_path(const trainer *t, const char *name);
 /* Choose the final weights, calibrate, write the model, dev scores and the dev report. */
