@@ -6,6 +6,7 @@ int cli_trace(int argc, char **argv);
 int cli_train(int argc, char **argv);
 int cli_eval(int argc, char **argv);
 int cli_enroll(int argc, char **argv);
+int cli_verify(int argc, char **argv);
 int cli_embed(int argc, char **argv);
 int cli_openset(int argc, char **argv);
 int cli_frechet(int argc, char **argv);

@@ -17,6 +17,7 @@ static const command COMMANDS[] = {
     {"eval", cli_eval, "evaluate a model on labelled recordings, or a score file"},
     {"openset", cli_openset, "fit the scores for known and unknown sources, and choose one for a model"},
     {"enroll", cli_enroll, "add a source to those that trace can name, by some of its recordings"},
+    {"verify", cli_verify, "say whether two recordings are from the same source"},
     {"embed", cli_embed, "write the embedding of each recording as .npy"},
     {"frechet", cli_frechet, "say how far apart sets of embeddings lie"},
     {"fuse", cli_fuse, "make one model of several, or one score file of several"},

@@ -198,36 +198,6 @@ static spoor_status use_dev(const options *o, spoor_model *m, cli_corpus *c, sco
 
 /* ---- the model ---------------------------------------------------------------------------------------- */
 
-/* Does the front end name a checkpoint by a path that counts from the model's folder? */
-static bool has_relative_path(const json_t *j) {
-    const char *key;
-    json_t *value;
-    size_t i;
-    json_array_foreach((json_t *)(uintptr_t)j, i, value) {
-        if (has_relative_path(value)) {
-            return true;
-        }
-    }
-    json_object_foreach((json_t *)(uintptr_t)j, key, value) {
-        const char *text = json_string_value(value);
-        if (text != NULL ? strcmp(key, "weights") == 0 && text[0] != '/' : has_relative_path(value)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static spoor_status check_folder(const spoor_model *m, const char *from, const char *to, spoor_error *err) {
-    const char *a = strrchr(from, '/'), *b = strrchr(to, '/');
-    size_t n = a == NULL ? 0 : (size_t)(a - from), k = b == NULL ? 0 : (size_t)(b - to);
-    bool same = n == k && memcmp(from, to, n) == 0;
-    if (!same && has_relative_path(json_object_get(m->meta, "frontend"))) {
-        return error_set(err, SPOOR_ERR_USAGE, "the model names its front end's weights by a path beside it: write the new one into "
-                         "the same folder");
-    }
-    return SPOOR_OK;
-}
-
 static spoor_status write_model(const options *o, spoor_model *m, const cli_corpus *train, const cli_corpus *dev,
                                 json_t *table, spoor_error *err) {
     json_t *provenance = json_object_get(m->meta, "provenance");
@@ -294,7 +264,7 @@ static spoor_status fit(const options *o, spoor_model *m, work *w, spoor_error *
         return error_set(err, SPOOR_ERR_INPUT, "%.200s has no task of sources, so that none is known", o->model);
     }
     if (o->out != NULL) {
-        TRY(check_folder(m, o->model, o->out, err));
+        TRY(model_check_folder(m, o->model, o->out, err));
     }
     TRY(wanted ? use_train(o, m, &w->train, &w->label, err) : SPOOR_OK);
     TRY(use_dev(o, m, &w->dev, &w->labels, err));

@@ -41,10 +41,6 @@ spoor_status model_read_verify(spoor_model *m, size_t numel, openset_read_fn rea
         return openset_stats_read(m->ctx, json_object_get(json, "statistics"), WHITENED, (size_t)net_embedding_size(m->net),
                                   numel, read_renamed, &r, &m->verify_stats, err);
     }
-    if (m->verify.space == VERIFY_OPENSET && !verify_whitens(m->openset_stats)) {
-        return error_set(err, SPOOR_ERR_MODEL,
-                         "verification: it compares by statistics of the open-set scorer, which the model does not have");
-    }
     return SPOOR_OK;
 }
 

@@ -49,3 +49,33 @@ spoor_status model_set_known(spoor_context *ctx, const char *from, const char *t
     free(text);
     return status;
 }
+
+/* Does the front end name a checkpoint by a path that counts from the model's folder? */
+static bool has_relative_path(const json_t *j) {
+    const char *key;
+    json_t *value;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)j, i, value) {
+        if (has_relative_path(value)) {
+            return true;
+        }
+    }
+    json_object_foreach((json_t *)(uintptr_t)j, key, value) {
+        const char *text = json_string_value(value);
+        if (text != NULL ? strcmp(key, "weights") == 0 && text[0] != '/' : has_relative_path(value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+spoor_status model_check_folder(const spoor_model *m, const char *from, const char *to, spoor_error *err) {
+    const char *a = strrchr(from, '/'), *b = strrchr(to, '/');
+    size_t n = a == NULL ? 0 : (size_t)(a - from), k = b == NULL ? 0 : (size_t)(b - to);
+    bool same = n == k && memcmp(from, to, n) == 0;
+    if (!same && has_relative_path(json_object_get(m->meta, "frontend"))) {
+        return error_set(err, SPOOR_ERR_USAGE, "the model names its front end's weights by a path beside it: write the new one into "
+                         "the same folder");
+    }
+    return SPOOR_OK;
+}

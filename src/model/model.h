@@ -105,6 +105,9 @@ spoor_status model_save(spoor_context *ctx, const char *path, net *n, const fron
 /* The model file `from` with the metadata and the open-set statistics of m, which was opened from it; everything else keeps its
  * bytes. `to` may be `from`. */
 spoor_status model_set_known(spoor_context *ctx, const char *from, const char *to, const spoor_model *m, spoor_error *err);
+/* SPOOR_ERR_USAGE where the model of the file `from` cannot be written as `to`, since it names its front end's weights by a path
+ * beside it and `to` is in another folder. */
+spoor_status model_check_folder(const spoor_model *m, const char *from, const char *to, spoor_error *err);
 /* The statistics that the known score needs, as tensors of a file that is being written; they are borrowed until it is saved. */
 spoor_status model_add_statistics(safetensors_writer *w, const openset *known, spoor_error *err);
 #endif

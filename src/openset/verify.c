@@ -117,7 +117,7 @@ double verify_threshold(const verify *v, bool whitened, size_t files, size_t sou
 
 /* ---- in a model file ---- */
 
-static const char *const SPACES[] = {"cosine", "openset", "own"};
+static const char *const SPACES[] = {"cosine", "own"};
 
 static json_t *numbers(const double *x, size_t n) {
     json_t *list = json_array();
@@ -183,7 +183,7 @@ spoor_status verify_from_json(const json_t *json, verify *out, spoor_error *err)
         i++;
     }
     if (i == n) {
-        return error_set(err, SPOOR_ERR_MODEL, "verification: \"space\" is none of cosine, openset and own");
+        return error_set(err, SPOOR_ERR_MODEL, "verification: \"space\" is neither cosine nor own");
     }
     v.space = (verify_space)i;
     TRY(calibrate_logistic_from_json(json_object_get(json, "pair"), &v.pair, err));

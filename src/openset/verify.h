@@ -20,9 +20,8 @@ enum { VERIFY_MAX_SHOTS = 8, VERIFY_MAX_RATES = 16, VERIFY_MAX_FILES = 50 /* of 
 
 /* Where the embeddings are compared. */
 typedef enum verify_space {
-    VERIFY_COSINE,  /* as they are */
-    VERIFY_OPENSET, /* whitened by the statistics of the model's open-set scorer */
-    VERIFY_OWN      /* whitened by statistics of its own, tensors "verify.origin", "verify.factor", "verify.means" */
+    VERIFY_COSINE, /* as they are */
+    VERIFY_OWN     /* whitened by statistics of its own, tensors "verify.origin", "verify.factor", "verify.means" */
 } verify_space;
 
 /* The score of a source with so many enrolled files (or more, up to the next verify_shot). */
