@@ -14,6 +14,21 @@ enum {
     KERNELS_STRIP_SPARE = KERNELS_STRIP_ROWS * 400 /* values of the room that strips needs */
 };
 
+/* Of panel: y[i][j] (+)= bias[j] + sum_s sum_q a[i a_row + q a_step + s a_segment] * b[q b_step + s b_segment + j], over
+ * q < k and s < segments, for i < m and j < n, a multiple of KERNELS_STRIP; columns [c, c + KERNELS_STRIP) find b moved by
+ * c / KERNELS_STRIP * b_strip instead of by c. With bias, add must be false; bias may be NULL. */
+typedef struct kernels_panel {
+    int64_t m, n, k, segments;
+    const real *a;
+    int64_t a_row, a_step, a_segment;
+    const real *b;
+    int64_t b_step, b_segment, b_strip;
+    const real *bias;
+    bool add;
+    real *y;
+    int64_t ldy;
+} kernels_panel;
+
 typedef struct kernels {
     const char *name; /* "avx512", "avx2", "portable" */
 
@@ -71,6 +86,8 @@ typedef struct kernels {
     /* y[i][l] = sum_{j<k} a[i+j][l] * b[j][l] for i < n, l < KERNELS_LANES; rows of KERNELS_LANES values. n is a
      * multiple of KERNELS_BLOCK, a has n + k - 1 rows. */
     void (*correlate)(int64_t n, int64_t k, const real *a, const real *b, real *y);
+
+    void (*panel)(const kernels_panel *p); /* kernels_panel.h */
 
     /* ---- products with weights in strips (kernels_product.h) ---- */
     /* y[m,n] = x[m,k] W^T; y += with add. w holds W[n,k] as strips of KERNELS_STRIP outputs, the last filled up with zeros:

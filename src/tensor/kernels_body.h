@@ -146,6 +146,7 @@ static void k_softmax_backward(int64_t n, const real *y, const real *dy, real *d
 
 #include "tensor/kernels_conv.h"
 #include "tensor/kernels_norm.h"
+#include "tensor/kernels_panel.h"
 #include "tensor/kernels_reduced.h"
 
 static void k_softmax_scaled(int64_t n, real scale, const real *x, const real *r, real *y) {
@@ -200,6 +201,7 @@ const kernels KERNELS_TABLE = {
     .layer_norm = k_layer_norm,
     .layer_norm_backward = k_layer_norm_backward,
     .correlate = k_correlate,
+    .panel = k_panel,
     .strips = k_strips,
     .to_bf16 = k_to_bf16,
     .quantise = k_quantise,

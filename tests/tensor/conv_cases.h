@@ -101,6 +101,14 @@ static void test_conv2d(void **state) {
     check_2d(0, 5, 6, 3, 4, 3, 3, (conv2d_arg){1, 1, 1, 1, false});
     check_2d(2, 5, 6, 0, 4, 3, 3, (conv2d_arg){1, 1, 1, 1, false});
     check_2d(2, 5, 6, 3, 0, 3, 3, (conv2d_arg){1, 1, 1, 1, false});
+    /* outputs in multiples of 16: without a matrix of rows; channels too: the gradient of the input as well */
+    check_2d(2, 5, 7, 3, 16, 3, 2, (conv2d_arg){1, 1, 1, 1, false});
+    check_2d(2, 6, 5, 16, 32, 3, 2, (conv2d_arg){1, 1, 1, 0, true});
+    check_2d(1, 4, 3, 16, 16, 2, 3, (conv2d_arg){1, 1, 0, 2, false});
+    check_2d(1, 2, 2, 16, 16, 3, 3, (conv2d_arg){1, 1, 2, 2, false});  /* the kernel is larger than the picture */
+    check_2d(17, 3, 1, 1, 16, 3, 1, (conv2d_arg){1, 1, 1, 0, false});
+    check_2d(1, 1, 15, 16, 16, 1, 4, (conv2d_arg){1, 1, 0, 3, false});
+    check_2d(0, 4, 4, 16, 16, 3, 2, (conv2d_arg){1, 1, 1, 1, false});
 }
 
 static void test_refusals(void **state) {

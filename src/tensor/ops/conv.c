@@ -6,8 +6,10 @@
  * cannot be used in place; the copy costs one store for 2 x `out` operations.) Backward, the gradient of the rows is
  * added back into the input, and the rows are made again for the gradient of the weights.
  *
+ * Where the shape allows it (conv_direct.h) no such matrix is made.
+ *
  * Forward items are blocks; backward items are groups of clips, whose parts of dw and db are added in order. */
-#include "tensor/ops/conv.h"
+#include "tensor/ops/conv_direct.h"
 #include "tensor/ops/refuse.h"
 #include <string.h>
 
@@ -26,6 +28,9 @@ typedef struct conv {
     int64_t rows, blocks;   /* places of a block, blocks of a clip */
     int64_t depth;          /* columns of the matrix */
     bool direct;            /* x is the matrix */
+    bool panels, panels_back; /* conv_direct.h serves: y and dw; dx */
+    real *strips;           /* weights laid out for it */
+    conv_shape turned;
     real *scratch;          /* [workers][rows * depth], none if direct */
     spoor_error *errors;    /* packed weights: one for each worker */
     compute *compute;
@@ -240,6 +245,43 @@ static void forward_item(void *arg, int64_t item, unsigned worker) {
     }
 }
 
+/* ---- without a matrix ---- */
+
+static int64_t lines_of(const conv *c) { return c->s.out_width >= CONV_ROWS_LEAST ? 1 : CONV_ROWS_LEAST / c->s.out_width; }
+
+static int64_t line_blocks(const conv *c) { return (c->s.out_height + lines_of(c) - 1) / lines_of(c); }
+
+static void panels_item(void *arg, int64_t item, unsigned worker) {
+    (void)worker;
+    conv *c = arg;
+    const conv_shape *s = &c->s;
+    int64_t clip = item / line_blocks(c), first = item % line_blocks(c) * lines_of(c), end = first + lines_of(c);
+    end = end < s->out_height ? end : s->out_height;
+    conv_direct_lines(c->k, s, c->x->data + clip * s->height * s->width * s->channels, c->strips,
+                      c->b != NULL ? c->b->data : NULL, false, first, end, c->y->data + clip * c->places * s->out);
+}
+
+static void panels_forward(tape *t, conv *c) {
+    c->strips = tape_alloc(t, (size_t)(c->s.out * c->depth), sizeof *c->strips);
+    if (c->strips != NULL) {
+        conv_direct_pack(&c->s, c->w->data, c->strips);
+        compute_for(tape_compute(t), c->s.clips * line_blocks(c), panels_item, c);
+    }
+}
+
+/* part[depth][out] of each item, added in order to dw[out][depth]. */
+static void add_turned_parts(const conv *c, const real *part, real *dw) {
+    int64_t n = c->s.out * c->depth;
+    for (int64_t i = 1; i < c->items; i++) {
+        c->k->axpy(n, 1, part + i * n, (real *)(uintptr_t)part);
+    }
+    for (int64_t o = 0; c->items > 0 && o < c->s.out; o++) {
+        for (int64_t i = 0; i < c->depth; i++) {
+            dw[o * c->depth + i] += part[i * c->s.out + o];
+        }
+    }
+}
+
 /* ---- backward ---- */
 
 static void backward_input(conv *c, int64_t clip, int64_t g, int64_t place, int64_t count, real *rows) {
@@ -280,28 +322,34 @@ static void backward_item(void *arg, int64_t item, unsigned worker) {
     real *db = c->db == NULL ? NULL : c->db + item * s->out;
     int64_t end = compute_split(s->clips, c->items, item + 1);
     for (int64_t clip = compute_split(s->clips, c->items, item); clip < end; clip++) {
-        if (c->dx != NULL && c->fresh && !c->direct) {
-            int64_t size = s->height * s->width * s->channels;
+        int64_t size = s->height * s->width * s->channels;
+        const real *dy = c->y->grad + clip * c->places * s->out;
+        if (c->dx != NULL && c->panels_back) {
+            conv_direct_lines(c->k, &c->turned, dy, c->strips, NULL, !c->fresh, 0, s->height, c->dx + clip * size);
+        } else if (c->dx != NULL && c->fresh && !c->direct) {
             memset(c->dx + clip * size, 0, (size_t)size * sizeof *c->dx);
         }
-        for (int64_t i = 0; i < c->blocks * s->groups; i++) {
+        if (dw != NULL && c->panels) {
+            conv_direct_weights(c->k, s, c->x->data + clip * size, dy, dw);
+        }
+        for (int64_t i = 0; i < c->blocks * s->groups && !(c->panels && (c->dx == NULL || c->panels_back)); i++) {
             int64_t place, count = block_range(c, i / s->groups, &place), g = i % s->groups;
-            if (dw != NULL) {
+            if (dw != NULL && !c->panels) {
                 backward_weights(c, clip, g, place, count, rows, dw);
             }
-            if (c->dx != NULL) {
+            if (c->dx != NULL && !c->panels_back) {
                 backward_input(c, clip, g, place, count, rows);
             }
         }
         if (db != NULL) {
-            c->k->sum_rows(c->places, s->out, c->y->grad + clip * c->places * s->out, db);
+            c->k->sum_rows(c->places, s->out, dy, db);
         }
     }
 }
 
 /* Room for the parts of a gradient of n values: the gradient itself where there is one item. */
-static real *parts(tape *t, const conv *c, real *gradient, int64_t n) {
-    if (gradient == NULL || c->items <= 1) {
+static real *parts(tape *t, const conv *c, real *gradient, int64_t n, bool always) {
+    if (gradient == NULL || (c->items <= 1 && !always)) {
         return gradient;
     }
     real *p = tape_alloc(t, (size_t)(c->items * n), sizeof *p);
@@ -318,7 +366,7 @@ static void add_parts(const conv *c, const real *p, real *gradient, int64_t n) {
 }
 
 static real *take_scratch(tape *t, const conv *c) {
-    size_t size = c->direct ? 0 : (size_t)(c->rows * c->depth);
+    size_t size = c->direct || (c->panels && c->panels_back) ? 0 : (size_t)(c->rows * c->depth);
     return tape_alloc(t, size * compute_threads(tape_compute(t)), sizeof(real));
 }
 
@@ -327,14 +375,22 @@ static void backward(tape *t, void *saved) {
     real *dw = tape_grad(t, c->w), *db = c->b != NULL ? tape_grad(t, c->b) : NULL;
     c->dx = tape_grad_fresh(t, c->x, &c->fresh);
     c->items = c->s.clips < CONV_ITEMS ? c->s.clips : CONV_ITEMS;
-    c->dw = parts(t, c, dw, c->s.out * c->depth);
-    c->db = parts(t, c, db, c->s.out);
+    c->dw = parts(t, c, dw, c->s.out * c->depth, c->panels);
+    c->db = parts(t, c, db, c->s.out, false);
     c->scratch = take_scratch(t, c);
+    c->strips = c->panels_back && c->dx != NULL ? tape_scratch(t, c->s.out * c->depth) : NULL;
     if (!tape_ok(t)) {
         return;
     }
+    if (c->strips != NULL) {
+        conv_direct_pack_turned(&c->s, c->w->data, c->strips);
+    }
     compute_for(tape_compute(t), c->items, backward_item, c);
-    add_parts(c, c->dw, dw, c->s.out * c->depth);
+    if (c->panels && dw != NULL) {
+        add_turned_parts(c, c->dw, dw);
+    } else {
+        add_parts(c, c->dw, dw, c->s.out * c->depth);
+    }
     add_parts(c, c->db, db, c->s.out);
 }
 
@@ -352,6 +408,9 @@ tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor 
     c->rows = c->rows < CONV_ROWS_LEAST ? CONV_ROWS_LEAST : c->rows > CONV_ROWS_MOST ? CONV_ROWS_MOST : c->rows;
     c->rows = c->rows < c->places ? c->rows : c->places;
     c->blocks = (c->places + c->rows - 1) / c->rows;
+    c->panels = w->packed == NULL && conv_direct_fits(shape);
+    c->turned = conv_direct_turned(shape);
+    c->panels_back = w->packed == NULL && conv_direct_fits(&c->turned);
     c->scratch = take_scratch(t, c);
     if (c->scratch == NULL) {
         return NULL;
@@ -359,7 +418,14 @@ tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor 
     if (w->packed != NULL) {
         return run_packed(t, c);
     }
-    compute_for(tape_compute(t), shape->clips * c->blocks, forward_item, c);
+    if (c->panels) {
+        panels_forward(t, c);
+    } else {
+        compute_for(tape_compute(t), shape->clips * c->blocks, forward_item, c);
+    }
+    if (!tape_ok(t)) {
+        return NULL;
+    }
     if (tape_recording(t) && (x->needs_grad || w->needs_grad || (b != NULL && b->needs_grad))) {
         tape_record(t, y, backward, c);
     }
