@@ -210,6 +210,8 @@ static tensor *input_forward(const aasist *c, tape *t, tensor *x) {
     return x == NULL ? NULL : op_reshape(t, x, 4, (int64_t[]){x->dim[0], x->dim[1], x->dim[2], 1});
 }
 
+static tensor *block_forward(tape *t, tensor *x, void *block) { return nn_residual_block_forward(block, t, x); }
+
 /* The picture -> the map [B,T,F,C]. */
 static tensor *encoder_forward(const aasist *c, tape *t, tensor *x) {
     if (x == NULL) {
@@ -217,9 +219,9 @@ static tensor *encoder_forward(const aasist *c, tape *t, tensor *x) {
     }
     int64_t h = c->first_pool < x->dim[1] ? c->first_pool : x->dim[1], w = c->first_pool < x->dim[2] ? c->first_pool : x->dim[2];
     x = op_max_pool2d(t, x, h, w, h, w);
-    x = op_activation(t, nn_batch_norm_forward_all(&c->input_norm, t, x), OP_ACT_SELU);
-    for (int64_t i = 0; i < c->n_blocks; i++) {
-        x = nn_residual_block_forward(&c->blocks[i], t, x);
+    x = nn_batch_norm_forward_all_selu(&c->input_norm, t, x);
+    for (int64_t i = 0; i < c->n_blocks; i++) { /* where nothing is recorded, a block's memory serves the next */
+        x = op_stage(t, x, block_forward, (void *)(uintptr_t)&c->blocks[i]);
     }
     return x;
 }
@@ -230,7 +232,7 @@ static void nodes_forward(const aasist *c, tape *t, tensor *x, tensor **spectral
         *spectral = op_max_abs(t, x, 1);
         *temporal = op_max_abs(t, x, 2);
     } else {
-        x = op_activation(t, nn_batch_norm_forward(&c->map_norm, t, x), OP_ACT_SELU);
+        x = nn_batch_norm_forward_selu(&c->map_norm, t, x);
         tensor *w = nn_batch_norm_forward(&c->attention_norm, t, nn_linear_forward(&c->attention_in, t, x, OP_ACT_SELU));
         w = nn_linear_forward(&c->attention_out, t, w, OP_ACT_NONE);
         *spectral = op_softmax_pool(t, x, w, 1);

@@ -139,7 +139,7 @@ tensor *conformer_forward(const conformer *c, tape *t, tensor *features) {
     }
     tensor *x = stem_forward(c, t, features);
     x = nn_linear_forward(&c->project, t, x, OP_ACT_NONE);
-    x = op_activation(t, nn_batch_norm_forward_all(&c->project_norm, t, x), OP_ACT_SELU);
+    x = nn_batch_norm_forward_all_selu(&c->project_norm, t, x);
     x = op_dropout(t, x, c->sizes.dropout);
     x = c->sizes.tcm ? nn_add_sinusoids(t, x) : x;
     if (c->pooling == CONFORMER_CLASS_TOKEN) {

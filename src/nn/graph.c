@@ -26,10 +26,6 @@ static tensor *draw_forward(const nn_graph_draw *l, tape *t, tensor *y, tensor *
     return op_add(t, drawn, nn_linear_forward(&l->self, t, y, OP_ACT_NONE), 1);
 }
 
-static tensor *norm_selu(const nn_batch_norm *l, tape *t, tensor *x) {
-    return op_activation(t, nn_batch_norm_forward(l, t, x), OP_ACT_SELU);
-}
-
 spoor_status nn_graph_attention_init(nn_graph_attention *l, params *p, const char *name, int64_t in, int64_t out,
                                      double temperature, double dropout, spoor_error *err) {
     char s[NAME];
@@ -41,7 +37,7 @@ spoor_status nn_graph_attention_init(nn_graph_attention *l, params *p, const cha
 
 tensor *nn_graph_attention_forward(const nn_graph_attention *l, tape *t, tensor *x) {
     x = op_dropout(t, x, l->dropout);
-    return norm_selu(&l->norm, t, draw_forward(&l->draw, t, x, x, 0, l->temperature));
+    return nn_batch_norm_forward_selu(&l->norm, t, draw_forward(&l->draw, t, x, x, 0, l->temperature));
 }
 
 spoor_status nn_hetero_attention_init(nn_hetero_attention *l, params *p, const char *name, int64_t in, int64_t out,
@@ -65,7 +61,7 @@ nn_graph_nodes nn_hetero_attention_forward(const nn_hetero_attention *l, tape *t
     int64_t n1 = both[0]->dim[1], n2 = both[1]->dim[1];
     tensor *x = op_dropout(t, op_concat(t, both, 2, 1), l->dropout);
     tensor *master = draw_forward(&l->master, t, nodes.master, x, 0, l->temperature);
-    tensor *y = norm_selu(&l->norm, t, draw_forward(&l->draw, t, x, x, n1, l->temperature));
+    tensor *y = nn_batch_norm_forward_selu(&l->norm, t, draw_forward(&l->draw, t, x, x, n1, l->temperature));
     return (nn_graph_nodes){op_slice_frames(t, y, 0, n1), op_slice_frames(t, y, n1, n2), master};
 }
 
@@ -112,8 +108,8 @@ spoor_status nn_residual_block_init(nn_residual_block *l, params *p, const char 
 
 /* conv1 makes one band more, conv2 one less. */
 tensor *nn_residual_block_forward(const nn_residual_block *l, tape *t, tensor *x) {
-    tensor *y = l->preactivation ? norm_selu(&l->norm1, t, x) : x;
-    y = norm_selu(&l->norm2, t, op_conv2d(t, y, l->w1, l->b1, 1, 1, 1, 1));
+    tensor *y = l->preactivation ? nn_batch_norm_forward_selu(&l->norm1, t, x) : x;
+    y = nn_batch_norm_forward_selu(&l->norm2, t, op_conv2d(t, y, l->w1, l->b1, 1, 1, 1, 1));
     y = op_conv2d(t, y, l->w2, l->b2, 1, 1, 1, 0);
     y = op_add(t, y, l->same ? x : op_conv2d(t, x, l->w, l->b, 1, 1, 1, 0), 1);
     if (y == NULL || l->pool == 1) {

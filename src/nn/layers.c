@@ -50,12 +50,16 @@ tensor *nn_batch_norm_forward(const nn_batch_norm *l, tape *t, tensor *x) {
     return op_batch_norm(t, x, l->g, l->b, l->mean, l->var, (real)0.1, (real)1e-5);
 }
 
-tensor *nn_batch_norm_forward_all(const nn_batch_norm *l, tape *t, tensor *x) {
+tensor *nn_batch_norm_forward_selu(const nn_batch_norm *l, tape *t, tensor *x) {
+    return op_batch_norm_act(t, x, l->g, l->b, l->mean, l->var, (real)0.1, (real)1e-5, OP_ACT_SELU);
+}
+
+tensor *nn_batch_norm_forward_all_selu(const nn_batch_norm *l, tape *t, tensor *x) {
     if (x == NULL) {
         return NULL;
     }
     tensor *flat = op_reshape(t, x, 2, (int64_t[]){tensor_count(x), 1});
-    return op_reshape(t, nn_batch_norm_forward(l, t, flat), x->ndim, x->dim);
+    return op_reshape(t, nn_batch_norm_forward_selu(l, t, flat), x->ndim, x->dim);
 }
 
 spoor_status nn_conv2d_block_init(nn_conv2d_block *l, params *p, const char *name, int64_t in, int64_t out,

@@ -23,8 +23,10 @@ typedef struct nn_batch_norm {
 } nn_batch_norm;
 spoor_status nn_batch_norm_init(nn_batch_norm *l, params *p, const char *name, int64_t size, spoor_error *err);
 tensor *nn_batch_norm_forward(const nn_batch_norm *l, tape *t, tensor *x); /* momentum 0.1, eps 1e-5 */
-/* The same over all numbers of x as one channel (BatchNorm2d(1)); the layer has size 1. */
-tensor *nn_batch_norm_forward_all(const nn_batch_norm *l, tape *t, tensor *x);
+/* The same with SELU behind it, in one pass. */
+tensor *nn_batch_norm_forward_selu(const nn_batch_norm *l, tape *t, tensor *x);
+/* That over all numbers of x as one channel (BatchNorm2d(1)); the layer has size 1. */
+tensor *nn_batch_norm_forward_all_selu(const nn_batch_norm *l, tape *t, tensor *x);
 
 /* Conv2d (no bias) + batch norm + swish on x[B,H,W,C] -> [B,H',W',O]. Padding k/2. */
 typedef struct nn_conv2d_block {

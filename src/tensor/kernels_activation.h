@@ -9,17 +9,25 @@ static inline real expm1_1(real x) { return expm1(x); }
 /* Gaussian distribution function. */
 static inline real phi1(real x) { return (real)0.5 * erfc(x * (real)-0.70710678118654752440); }
 #else
-/* exp(x) - 1: Taylor near 0, where the difference would cancel; relative error below 1e-6. */
+/* exp(x) - 1 = 2^k (exp(r) - 1) + (2^k - 1) with k and r as in exp1; exp(r) - 1 is r times a polynomial, so nothing cancels
+ * near 0, where k is 0: relative error below 1e-6. */
 static inline float expm1_1(float x) {
+    float c = x > 88.3f ? 88.3f : x > -87.3f ? x : -87.3f; /* NaN too: its exponent must not be computed */
+    float k = floorf(c * 1.44269504f + 0.5f);
+    float r = c - k * 0.693359375f;
+    r = r - k * -2.12194440e-4f;
     float p = 1.98412698e-4f;
-    p = p * x + 1.38888889e-3f;
-    p = p * x + 8.33333333e-3f;
-    p = p * x + 4.16666667e-2f;
-    p = p * x + 1.66666667e-1f;
-    p = p * x + 0.5f;
-    p = p * x + 1.0f;
-    float far = exp1(x) - 1.0f;
-    return x > -0.35f && x < 0.35f ? p * x : far;
+    p = p * r + 1.38888889e-3f;
+    p = p * r + 8.33333333e-3f;
+    p = p * r + 4.16666667e-2f;
+    p = p * r + 1.66666667e-1f;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    int32_t bits = ((int32_t)k + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    float e = scale * (p * r) + (scale - 1.0f);
+    return x != x ? x : e;
 }
 
 /* Gaussian distribution function by erfc(z) = exp(-z P(z)), z = |x|/sqrt(2) up to 4.5, P a least-maximum fit of degree 8

@@ -102,6 +102,9 @@ tensor *op_layer_norm_act(tape *t, tensor *x, tensor *g, tensor *b, real eps, op
  * else the running statistics. running_mean, running_var: [C], no gradient. */
 tensor *op_batch_norm(tape *t, tensor *x, tensor *g, tensor *b, tensor *running_mean, tensor *running_var,
                       real momentum, real eps);
+/* act(batch norm) in one pass; act is one whose slope follows from its result (not swish, not GELU). */
+tensor *op_batch_norm_act(tape *t, tensor *x, tensor *g, tensor *b, tensor *running_mean, tensor *running_var,
+                          real momentum, real eps, op_act act);
 /* x[B,..,C]: per clip and group of C/groups columns over all positions; g[C], b[C]. */
 tensor *op_group_norm(tape *t, tensor *x, tensor *g, tensor *b, int64_t groups, real eps);
 

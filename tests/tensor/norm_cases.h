@@ -101,6 +101,20 @@ static void naive_batch(const op_case *c, const double *const *in, double *out) 
     }
 }
 
+static tensor *build_batch_act(tape *t, tensor *const *in, const void *arg) {
+    return op_batch_norm_act(t, in[0], in[1], in[2], in[3], in[4], (real)0.1, eps, *(const op_act *)arg);
+}
+
+static void naive_batch_act(const op_case *c, const double *const *in, double *out) {
+    op_act act = *(const op_act *)c->arg;
+    op_case plain = *c;
+    plain.arg = NULL;
+    naive_batch(&plain, in, out);
+    for (int64_t i = 0; i < rows_of(c) * cols_of(c); i++) {
+        out[i] = naive_activate(out[i], act);
+    }
+}
+
 #define RUNNING(n) {1, {n}, .constant = true}, {1, {n}, .shift = 2, .scale = 0.1, .constant = true}
 
 static void test_batch_norm(void **state) {
@@ -117,6 +131,20 @@ static void test_batch_norm(void **state) {
     gradcheck_op(&(op_case){"op_batch_norm far from zero", build_batch, naive_batch, NULL,
                             {{3, {2, 40, 5}, .shift = 1000, .constant = true}, {1, {5}}, {1, {5}}, RUNNING(5)}, .train = true,
                             .tolerance = 2e-4});
+    static const op_act acts[] = {OP_ACT_SELU, OP_ACT_TANH, OP_ACT_SIGMOID, OP_ACT_SWISH};
+    double values[2100]; /* results far from 0, where SELU has a kink */
+    for (int i = 0; i < 2100; i++) {
+        values[i] = (i % 7 % 2 == 0 ? 1 : -1) * (1 + (i * 37 % 64) / 128.0);
+    }
+    for (size_t i = 0; i < 12; i++) {
+        int64_t r = i % 2 == 0 ? 29 : 700, n = i % 2 == 0 ? 17 : 3;
+        gradcheck_op(&(op_case){"op_batch_norm_act", build_batch_act, naive_batch_act, &acts[i / 4],
+                                {{2, {r, n}, .values = values}, {1, {n}, .shift = 1, .scale = 0.1}, {1, {n}, .scale = 0.1},
+                                 {1, {n}, .scale = 0.05, .constant = true}, {1, {n}, .shift = 2, .scale = 0.1, .constant = true}},
+                                .train = i % 4 > 1, .coordinates = 8});
+    }
+    gradcheck_refuses(&(op_case){"op_batch_norm_act", build_batch_act, NULL, &acts[3], {{2, {3, 8}}, {1, {8}}, {1, {8}}, RUNNING(8)}},
+                      "batch_norm: the slope of this activation");
     op_case wrong = {"op_batch_norm", build_batch, NULL, NULL, {{2, {3, 8}}, {1, {8}}, {1, {8}}, RUNNING(9)}};
     gradcheck_refuses(&wrong, "batch_norm: 8 columns");
     gradcheck_memory(&(op_case){"op_batch_norm", build_batch, NULL, NULL,

@@ -1,15 +1,20 @@
-/* batch_norm.c: op_batch_norm (Ioffe and Szegedy 2015); see ops.h. Saves mean and 1/std of each column. */
+/* batch_norm.c: op_batch_norm (Ioffe and Szegedy 2015), alone and with an activation behind it in the same pass; see ops.h.
+ * Saves mean and 1/std of each column. */
 #include "tensor/ops.h"
 #include <math.h>
 #include <string.h>
 
-enum { BATCH_NORM_ROWS = 128 }; /* rows of an item that has no sum to make */
+enum {
+    BATCH_NORM_ROWS = 128,  /* rows of an item that has no sum to make, or a step if that is more */
+    BATCH_NORM_STEP = 2048  /* values, about, that are normalised and activated while they are in the first cache */
+};
 
 typedef struct batch_norm {
     const kernels *k;
     tensor *x, *g, *b, *y;
     real *mean, *rstd; /* [cols] */
     bool batch;        /* batch statistics were used */
+    op_act act;        /* whose slope is computed from its result */
     int64_t rows, cols, items;
     real *part;                   /* [items][2][cols] */
     const real *scale, *slope, *shift; /* of affine and affine_backward, [cols] */
@@ -17,14 +22,20 @@ typedef struct batch_norm {
     bool fresh;
 } batch_norm;
 
-static int64_t row_items(const batch_norm *s) {
-    return s->cols == 0 ? 0 : (s->rows + BATCH_NORM_ROWS - 1) / BATCH_NORM_ROWS;
+/* Rows of a step: a multiple of 8, over which the kernels make their sums. */
+static int64_t step_rows(const batch_norm *s) {
+    int64_t rows = BATCH_NORM_STEP / (s->cols + 1) / 8 * 8;
+    return rows < 8 ? 8 : rows;
 }
 
+static int64_t item_rows(const batch_norm *s) { return step_rows(s) > BATCH_NORM_ROWS ? step_rows(s) : BATCH_NORM_ROWS; }
+
+static int64_t row_items(const batch_norm *s) { return s->cols == 0 ? 0 : (s->rows + item_rows(s) - 1) / item_rows(s); }
+
 static int64_t row_range(const batch_norm *s, int64_t item, int64_t *first) {
-    *first = item * BATCH_NORM_ROWS;
+    *first = item * item_rows(s);
     int64_t left = s->rows - *first;
-    return left < BATCH_NORM_ROWS ? left : BATCH_NORM_ROWS;
+    return left < item_rows(s) ? left : item_rows(s);
 }
 
 static void moments_item(void *arg, int64_t item, unsigned worker) {
@@ -54,18 +65,34 @@ static void join_moments(batch_norm *s, real *mean, real *m2) {
 static void affine_item(void *arg, int64_t item, unsigned worker) {
     (void)worker;
     batch_norm *s = arg;
-    int64_t first, rows = row_range(s, item, &first), at = first * s->cols;
-    s->k->affine(rows, s->cols, s->x->data + at, s->mean, s->scale, s->shift, false, s->y->data + at);
+    int64_t first, rows = row_range(s, item, &first), step = step_rows(s);
+    for (int64_t done = 0, n; done < rows; done += n) {
+        n = rows - done < step ? rows - done : step;
+        int64_t at = (first + done) * s->cols;
+        real *y = s->y->data + at;
+        s->k->affine(n, s->cols, s->x->data + at, s->mean, s->scale, s->shift, false, y);
+        if (s->act != OP_ACT_NONE) {
+            s->k->activate((int)s->act, n * s->cols, y, y);
+        }
+    }
 }
 
 static void sums_item(void *arg, int64_t item, unsigned worker) {
     (void)worker;
     batch_norm *s = arg;
     int64_t first = compute_split(s->rows, s->items, item), end = compute_split(s->rows, s->items, item + 1);
-    int64_t at = first * s->cols;
+    int64_t step = step_rows(s);
     real *part = s->part + item * 2 * s->cols;
     memset(part, 0, (size_t)(2 * s->cols) * sizeof *part);
-    s->k->norm_sums(end - first, s->cols, s->x->data + at, s->y->grad + at, s->mean, part, part + s->cols);
+    for (int64_t n; first < end; first += n) {
+        n = end - first < step ? end - first : step;
+        int64_t at = first * s->cols;
+        real *dy = s->y->grad + at;
+        if (s->act != OP_ACT_NONE) { /* from here on the gradient of what the activation saw */
+            s->k->activate_backward((int)s->act, n * s->cols, NULL, s->y->data + at, dy, dy);
+        }
+        s->k->norm_sums(n, s->cols, s->x->data + at, dy, s->mean, part, part + s->cols);
+    }
 }
 
 static void dx_item(void *arg, int64_t item, unsigned worker) {
@@ -153,6 +180,15 @@ static void use_batch(tape *t, batch_norm *s, tensor *running_mean, tensor *runn
 
 tensor *op_batch_norm(tape *t, tensor *x, tensor *g, tensor *b, tensor *running_mean, tensor *running_var,
                       real momentum, real eps) {
+    return op_batch_norm_act(t, x, g, b, running_mean, running_var, momentum, eps, OP_ACT_NONE);
+}
+
+tensor *op_batch_norm_act(tape *t, tensor *x, tensor *g, tensor *b, tensor *running_mean, tensor *running_var,
+                          real momentum, real eps, op_act act) {
+    if (op_act_needs_input(act)) {
+        tape_fail(t, SPOOR_ERR_USAGE, "batch_norm: the slope of this activation needs its input, which is not kept");
+        return NULL;
+    }
     if (x == NULL || g == NULL || b == NULL || running_mean == NULL || running_var == NULL ||
         !shapes_fit(t, x, g, b, running_mean, running_var)) {
         return NULL;
@@ -166,7 +202,8 @@ tensor *op_batch_norm(tape *t, tensor *x, tensor *g, tensor *b, tensor *running_
     }
     real *mean = stats, *rstd = stats + cols, *scale = stats + 2 * cols;
     *s = (batch_norm){.k = tape_kernels(t), .x = x, .g = g, .b = b, .y = y, .mean = mean, .rstd = rstd,
-                      .batch = tape_training(t), .rows = rows, .cols = cols, .scale = scale, .shift = b->data};
+                      .batch = tape_training(t), .rows = rows, .cols = cols, .scale = scale, .shift = b->data,
+                      .act = act};
     if (rows == 0) {
         memset(stats, 0, (size_t)cols * 3 * sizeof *stats);
     } else if (s->batch) {
