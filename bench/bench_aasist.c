@@ -1,6 +1,6 @@
-/* bench_aasist.c: milliseconds per clip of W2VAASIST's forward and forward + backward pass, one thread, in thread CPU time.
- * Usage: bench_aasist FEATURES FRAMES BATCH REPEATS [forward]
- * Prints: ms per clip (median of REPEATS steps), GFLOP per clip, GFLOP/s. The peer is bench/peer_aasist.py. */
+/* bench_aasist.c: milliseconds per clip of W2VAASIST's forward and forward + backward pass, one thread, in thread CPU
+ * time. Usage: bench_aasist FEATURES FRAMES BATCH REPEATS [forward] Prints: ms per clip (median of REPEATS steps),
+ * GFLOP per clip, GFLOP/s. The peer is bench/peer_aasist.py. */
 #include "base/rng.h"
 #include "net/net.h"
 #include "tensor/ops.h"
@@ -49,8 +49,8 @@ static double flops(const sizes *s) {
         double in = channels[i], out = channels[i + 1];
         sum += 6 * t * (f + 1) * in * out + 6 * t * f * out * out + (in == out ? 0 : 3 * t * f * in * out);
     }
-    sum += 2 * t * f * 64 * 128;                        /* attention over the map */
-    sum += 64 * 64 * (t * t + f * f) / 2;               /* pairs of nodes; what follows is small */
+    sum += 2 * t * f * 64 * 128;          /* attention over the map */
+    sum += 64 * 64 * (t * t + f * f) / 2; /* pairs of nodes; what follows is small */
     return 2 * sum;
 }
 
@@ -110,7 +110,8 @@ int main(int argc, char **argv) {
     }
     qsort(times, (size_t)s.repeats, sizeof *times, ascending);
     double ms = 1e3 * times[s.repeats / 2] / (double)s.batch, gflop = flops(&s) * (s.forward_only ? 1 : 3) / 1e9;
-    printf("spoor W2VAASIST, %ld features x %ld frames, batch %ld, %s: %.2f ms/clip, %.2f GFLOP, %.0f GFLOP/s (arena %.0f MB, "
+    printf("spoor W2VAASIST, %ld features x %ld frames, batch %ld, %s: %.2f ms/clip, %.2f GFLOP, %.0f GFLOP/s (arena "
+           "%.0f MB, "
            "kernels %s)\n",
            s.features, s.frames, s.batch, s.forward_only ? "forward" : "forward+backward", ms, gflop, gflop / ms * 1e3,
            (double)tape_bytes(b.tape) / 1e6, tape_kernels(b.tape)->name);

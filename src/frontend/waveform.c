@@ -14,8 +14,8 @@ spoor_status waveform_new(spoor_context *ctx, const json_t *config, waveform **o
     if (fe == NULL) {
         return error_memory(err, "making a front end");
     }
-    *fe = (waveform){.ctx = ctx, .hop = (size_t)hop,
-                     .config = json_pack("{s:s, s:I}", "kind", "waveform", "hop", (json_int_t)hop)};
+    *fe = (waveform){
+        .ctx = ctx, .hop = (size_t)hop, .config = json_pack("{s:s, s:I}", "kind", "waveform", "hop", (json_int_t)hop)};
     if (fe->config == NULL) {
         waveform_free(fe);
         return error_memory(err, "making a front end");

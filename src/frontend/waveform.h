@@ -1,5 +1,5 @@
-/* waveform.h: the samples themselves as rows of `hop`, for networks that begin with filters of their own (AASIST); used by
- * frontend.c alone. */
+/* waveform.h: the samples themselves as rows of `hop`, for networks that begin with filters of their own (AASIST); used
+ * by frontend.c alone. */
 #ifndef FRONTEND_WAVEFORM_H
 #define FRONTEND_WAVEFORM_H
 #include "base/context.h"

@@ -34,8 +34,8 @@ bool import_knows(const weights *w) {
 }
 
 static spoor_status refuse(const importer *m, const char *name, const char *why, spoor_error *err) {
-    return error_set(err, SPOOR_ERR_MODEL, "%.200s is no AASIST that is known: the tensor %.150s %s", weights_path(m->w), name,
-                     why);
+    return error_set(err, SPOOR_ERR_MODEL, "%.200s is no AASIST that is known: the tensor %.150s %s",
+                     weights_path(m->w), name, why);
 }
 
 /* ---- sizes ---- */
@@ -96,8 +96,8 @@ static spoor_status name_classes(importer *m, spoor_error *err) {
     static const char *const two[] = {"spoof", "bonafide"};
     size_t n = (size_t)m->classes;
     if (m->o->classes != NULL && m->o->n_classes != n) {
-        return error_set(err, SPOOR_ERR_USAGE, "%zu names of classes were given, but %s has %zu classes", m->o->n_classes,
-                         weights_path(m->w), n);
+        return error_set(err, SPOOR_ERR_USAGE, "%zu names of classes were given, but %s has %zu classes",
+                         m->o->n_classes, weights_path(m->w), n);
     }
     m->class_names = ctx_calloc(m->ctx, n, sizeof *m->class_names);
     for (size_t i = 0; m->class_names != NULL && i < n; i++) {
@@ -119,10 +119,10 @@ static spoor_status build(importer *m, spoor_error *err) {
         (void)json_array_append_new(channels, json_integer((json_int_t)m->channels[i]));
     }
     bool light = m->graph[0] == 24;
-    config = json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:[I, I], s:[f, f, f]}", "kind", "aasist", "input", "waveform", "sinc",
-                       SINC_FILTERS, "sinc_kernel", SINC_KERNEL, "channels", channels, "preactivation", (int)m->preactivation,
-                       "graph", (json_int_t)m->graph[0], (json_int_t)m->graph[1], "pool_ratios", light ? 0.4 : 0.5,
-                       light ? 0.5 : 0.7, light ? 0.7 : 0.5);
+    config = json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:[I, I], s:[f, f, f]}", "kind", "aasist", "input", "waveform",
+                       "sinc", SINC_FILTERS, "sinc_kernel", SINC_KERNEL, "channels", channels, "preactivation",
+                       (int)m->preactivation, "graph", (json_int_t)m->graph[0], (json_int_t)m->graph[1], "pool_ratios",
+                       light ? 0.4 : 0.5, light ? 0.5 : 0.7, light ? 0.7 : 0.5);
     int64_t numel = SINC_FILTERS * SINC_KERNEL;
     for (size_t i = 0; i < weights_count(m->w); i++) {
         const weights_tensor *t = weights_at(m->w, i);
@@ -130,8 +130,9 @@ static spoor_status build(importer *m, spoor_error *err) {
     }
     net_task task = {(char *)(uintptr_t)m->task, m->classes};
     if (status == SPOOR_OK) {
-        status = config == NULL ? error_memory(err, "converting a model")
-                                : net_new_for_weights(m->ctx, config, (int64_t)frontend_dim(m->fe), &task, 1, numel, &m->n, err);
+        status = config == NULL
+                     ? error_memory(err, "converting a model")
+                     : net_new_for_weights(m->ctx, config, (int64_t)frontend_dim(m->fe), &task, 1, numel, &m->n, err);
     }
     json_decref(config);
     return status == SPOOR_ERR_USAGE && err != NULL ? (err->status = SPOOR_ERR_MODEL) : status;
@@ -142,10 +143,11 @@ static spoor_status describe(importer *m, spoor_error *err) {
     for (int64_t i = 0; i < m->classes; i++) {
         (void)json_array_append_new(classes, json_string(m->class_names[i]));
     }
-    m->meta = json_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:[{s:s, s:o}], s:{s:s, s:s}}", "format", 1, "name", m->o->name, "card",
-                        "AASIST on the waveform (Jung et al. 2022), converted; not calibrated", "window", AUDIO_WINDOW, "frontend",
-                        frontend_describe(m->fe), "network", net_config(m->n), "tasks", "name", m->task, "classes", classes,
-                        "provenance", "converted_from", m->o->source, "weights_sha256", m->o->sha256);
+    m->meta = json_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:[{s:s, s:o}], s:{s:s, s:s}}", "format", 1, "name", m->o->name,
+                        "card", "AASIST on the waveform (Jung et al. 2022), converted; not calibrated", "window",
+                        AUDIO_WINDOW, "frontend", frontend_describe(m->fe), "network", net_config(m->n), "tasks",
+                        "name", m->task, "classes", classes, "provenance", "converted_from", m->o->source,
+                        "weights_sha256", m->o->sha256);
     return m->meta == NULL ? error_memory(err, "converting a model") : SPOOR_OK;
 }
 
@@ -153,11 +155,20 @@ static spoor_status describe(importer *m, spoor_error *err) {
 
 /* The last parts of names: ours and theirs. */
 static bool layer_name(const char *rest, char out[NAME]) {
-    static const char *const pairs[][2] = {
-        {"pair", "att_proj"}, {"aggregate", "proj_with_att"}, {"self", "proj_without_att"}, {"norm", "bn"}, {"first", "proj_type1"},
-        {"second", "proj_type2"}, {"master.pair", "att_projM"}, {"master.aggregate", "proj_with_attM"},
-        {"master.self", "proj_without_attM"}, {"conv1", "conv1"}, {"conv2", "conv2"}, {"norm1", "bn1"}, {"norm2", "bn2"},
-        {"shortcut", "conv_downsample"}};
+    static const char *const pairs[][2] = {{"pair", "att_proj"},
+                                           {"aggregate", "proj_with_att"},
+                                           {"self", "proj_without_att"},
+                                           {"norm", "bn"},
+                                           {"first", "proj_type1"},
+                                           {"second", "proj_type2"},
+                                           {"master.pair", "att_projM"},
+                                           {"master.aggregate", "proj_with_attM"},
+                                           {"master.self", "proj_without_attM"},
+                                           {"conv1", "conv1"},
+                                           {"conv2", "conv2"},
+                                           {"norm1", "bn1"},
+                                           {"norm2", "bn2"},
+                                           {"shortcut", "conv_downsample"}};
     const char *dot = strrchr(rest, '.');
     if (strcmp(rest, "master.attention") == 0) {
         (void)snprintf(out, NAME, "att_weightM");
@@ -172,7 +183,8 @@ static bool layer_name(const char *rest, char out[NAME]) {
     return false;
 }
 
-/* Our name in theirs. Attention vectors keep their number open: theirs are three tensors where ours is one of three rows. */
+/* Our name in theirs. Attention vectors keep their number open: theirs are three tensors where ours is one of three
+ * rows. */
 static bool their_name(const char *ours, char out[NAME]) {
     int a, b, n = 0;
     char kind[16], rest[NAME];
@@ -213,11 +225,12 @@ static bool their_name(const char *ours, char out[NAME]) {
 
 /* ---- values ---- */
 
-/* Kernels are [O,C,bands,frames] there and [O,frames,bands,C] here; of other tensors the sizes that are not 1 must be the
- * same in the same order. */
+/* Kernels are [O,C,bands,frames] there and [O,frames,bands,C] here; of other tensors the sizes that are not 1 must be
+ * the same in the same order. */
 static bool same_shape(const weights_tensor *t, int ndim, const int64_t *dim) {
     if (ndim == 4) {
-        return t->rank == 4 && t->shape[0] == dim[0] && t->shape[1] == dim[3] && t->shape[2] == dim[2] && t->shape[3] == dim[1];
+        return t->rank == 4 && t->shape[0] == dim[0] && t->shape[1] == dim[3] && t->shape[2] == dim[2] &&
+               t->shape[3] == dim[1];
     }
     int k = 0;
     for (int i = 0; i < t->rank; i++) {
@@ -238,7 +251,8 @@ static bool same_shape(const weights_tensor *t, int ndim, const int64_t *dim) {
 }
 
 /* The values of one of their tensors. */
-static spoor_status read_one(importer *m, const char *name, int ndim, const int64_t *dim, float *out, spoor_error *err) {
+static spoor_status read_one(importer *m, const char *name, int ndim, const int64_t *dim, float *out,
+                             spoor_error *err) {
     const weights_tensor *t = weights_find(m->w, name);
     if (t == NULL || weights_refused(m->w, t) != NULL) {
         return refuse(m, name, "is missing or cannot be read", err);
@@ -256,7 +270,8 @@ static spoor_status read_one(importer *m, const char *name, int ndim, const int6
     }
     spoor_status status = weights_read(m->w, t, ndim == 4 ? values : out, err);
     for (int64_t i = 0; ndim == 4 && status == SPOOR_OK && i < (int64_t)count; i++) {
-        int64_t c = i % dim[3], band = i / dim[3] % dim[2], frame = i / dim[3] / dim[2] % dim[1], o = i / dim[3] / dim[2] / dim[1];
+        int64_t c = i % dim[3], band = i / dim[3] % dim[2], frame = i / dim[3] / dim[2] % dim[1],
+                o = i / dim[3] / dim[2] / dim[1];
         out[i] = values[((o * dim[3] + c) * dim[2] + band) * dim[1] + frame];
     }
     ctx_free(m->ctx, values);
@@ -309,7 +324,8 @@ static spoor_status read_weights(importer *m, spoor_error *err) {
     return SPOOR_OK;
 }
 
-spoor_status import_save(spoor_context *ctx, const weights *w, const char *path, const import_options *o, spoor_error *err) {
+spoor_status import_save(spoor_context *ctx, const weights *w, const char *path, const import_options *o,
+                         spoor_error *err) {
     importer m = {.ctx = ctx, .w = w, .o = o};
     spoor_status status = read_sizes(&m, err);
     status = status == SPOOR_OK ? name_classes(&m, err) : status;

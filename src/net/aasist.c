@@ -21,7 +21,8 @@ static spoor_status configure_encoder(aasist *c, const json_t *config, spoor_err
     }
     if (json_object_get(config, c->waveform ? "project" : "sinc") != NULL ||
         (!c->waveform && json_object_get(config, "sinc_kernel") != NULL) || (c->waveform && c->sinc_kernel % 2 == 0)) {
-        return error_set(err, SPOOR_ERR_USAGE, "network: \"project\" goes with input: features, \"sinc\" and an odd "
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "network: \"project\" goes with input: features, \"sinc\" and an odd "
                          "\"sinc_kernel\" with input: waveform");
     }
     TRY(config_int(config, w, "first_pool", 3, 1, 64, &c->first_pool, err));
@@ -31,7 +32,8 @@ static spoor_status configure_encoder(aasist *c, const json_t *config, spoor_err
     double channels[AASIST_MAX_BLOCKS] = {32, 32, 64, 64, 64, 64};
     size_t n = 6;
     TRY(config_numbers(config, w, "channels",
-                       &(config_list){.most = AASIST_MAX_BLOCKS, .whole = true, .min = 1, .max = 1024}, channels, &n, err));
+                       &(config_list){.most = AASIST_MAX_BLOCKS, .whole = true, .min = 1, .max = 1024}, channels, &n,
+                       err));
     c->n_blocks = (int64_t)n;
     for (size_t i = 0; i < n; i++) {
         c->channels[i] = (int64_t)channels[i];
@@ -45,16 +47,17 @@ spoor_status aasist_configure(aasist *c, const json_t *config, int64_t input_dim
     TRY(configure_encoder(c, config, err));
     double graph[2] = {64, 32};
     size_t two = 2, three = 3;
-    TRY(config_numbers(config, w, "graph", &(config_list){.most = 2, .fixed = true, .whole = true, .min = 1, .max = 1024}, graph,
-                       &two, err));
+    TRY(config_numbers(config, w, "graph",
+                       &(config_list){.most = 2, .fixed = true, .whole = true, .min = 1, .max = 1024}, graph, &two,
+                       err));
     c->graph[0] = (int64_t)graph[0];
     c->graph[1] = (int64_t)graph[1];
     for (int i = 0; i < 3; i++) {
         c->ratios[i] = 0.5;
         c->temperatures[i] = i < 2 ? 2 : 100;
     }
-    TRY(config_numbers(config, w, "pool_ratios", &(config_list){.most = 3, .fixed = true, .min = 0.01, .max = 1}, c->ratios,
-                       &three, err));
+    TRY(config_numbers(config, w, "pool_ratios", &(config_list){.most = 3, .fixed = true, .min = 0.01, .max = 1},
+                       c->ratios, &three, err));
     TRY(config_numbers(config, w, "temperatures", &(config_list){.most = 3, .fixed = true, .min = 0.01, .max = 1e4},
                        c->temperatures, &three, err));
     TRY(config_number(config, w, "dropout", 0.5, 0, 0.95, &c->dropout, err));
@@ -80,16 +83,17 @@ bool aasist_describe(const aasist *c, json_t *out) {
     for (int64_t i = 0; i < c->n_blocks; i++) {
         channels[i] = (double)c->channels[i];
     }
-    json_t *all = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f}", "kind", "aasist", "input",
-                            INPUTS[c->waveform], c->waveform ? "sinc" : "project", (json_int_t)c->project, "first_pool",
-                            (json_int_t)c->first_pool, "block_pool", (json_int_t)c->block_pool, "attention",
-                            (json_int_t)c->attention, "preactivation", (int)c->preactivation, "channels",
-                            list_of(channels, (size_t)c->n_blocks, true), "graph", list_of(graph, 2, true), "pool_ratios",
-                            list_of(c->ratios, 3, false), "temperatures", list_of(c->temperatures, 3, false), "dropout",
-                            c->dropout, "way_dropout", c->way_dropout, "graph_dropout", c->graph_dropout, "pool_dropout",
-                            c->pool_dropout);
-    bool good = all != NULL && json_object_update(out, all) == 0 &&
-                (!c->waveform || json_object_set_new(out, "sinc_kernel", json_integer((json_int_t)c->sinc_kernel)) == 0);
+    json_t *all = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f}", "kind",
+                            "aasist", "input", INPUTS[c->waveform], c->waveform ? "sinc" : "project",
+                            (json_int_t)c->project, "first_pool", (json_int_t)c->first_pool, "block_pool",
+                            (json_int_t)c->block_pool, "attention", (json_int_t)c->attention, "preactivation",
+                            (int)c->preactivation, "channels", list_of(channels, (size_t)c->n_blocks, true), "graph",
+                            list_of(graph, 2, true), "pool_ratios", list_of(c->ratios, 3, false), "temperatures",
+                            list_of(c->temperatures, 3, false), "dropout", c->dropout, "way_dropout", c->way_dropout,
+                            "graph_dropout", c->graph_dropout, "pool_dropout", c->pool_dropout);
+    bool good =
+        all != NULL && json_object_update(out, all) == 0 &&
+        (!c->waveform || json_object_set_new(out, "sinc_kernel", json_integer((json_int_t)c->sinc_kernel)) == 0);
     json_decref(all);
     return good;
 }
@@ -113,7 +117,8 @@ void aasist_sinc_filters(int64_t n, int64_t kernel, real *out) {
         double from = hertz_at((double)i / (double)n) / 16000, to = hertz_at((double)(i + 1) / (double)n) / 16000;
         for (int64_t k = 0; k < kernel; k++) {
             double x = (double)k - (double)(kernel - 1) / 2;
-            double hamming = kernel == 1 ? 1 : 0.54 - 0.46 * cos(2 * 3.14159265358979323846 * (double)k / (double)(kernel - 1));
+            double hamming =
+                kernel == 1 ? 1 : 0.54 - 0.46 * cos(2 * 3.14159265358979323846 * (double)k / (double)(kernel - 1));
             out[i * kernel + k] = (real)(hamming * (low_pass(to, x) - low_pass(from, x)));
         }
     }
@@ -131,8 +136,8 @@ static spoor_status init_input(aasist *c, params *p, const char *prefix, spoor_e
     if (!c->waveform) {
         TRY(nn_linear_init(&c->input, p, named(name, prefix, "project"), c->input_dim, c->project, true, err));
     } else {
-        TRY(params_add(p, named(name, prefix, "sinc.filters"), 3, (int64_t[]){c->project, c->sinc_kernel, 1}, PARAM_ZEROS, 0,
-                       false, false, &c->filters, err));
+        TRY(params_add(p, named(name, prefix, "sinc.filters"), 3, (int64_t[]){c->project, c->sinc_kernel, 1},
+                       PARAM_ZEROS, 0, false, false, &c->filters, err));
         if (c->filters->data != NULL) {
             aasist_sinc_filters(c->project, c->sinc_kernel, c->filters->data);
         }
@@ -145,17 +150,19 @@ static spoor_status init_encoder(aasist *c, params *p, const char *prefix, spoor
     int64_t in = 1;
     for (int64_t i = 0; i < c->n_blocks; i++) {
         (void)snprintf(name, NAME, "%sblocks.%d", prefix, (int)i);
-        TRY(nn_residual_block_init(&c->blocks[i], p, name, in, c->channels[i], c->preactivation && i > 0, c->block_pool, err));
+        TRY(nn_residual_block_init(&c->blocks[i], p, name, in, c->channels[i], c->preactivation && i > 0, c->block_pool,
+                                   err));
         in = c->channels[i];
     }
     if (c->attention > 0) {
         TRY(nn_batch_norm_init(&c->map_norm, p, named(name, prefix, "map_norm"), in, err));
         TRY(nn_linear_init(&c->attention_in, p, named(name, prefix, "map_attention.in"), in, c->attention, true, err));
         TRY(nn_batch_norm_init(&c->attention_norm, p, named(name, prefix, "map_attention.norm"), c->attention, err));
-        TRY(nn_linear_init(&c->attention_out, p, named(name, prefix, "map_attention.out"), c->attention, in, true, err));
+        TRY(nn_linear_init(&c->attention_out, p, named(name, prefix, "map_attention.out"), c->attention, in, true,
+                           err));
     }
-    return params_add(p, named(name, prefix, "positions"), 2, (int64_t[]){c->bands, in}, PARAM_STANDARD_NORMAL, 0, true, false,
-                      &c->positions, err);
+    return params_add(p, named(name, prefix, "positions"), 2, (int64_t[]){c->bands, in}, PARAM_STANDARD_NORMAL, 0, true,
+                      false, &c->positions, err);
 }
 
 static spoor_status init_branch(aasist *c, aasist_branch *b, params *p, const char *name, spoor_error *err) {
@@ -178,12 +185,14 @@ spoor_status aasist_init(aasist *c, params *p, const char *prefix, spoor_error *
     TRY(init_input(c, p, prefix, err));
     TRY(init_encoder(c, p, prefix, err));
     int64_t in = c->channels[c->n_blocks - 1], d = c->graph[0];
-    TRY(nn_graph_attention_init(&c->spectral, p, named(name, prefix, "spectral"), in, d, c->temperatures[0], c->graph_dropout,
-                                err));
-    TRY(nn_graph_attention_init(&c->temporal, p, named(name, prefix, "temporal"), in, d, c->temperatures[1], c->graph_dropout,
-                                err));
-    TRY(nn_graph_pool_init(&c->spectral_pool, p, named(name, prefix, "spectral_pool"), d, c->ratios[0], c->pool_dropout, err));
-    TRY(nn_graph_pool_init(&c->temporal_pool, p, named(name, prefix, "temporal_pool"), d, c->ratios[1], c->pool_dropout, err));
+    TRY(nn_graph_attention_init(&c->spectral, p, named(name, prefix, "spectral"), in, d, c->temperatures[0],
+                                c->graph_dropout, err));
+    TRY(nn_graph_attention_init(&c->temporal, p, named(name, prefix, "temporal"), in, d, c->temperatures[1],
+                                c->graph_dropout, err));
+    TRY(nn_graph_pool_init(&c->spectral_pool, p, named(name, prefix, "spectral_pool"), d, c->ratios[0], c->pool_dropout,
+                           err));
+    TRY(nn_graph_pool_init(&c->temporal_pool, p, named(name, prefix, "temporal_pool"), d, c->ratios[1], c->pool_dropout,
+                           err));
     for (int i = 0; i < 2; i++) {
         (void)snprintf(name, NAME, "%sbranches.%d", prefix, i);
         TRY(init_branch(c, &c->branch[i], p, name, err));
@@ -200,7 +209,8 @@ static tensor *input_forward(const aasist *c, tape *t, tensor *x) {
     } else {
         int64_t samples = x->dim[1] * x->dim[2];
         if (samples < c->sinc_kernel) {
-            tape_fail(t, SPOOR_ERR_USAGE, "a waveform of %lld samples is shorter than the network's sinc filters (%lld)",
+            tape_fail(t, SPOOR_ERR_USAGE,
+                      "a waveform of %lld samples is shorter than the network's sinc filters (%lld)",
                       (long long)samples, (long long)c->sinc_kernel);
             return NULL;
         }
@@ -210,6 +220,22 @@ static tensor *input_forward(const aasist *c, tape *t, tensor *x) {
     return x == NULL ? NULL : op_reshape(t, x, 4, (int64_t[]){x->dim[0], x->dim[1], x->dim[2], 1});
 }
 
+/* How large the encoder's results become is decided by settings that cost no weights. */
+static bool map_fits(const aasist *c, tape *t, int64_t frames) {
+    int64_t widest = 1;
+    for (int64_t i = 0; i < c->n_blocks; i++) {
+        widest = c->channels[i] > widest ? c->channels[i] : widest;
+    }
+    if (frames > AASIST_MAX_MAP / ((c->bands + 1) * widest)) {
+        tape_fail(t, SPOOR_ERR_LIMIT,
+                  "%lld frames x %lld bands x %lld channels inside the network are beyond the limit of %d "
+                  "numbers; give it shorter windows or more first_pool",
+                  (long long)frames, (long long)c->bands, (long long)widest, AASIST_MAX_MAP);
+        return false;
+    }
+    return true;
+}
+
 static tensor *block_forward(tape *t, tensor *x, void *block) { return nn_residual_block_forward(block, t, x); }
 
 /* The picture -> the map [B,T,F,C]. */
@@ -217,8 +243,12 @@ static tensor *encoder_forward(const aasist *c, tape *t, tensor *x) {
     if (x == NULL) {
         return NULL;
     }
-    int64_t h = c->first_pool < x->dim[1] ? c->first_pool : x->dim[1], w = c->first_pool < x->dim[2] ? c->first_pool : x->dim[2];
+    int64_t h = c->first_pool < x->dim[1] ? c->first_pool : x->dim[1],
+            w = c->first_pool < x->dim[2] ? c->first_pool : x->dim[2];
     x = op_max_pool2d(t, x, h, w, h, w);
+    if (x == NULL || !map_fits(c, t, x->dim[1])) {
+        return NULL;
+    }
     x = nn_batch_norm_forward_all_selu(&c->input_norm, t, x);
     for (int64_t i = 0; i < c->n_blocks; i++) { /* where nothing is recorded, a block's memory serves the next */
         x = op_stage(t, x, block_forward, (void *)(uintptr_t)&c->blocks[i]);
@@ -233,7 +263,8 @@ static void nodes_forward(const aasist *c, tape *t, tensor *x, tensor **spectral
         *temporal = op_max_abs(t, x, 2);
     } else {
         x = nn_batch_norm_forward_selu(&c->map_norm, t, x);
-        tensor *w = nn_batch_norm_forward(&c->attention_norm, t, nn_linear_forward(&c->attention_in, t, x, OP_ACT_SELU));
+        tensor *w =
+            nn_batch_norm_forward(&c->attention_norm, t, nn_linear_forward(&c->attention_in, t, x, OP_ACT_SELU));
         w = nn_linear_forward(&c->attention_out, t, w, OP_ACT_NONE);
         *spectral = op_softmax_pool(t, x, w, 1);
         *temporal = op_softmax_pool(t, x, w, 2);
@@ -248,11 +279,13 @@ static void nodes_forward(const aasist *c, tape *t, tensor *x, tensor **spectral
 
 /* What a layer adds to its input's nodes. */
 static nn_graph_nodes add_nodes(tape *t, nn_graph_nodes a, nn_graph_nodes b) {
-    return (nn_graph_nodes){op_add(t, a.first, b.first, 1), op_add(t, a.second, b.second, 1), op_add(t, a.master, b.master, 1)};
+    return (nn_graph_nodes){op_add(t, a.first, b.first, 1), op_add(t, a.second, b.second, 1),
+                            op_add(t, a.master, b.master, 1)};
 }
 
 /* Temporal nodes are the first kind. */
-static nn_graph_nodes branch_forward(const aasist *c, const aasist_branch *b, tape *t, tensor *temporal, tensor *spectral) {
+static nn_graph_nodes branch_forward(const aasist *c, const aasist_branch *b, tape *t, tensor *temporal,
+                                     tensor *spectral) {
     if (temporal == NULL || spectral == NULL) {
         return (nn_graph_nodes){NULL, NULL, NULL};
     }
@@ -277,7 +310,8 @@ tensor *aasist_forward(const aasist *c, tape *t, tensor *features) {
     }
     tensor *x = encoder_forward(c, t, input_forward(c, t, features)), *spectral = NULL, *temporal = NULL;
     if (x != NULL && x->dim[1] > AASIST_MAX_NODES) {
-        tape_fail(t, SPOOR_ERR_LIMIT, "a temporal graph of %lld nodes is beyond the limit of %d; give the network shorter windows",
+        tape_fail(t, SPOOR_ERR_LIMIT,
+                  "a temporal graph of %lld nodes is beyond the limit of %d; give the network shorter windows",
                   (long long)x->dim[1], AASIST_MAX_NODES);
         return NULL;
     }
@@ -286,8 +320,10 @@ tensor *aasist_forward(const aasist *c, tape *t, tensor *features) {
     temporal = nn_graph_pool_forward(&c->temporal_pool, t, nn_graph_attention_forward(&c->temporal, t, temporal));
     nn_graph_nodes a = branch_forward(c, &c->branch[0], t, temporal, spectral);
     nn_graph_nodes b = branch_forward(c, &c->branch[1], t, temporal, spectral);
-    tensor *frames = op_max(t, a.first, b.first), *bands = op_max(t, a.second, b.second), *master = op_max(t, a.master, b.master);
-    tensor *parts[5] = {op_max_abs(t, frames, 1), op_mean_pool(t, frames), op_max_abs(t, bands, 1), op_mean_pool(t, bands), NULL};
+    tensor *frames = op_max(t, a.first, b.first), *bands = op_max(t, a.second, b.second),
+           *master = op_max(t, a.master, b.master);
+    tensor *parts[5] = {op_max_abs(t, frames, 1), op_mean_pool(t, frames), op_max_abs(t, bands, 1),
+                        op_mean_pool(t, bands), NULL};
     if (!tape_ok(t)) {
         return NULL;
     }

@@ -1,17 +1,22 @@
-/* aasist.h: the body of AASIST (Jung et al., "AASIST: audio anti-spoofing using integrated spectro-temporal graph attention
- * networks", ICASSP 2022) on the raw waveform, and of W2VAASIST, the same on features of any width (Tak et al., Odyssey
- * 2022; the baseline of source tracing on MLAAD). Heads are added by net.c.
+/* aasist.h: the body of AASIST (Jung et al., "AASIST: audio anti-spoofing using integrated spectro-temporal graph
+ * attention networks", ICASSP 2022) on the raw waveform, and of W2VAASIST, the same on features of any width (Tak et
+ * al., Odyssey 2022; the baseline of source tracing on MLAAD). Heads are added by net.c.
  *
- * An encoder of residual blocks gives a map [B,T,F,C]. It becomes two graphs: spectral, a node for each band, and temporal,
- * a node for each frame (by attention over the other axis, or by the largest magnitude along it). Each goes through graph
- * attention and graph pooling; two branches of two heterogeneous layers then let them exchange what they hold, each with a
- * master node; the larger of the two branches is read out: [T_max(|.|), T_avg, S_max(|.|), S_avg, master]. */
+ * An encoder of residual blocks gives a map [B,T,F,C]. It becomes two graphs: spectral, a node for each band, and
+ * temporal, a node for each frame (by attention over the other axis, or by the largest magnitude along it). Each goes
+ * through graph attention and graph pooling; two branches of two heterogeneous layers then let them exchange what they
+ * hold, each with a master node; the larger of the two branches is read out: [T_max(|.|), T_avg, S_max(|.|), S_avg,
+ * master]. */
 #ifndef NET_AASIST_H
 #define NET_AASIST_H
 #include "nn/graph.h"
 #include <jansson.h>
 
-enum { AASIST_MAX_BLOCKS = 16, AASIST_MAX_NODES = 4096 };
+enum {
+    AASIST_MAX_BLOCKS = 16,
+    AASIST_MAX_NODES = 4096, /* of the temporal graph, whose attention is quadratic */
+    AASIST_MAX_MAP = 1 << 26 /* numbers of a clip inside the encoder; AASIST has 16 million at 64,600 samples */
+};
 
 typedef struct aasist_branch {
     tensor *master; /* [D] */
@@ -21,22 +26,22 @@ typedef struct aasist_branch {
 
 typedef struct aasist {
     int64_t input_dim;
-    bool waveform;           /* rows are pieces of one waveform */
-    int64_t project;         /* features: columns after the first layer; waveform: number of sinc filters */
+    bool waveform;   /* rows are pieces of one waveform */
+    int64_t project; /* features: columns after the first layer; waveform: number of sinc filters */
     int64_t sinc_kernel, first_pool, block_pool;
     int64_t n_blocks, channels[AASIST_MAX_BLOCKS];
     bool preactivation;
-    int64_t attention;       /* channels inside the attention over the map; 0: largest magnitudes instead */
+    int64_t attention; /* channels inside the attention over the map; 0: largest magnitudes instead */
     int64_t graph[2];
     double ratios[3], temperatures[3], dropout, way_dropout, graph_dropout, pool_dropout;
     int64_t bands;
-    int64_t pooled;          /* size of the vector that aasist_forward returns: 5 graph[1] */
+    int64_t pooled; /* size of the vector that aasist_forward returns: 5 graph[1] */
     nn_linear input;
-    tensor *filters;         /* [filters, kernel, 1] */
+    tensor *filters; /* [filters, kernel, 1] */
     nn_batch_norm input_norm, map_norm, attention_norm;
     nn_residual_block blocks[AASIST_MAX_BLOCKS];
     nn_linear attention_in, attention_out;
-    tensor *positions;       /* [bands, channels] */
+    tensor *positions; /* [bands, channels] */
     nn_graph_attention spectral, temporal;
     nn_graph_pool spectral_pool, temporal_pool;
     aasist_branch branch[2];
@@ -52,7 +57,6 @@ tensor *aasist_forward(const aasist *c, tape *t, tensor *features);
 bool aasist_describe(const aasist *c, json_t *out);
 
 /* The sinc filters that AASIST begins with (Ravanelli and Bengio 2018, fixed): out[n][kernel], band-pass filters between
- * n + 1 of the first points of a mel scale laid over the 257 bins of a 512-point spectrum at 16 kHz, times a Hamming
- * window. kernel is odd, n <= 256. */
+ * n + 1 points that lie equally far apart on the mel scale from 0 to 8 kHz, times a Hamming window. kernel is odd. */
 void aasist_sinc_filters(int64_t n, int64_t kernel, real *out);
 #endif

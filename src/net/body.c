@@ -11,7 +11,7 @@ typedef struct body_class {
 } body_class;
 
 /* The five functions of a kind, from those of its own file. */
-#define BODY_CLASS(kind)                                                                                              \
+#define BODY_CLASS(kind)                                                                                               \
     static spoor_status kind##_configure_body(body *b, const json_t *config, int64_t input_dim, spoor_error *err) {    \
         return kind##_configure(&b->as.kind, config, input_dim, err);                                                  \
     }                                                                                                                  \
@@ -25,23 +25,27 @@ typedef struct body_class {
     static bool kind##_describe_body(const body *b, json_t *out) { return kind##_describe(&b->as.kind, out); }
 
 #define BODY_ROW(kind)                                                                                                 \
-    {kind##_keys, kind##_configure_body, kind##_init_body, kind##_forward_body, kind##_pooled_body, kind##_describe_body}
+    {                                                                                                                  \
+        kind##_keys, kind##_configure_body, kind##_init_body, kind##_forward_body, kind##_pooled_body,                 \
+            kind##_describe_body                                                                                       \
+    }
 
 BODY_CLASS(conformer)
 BODY_CLASS(pooled)
 BODY_CLASS(aasist)
 
-static const char *const conformer_keys[] = {"pooling", "stem",      "dim",    "depth",        "heads",
-                                             "ff_mult", "conv_mult", "kernel", "max_distance", "dropout", "attention", NULL};
+static const char *const conformer_keys[] = {"pooling",   "stem",   "dim",          "depth",   "heads",     "ff_mult",
+                                             "conv_mult", "kernel", "max_distance", "dropout", "attention", NULL};
 /* A pooled body may be fitted (net.h): the settings of that are read by net.c. */
 static const char *const pooled_keys[] = {"pooling", "hidden", "layers", "logistic", "copies", NULL};
 
-static const char *const aasist_keys[] = {"input",   "project",     "sinc",          "sinc_kernel",  "first_pool",    "channels",
-                                          "block_pool", "attention", "preactivation", "graph",        "pool_ratios",   "temperatures",
-                                          "dropout", "way_dropout", "graph_dropout", "pool_dropout", NULL};
+static const char *const aasist_keys[] = {
+    "input",      "project",     "sinc",          "sinc_kernel",  "first_pool",  "channels",
+    "block_pool", "attention",   "preactivation", "graph",        "pool_ratios", "temperatures",
+    "dropout",    "way_dropout", "graph_dropout", "pool_dropout", NULL};
 
-static const body_class CLASSES[BODY_KINDS] = {[BODY_CONFORMER] = BODY_ROW(conformer), [BODY_POOLED] = BODY_ROW(pooled),
-                                               [BODY_AASIST] = BODY_ROW(aasist)};
+static const body_class CLASSES[BODY_KINDS] = {
+    [BODY_CONFORMER] = BODY_ROW(conformer), [BODY_POOLED] = BODY_ROW(pooled), [BODY_AASIST] = BODY_ROW(aasist)};
 
 const char *const *body_keys(body_kind kind) { return CLASSES[kind].keys; }
 

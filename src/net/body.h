@@ -1,5 +1,5 @@
-/* body.h: the part of a network between features and the vector that its heads read. One interface over all kinds, so that
- * net.c need not know them: a new kind is a file of its own and a row of the table in body.c. */
+/* body.h: the part of a network between features and the vector that its heads read. One interface over all kinds, so
+ * that net.c need not know them: a new kind is a file of its own and a row of the table in body.c. */
 #ifndef NET_BODY_H
 #define NET_BODY_H
 #include "net/aasist.h"

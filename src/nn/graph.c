@@ -15,7 +15,8 @@ static spoor_status draw_init(nn_graph_draw *l, params *p, const char *name, int
                               spoor_error *err) {
     char s[NAME];
     TRY(nn_linear_init(&l->pair, p, join(s, name, "pair"), in, out, true, err));
-    TRY(params_add(p, join(s, name, "attention"), 2, (int64_t[]){kinds, out}, PARAM_NORMAL, 0, true, true, &l->vectors, err));
+    TRY(params_add(p, join(s, name, "attention"), 2, (int64_t[]){kinds, out}, PARAM_NORMAL, 0, true, true, &l->vectors,
+                   err));
     TRY(nn_linear_init(&l->aggregate, p, join(s, name, "aggregate"), in, out, true, err));
     return nn_linear_init(&l->self, p, join(s, name, "self"), in, out, true, err);
 }
@@ -65,8 +66,8 @@ nn_graph_nodes nn_hetero_attention_forward(const nn_hetero_attention *l, tape *t
     return (nn_graph_nodes){op_slice_frames(t, y, 0, n1), op_slice_frames(t, y, n1, n2), master};
 }
 
-spoor_status nn_graph_pool_init(nn_graph_pool *l, params *p, const char *name, int64_t dim, double ratio, double dropout,
-                                spoor_error *err) {
+spoor_status nn_graph_pool_init(nn_graph_pool *l, params *p, const char *name, int64_t dim, double ratio,
+                                double dropout, spoor_error *err) {
     char s[NAME];
     l->ratio = ratio;
     l->dropout = dropout;
@@ -83,11 +84,12 @@ tensor *nn_graph_pool_forward(const nn_graph_pool *l, tape *t, tensor *x) {
     return op_top_k(t, op_scale_rows(t, x, scores), scores, kept < 1 ? 1 : kept);
 }
 
-static spoor_status kernel_init(params *p, const char *name, int64_t bands, int64_t in, int64_t out, tensor **w, tensor **b,
-                                spoor_error *err) {
+static spoor_status kernel_init(params *p, const char *name, int64_t bands, int64_t in, int64_t out, tensor **w,
+                                tensor **b, spoor_error *err) {
     char s[NAME];
     int64_t fan = 3 * bands * in;
-    TRY(params_add(p, join(s, name, "weight"), 4, (int64_t[]){out, 3, bands, in}, PARAM_UNIFORM_FAN_IN, fan, true, true, w, err));
+    TRY(params_add(p, join(s, name, "weight"), 4, (int64_t[]){out, 3, bands, in}, PARAM_UNIFORM_FAN_IN, fan, true, true,
+                   w, err));
     return params_add(p, join(s, name, "bias"), 1, &out, PARAM_UNIFORM_FAN_IN, fan, true, false, b, err);
 }
 

@@ -1,8 +1,8 @@
 /* kernels_panel.h: sums of outer products over panels that lie where they are, rows overlapping or far apart: what
- * convolutions over [height][width][channels] are made of, forward (rows are places, sums run over taps and channels) and
- * backward (rows are taps and channels, sums run over places). See kernels.h for what it computes. A tile of rows x 16
- * columns stays in registers for all segments; where a vector is as wide as a strip, two strips at once, so that a number
- * of `a` that was loaded serves two multiply-adds. Included by kernels_body.h only. */
+ * convolutions over [height][width][channels] are made of, forward (rows are places, sums run over taps and channels)
+ * and backward (rows are taps and channels, sums run over places). See kernels.h for what it computes. A tile of rows x
+ * 16 columns stays in registers for all segments; where a vector is as wide as a strip, two strips at once, so that a
+ * number of `a` that was loaded serves two multiply-adds. Included by kernels_body.h only. */
 #include "tensor/kernels_vec.h"
 
 enum {
@@ -12,15 +12,17 @@ enum {
 };
 
 /* rows and strips are constants at every call. */
-static inline __attribute__((always_inline)) void panel_tile(int rows, int strips, const kernels_panel *p, const real *a,
-                                                             const real *b, const real *bias, real *y) {
+static inline __attribute__((always_inline)) void panel_tile(int rows, int strips, const kernels_panel *p,
+                                                             const real *a, const real *b, const real *bias, real *y) {
     vec sum[PANEL_ROWS][PANEL_STRIPS * PANEL_VECS];
     int vecs = strips * PANEL_VECS;
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) {
-            sum[r][v] = bias != NULL ? vec_load(bias + v * VEC) : p->add ? vec_load(y + r * p->ldy + v * VEC) : (vec){0};
+            sum[r][v] = bias != NULL ? vec_load(bias + v * VEC)
+                        : p->add     ? vec_load(y + r * p->ldy + v * VEC)
+                                     : (vec){0};
         }
     }
     int64_t row = p->a_row, step = p->a_step;
@@ -76,7 +78,8 @@ static inline __attribute__((always_inline)) void panel_columns(int strips, cons
 static void k_panel(const kernels_panel *p) {
     int64_t o = 0;
     for (; PANEL_STRIPS > 1 && o + PANEL_STRIPS * KERNELS_STRIP <= p->n; o += PANEL_STRIPS * KERNELS_STRIP) {
-        panel_columns(PANEL_STRIPS, p, p->b + o / KERNELS_STRIP * p->b_strip, p->bias == NULL ? NULL : p->bias + o, p->y + o);
+        panel_columns(PANEL_STRIPS, p, p->b + o / KERNELS_STRIP * p->b_strip, p->bias == NULL ? NULL : p->bias + o,
+                      p->y + o);
     }
     for (; o < p->n; o += KERNELS_STRIP) {
         panel_columns(1, p, p->b + o / KERNELS_STRIP * p->b_strip, p->bias == NULL ? NULL : p->bias + o, p->y + o);

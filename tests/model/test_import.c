@@ -1,5 +1,6 @@
-/* test_import.c: AASIST checkpoints become model files that say what PyTorch says (tests/torch/make_aasist.py): two small
- * ones that are committed, and the published weights where ../shared/weights/aasist is; wrong files are refused. */
+/* test_import.c: AASIST checkpoints become model files that say what PyTorch says (tests/torch/make_aasist.py): two
+ * small ones that are committed, and the published weights where ../shared/weights/aasist is; wrong files are refused.
+ */
 #include "audio/audio.h"
 #include "base/io.h"
 #include "model/import.h"
@@ -46,7 +47,8 @@ static void save(const char *from, const char *const *classes, size_t n_classes)
     weights *w;
     support_ok(weights_open(ctx, from, &w, &err), &err);
     assert_true(import_knows(w));
-    import_options o = {.name = "converted", .source = "from.pth", .sha256 = "00", .classes = classes, .n_classes = n_classes};
+    import_options o = {
+        .name = "converted", .source = "from.pth", .sha256 = "00", .classes = classes, .n_classes = n_classes};
     support_ok(import_save(ctx, w, path, &o, &err), &err);
     weights_free(w);
 }
@@ -138,7 +140,8 @@ static void published_weights_say_what_pytorch_says(void **state) {
     }
 }
 
-/* The small checkpoint without tensor `drop`, tensor `flat` as one row, and one more called `more` (each may be NULL). */
+/* The small checkpoint without tensor `drop`, tensor `flat` as one row, and one more called `more` (each may be NULL).
+ */
 static void changed(const char *drop, const char *flat, const char *more) {
     safetensors *f;
     safetensors_writer *w;
@@ -154,8 +157,9 @@ static void changed(const char *drop, const char *flat, const char *more) {
         safetensors_to_f32(t, values[i]);
         int64_t one[2] = {1, (int64_t)t->count};
         bool as_row = flat != NULL && strcmp(t->name, flat) == 0;
-        support_ok(safetensors_writer_add(w, t->name, SAFETENSORS_F32, as_row ? 2 : t->rank, as_row ? one : t->shape, values[i],
-                                          &err), &err);
+        support_ok(safetensors_writer_add(w, t->name, SAFETENSORS_F32, as_row ? 2 : t->rank, as_row ? one : t->shape,
+                                          values[i], &err),
+                   &err);
     }
     float zero = 0;
     if (more != NULL) {

@@ -1,5 +1,5 @@
-/* test_aasist.c: AASIST and W2VAASIST against PyTorch on committed vectors (tests/torch/make_aasist.py): outputs in both
- * modes, loss, every gradient, running statistics; any number of frames; the same bits on 1, 2 and 8 threads. */
+/* test_aasist.c: AASIST and W2VAASIST against PyTorch on committed vectors (tests/torch/make_aasist.py): outputs in
+ * both modes, loss, every gradient, running statistics; any number of frames; the same bits on 1, 2 and 8 threads. */
 #include "net/aasist.h"
 #include "net/net.h"
 #include "support/support.h"
@@ -235,8 +235,9 @@ static void what_it_says_of_itself_makes_it_again(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
     net_task task = {(char *)"source", 2};
-    static const char *const given[] = {"{\"kind\": \"aasist\"}",
-                                        "{\"kind\": \"aasist\", \"input\": \"waveform\", \"channels\": [8, 4], \"pool_ratios\": [0.4, 0.5, 0.7]}"};
+    static const char *const given[] = {
+        "{\"kind\": \"aasist\"}",
+        "{\"kind\": \"aasist\", \"input\": \"waveform\", \"channels\": [8, 4], \"pool_ratios\": [0.4, 0.5, 0.7]}"};
     for (size_t i = 0; i < 2; i++) {
         spoor_error err = {0};
         net *a, *b;
@@ -294,8 +295,7 @@ static tensor *run_config(tape *t, net **n, const char *text, int64_t frames, in
     spoor_error err = {0};
     net_task task = {(char *)"source", 3};
     json_t *config = json_loads(text, 0, NULL);
-    static spoor_context *ctx;
-    ctx = support_context();
+    spoor_context *ctx = support_context();
     support_ok(net_new(ctx, config, width, &task, 1, 0, n, &err), &err);
     json_decref(config);
     net_output out;
@@ -319,9 +319,14 @@ static void inputs_beyond_the_limits_are_refused(void **state) {
     assert_null(run_config(t, &n, "{\"kind\": \"aasist\", \"input\": \"waveform\"}", 8, 16, x));
     assert_int_equal(tape_status(t, &err), SPOOR_ERR_USAGE);
     assert_non_null(strstr(err.message, "shorter than the network's sinc filters"));
-    assert_null(run_config(t, &n, "{\"kind\": \"aasist\", \"first_pool\": 1, \"project\": 1, \"channels\": [1]}", 5000, 1, x));
+    assert_null(
+        run_config(t, &n, "{\"kind\": \"aasist\", \"first_pool\": 1, \"project\": 1, \"channels\": [1]}", 5000, 1, x));
     assert_int_equal(tape_status(t, &err), SPOOR_ERR_LIMIT);
     assert_non_null(strstr(err.message, "5000 nodes"));
+    assert_null(run_config(t, &n, "{\"kind\": \"aasist\", \"first_pool\": 1, \"project\": 512, \"channels\": [64]}",
+                           5000, 1, x));
+    assert_int_equal(tape_status(t, &err), SPOOR_ERR_LIMIT);
+    assert_non_null(strstr(err.message, "5000 frames x 512 bands x 64 channels"));
     assert_null(run_config(t, &n, "{\"kind\": \"aasist\"}", 0, 8, x));
     assert_int_equal(tape_status(t, &err), SPOOR_ERR_USAGE);
     free(x);

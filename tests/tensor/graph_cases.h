@@ -1,4 +1,5 @@
-/* graph_cases.h: checks of graph_attention.c, axis_pool.c and elementwise_max.c, run in the float and in the double build. */
+/* graph_cases.h: checks of graph_attention.c, axis_pool.c and elementwise_max.c, run in the float and in the double
+ * build. */
 #include "support/gradcheck.h"
 #include "support/naive.h"
 #include <math.h>
@@ -21,7 +22,8 @@ static tensor *build_queries(tape *t, tensor *const *in, const void *arg) { /* i
 }
 
 /* One logit at a time, by the formula. */
-static void graph_twin(const op_case *c, int at, const double *y, const double *x, const double *const *in, double *out) {
+static void graph_twin(const op_case *c, int at, const double *y, const double *x, const double *const *in,
+                       double *out) {
     const setting *s = c->arg;
     const int64_t *dim = c->in[at].dim;
     int64_t rows = c->in[0].dim[1], nodes = dim[1], channels = dim[2], hidden = c->in[at + 1].dim[0];
@@ -47,16 +49,26 @@ static void graph_twin(const op_case *c, int at, const double *y, const double *
     }
 }
 
-static void naive_graph(const op_case *c, const double *const *in, double *out) { graph_twin(c, 0, in[0], in[0], in, out); }
-static void naive_queries(const op_case *c, const double *const *in, double *out) { graph_twin(c, 1, in[0], in[1], in, out); }
+static void naive_graph(const op_case *c, const double *const *in, double *out) {
+    graph_twin(c, 0, in[0], in[0], in, out);
+}
+static void naive_queries(const op_case *c, const double *const *in, double *out) {
+    graph_twin(c, 1, in[0], in[1], in, out);
+}
 
 static void one_graph(int64_t clips, int64_t nodes, int64_t channels, int64_t hidden, int64_t first) {
     setting one = {0, (real)2}, two = {first, (real)0.7};
     double loose = nodes == 1 ? 1e-3 : 0; /* one node: the weight is 1 whatever the parameters */
-    gradcheck_op(&(op_case){"op_graph_attention, one kind", build_graph, naive_graph, &one,
+    gradcheck_op(&(op_case){"op_graph_attention, one kind",
+                            build_graph,
+                            naive_graph,
+                            &one,
                             {{3, {clips, nodes, channels}}, {2, {hidden, channels}}, {1, {hidden}}, {2, {1, hidden}}},
                             .tolerance = loose > 0 ? loose : 3e-5});
-    gradcheck_op(&(op_case){"op_graph_attention, two kinds", build_graph, naive_graph, &two,
+    gradcheck_op(&(op_case){"op_graph_attention, two kinds",
+                            build_graph,
+                            naive_graph,
+                            &two,
                             {{3, {clips, nodes, channels}}, {2, {hidden, channels}}, {1, {hidden}}, {2, {3, hidden}}},
                             .tolerance = loose > 0 ? loose : 3e-5});
 }
@@ -75,12 +87,17 @@ static void test_graph_attention(void **state) {
 static void test_queries(void **state) {
     (void)state;
     setting s = {0, (real)1.5};
-    static const int64_t sizes[][5] = {{1, 1, 1, 1, 1}, {2, 1, 7, 4, 3}, {3, 4, 5, 3, 2}, {1, 9, 31, 5, 4}, {2, 0, 3, 2, 2}};
+    static const int64_t sizes[][5] = {
+        {1, 1, 1, 1, 1}, {2, 1, 7, 4, 3}, {3, 4, 5, 3, 2}, {1, 9, 31, 5, 4}, {2, 0, 3, 2, 2}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const int64_t *z = sizes[i];
-        gradcheck_op(&(op_case){"op_graph_attention, queries", build_queries, naive_queries, &s,
-                                {{3, {z[0], z[1], z[3]}}, {3, {z[0], z[2], z[3]}}, {2, {z[4], z[3]}}, {1, {z[4]}}, {2, {1, z[4]}}},
-                                .tolerance = z[2] == 1 ? 1e-3 : 3e-5});
+        gradcheck_op(&(op_case){
+            "op_graph_attention, queries",
+            build_queries,
+            naive_queries,
+            &s,
+            {{3, {z[0], z[1], z[3]}}, {3, {z[0], z[2], z[3]}}, {2, {z[4], z[3]}}, {1, {z[4]}}, {2, {1, z[4]}}},
+            .tolerance = z[2] == 1 ? 1e-3 : 3e-5});
     }
 }
 
@@ -101,7 +118,9 @@ static void test_graph_refusals(void **state) {
 
 /* ---- pooling along a dimension ---- */
 
-static tensor *build_max_abs(tape *t, tensor *const *in, const void *arg) { return op_max_abs(t, in[0], *(const int *)arg); }
+static tensor *build_max_abs(tape *t, tensor *const *in, const void *arg) {
+    return op_max_abs(t, in[0], *(const int *)arg);
+}
 static tensor *build_softmax_pool(tape *t, tensor *const *in, const void *arg) {
     return op_softmax_pool(t, in[0], in[1], *(const int *)arg);
 }
@@ -145,8 +164,12 @@ static void softmax_twin(const op_case *c, const double *x, const double *w, dou
         out[i] = sum / total;
     }
 }
-static void naive_softmax_pool(const op_case *c, const double *const *in, double *out) { softmax_twin(c, in[0], in[1], out); }
-static void naive_softmax_self(const op_case *c, const double *const *in, double *out) { softmax_twin(c, in[0], in[0], out); }
+static void naive_softmax_pool(const op_case *c, const double *const *in, double *out) {
+    softmax_twin(c, in[0], in[1], out);
+}
+static void naive_softmax_self(const op_case *c, const double *const *in, double *out) {
+    softmax_twin(c, in[0], in[0], out);
+}
 
 static void test_axis_pools(void **state) {
     (void)state;
@@ -157,23 +180,32 @@ static void test_axis_pools(void **state) {
     static const int axes[] = {0, 1, 2, 3};
     for (int i = 0; i < 4; i++) {
         gradcheck_input x = {4, {2, 3, 4, 5}};
-        gradcheck_op(&(op_case){"op_max_abs", build_max_abs, naive_max_abs, &axes[i], {{4, {2, 3, 4, 5}, .values = far_apart}}});
+        gradcheck_op(
+            &(op_case){"op_max_abs", build_max_abs, naive_max_abs, &axes[i], {{4, {2, 3, 4, 5}, .values = far_apart}}});
         gradcheck_op(&(op_case){"op_softmax_pool", build_softmax_pool, naive_softmax_pool, &axes[i], {x, x}});
         gradcheck_op(&(op_case){"op_softmax_pool of itself", build_softmax_self, naive_softmax_self, &axes[i], {x}});
     }
     gradcheck_op(&(op_case){"op_max_abs", build_max_abs, naive_max_abs, &axes[1], {{3, {2, 1, 3}}}});
     gradcheck_op(&(op_case){"op_max_abs", build_max_abs, naive_max_abs, &axes[1], {{3, {0, 2, 3}}}});
     gradcheck_op(&(op_case){"op_max_abs", build_max_abs, naive_max_abs, &axes[1], {{3, {2, 2, 0}}}});
-    gradcheck_op(&(op_case){"op_softmax_pool", build_softmax_pool, naive_softmax_pool, &axes[1], {{3, {2, 19, 33}}, {3, {2, 19, 33}}}});
-    gradcheck_op(&(op_case){"op_softmax_pool", build_softmax_pool, naive_softmax_pool, &axes[1], {{3, {0, 2, 3}}, {3, {0, 2, 3}}}});
-    gradcheck_op(&(op_case){"op_softmax_pool", build_softmax_pool, naive_softmax_pool, &axes[1],
-                            {{3, {2, 1, 3}}, {3, {2, 1, 3}}}, .tolerance = 1e-4});
+    gradcheck_op(&(op_case){
+        "op_softmax_pool", build_softmax_pool, naive_softmax_pool, &axes[1], {{3, {2, 19, 33}}, {3, {2, 19, 33}}}});
+    gradcheck_op(&(op_case){
+        "op_softmax_pool", build_softmax_pool, naive_softmax_pool, &axes[1], {{3, {0, 2, 3}}, {3, {0, 2, 3}}}});
+    gradcheck_op(&(op_case){"op_softmax_pool",
+                            build_softmax_pool,
+                            naive_softmax_pool,
+                            &axes[1],
+                            {{3, {2, 1, 3}}, {3, {2, 1, 3}}},
+                            .tolerance = 1e-4});
     static const int beyond = 3;
     gradcheck_refuses(&(op_case){"axis", build_max_abs, NULL, &beyond, {{3, {1, 2, 3}}}}, "max_abs: dimension 3");
     gradcheck_refuses(&(op_case){"empty", build_max_abs, NULL, &axes[1], {{3, {1, 0, 3}}}}, "max_abs: dimension 1");
-    gradcheck_refuses(&(op_case){"shape", build_softmax_pool, NULL, &axes[1], {{3, {1, 2, 3}}, {3, {1, 2, 2}}}}, "softmax_pool");
+    gradcheck_refuses(&(op_case){"shape", build_softmax_pool, NULL, &axes[1], {{3, {1, 2, 3}}, {3, {1, 2, 2}}}},
+                      "softmax_pool");
     gradcheck_memory(&(op_case){"op_max_abs", build_max_abs, NULL, &axes[1], {{3, {1, 2, 3}}}});
-    gradcheck_memory(&(op_case){"op_softmax_pool", build_softmax_pool, NULL, &axes[1], {{3, {1, 2, 3}}, {3, {1, 2, 3}}}});
+    gradcheck_memory(
+        &(op_case){"op_softmax_pool", build_softmax_pool, NULL, &axes[1], {{3, {1, 2, 3}}, {3, {1, 2, 3}}}});
 }
 
 /* ---- elementwise ---- */
@@ -232,7 +264,8 @@ static void test_elementwise(void **state) {
         a[i] = (i * 5 % 12) - 5.5;
         b[i] = (i * 7 % 12) - 5.25;
     }
-    gradcheck_op(&(op_case){"op_max", build_max, naive_max, NULL, {{2, {3, 4}, .values = a}, {2, {3, 4}, .values = b}}});
+    gradcheck_op(
+        &(op_case){"op_max", build_max, naive_max, NULL, {{2, {3, 4}, .values = a}, {2, {3, 4}, .values = b}}});
     gradcheck_op(&(op_case){"op_max of itself", build_max_self, naive_same, NULL, {{2, {3, 4}, .values = a}}});
     gradcheck_op(&(op_case){"op_max", build_max, naive_max, NULL, {{2, {0, 4}}, {2, {0, 4}}}});
     gradcheck_op(&(op_case){"op_abs", build_abs, naive_abs, NULL, {{2, {3, 4}, .values = a}}});
@@ -250,10 +283,8 @@ static void test_elementwise(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graph_attention),
-        cmocka_unit_test(test_queries),
-        cmocka_unit_test(test_graph_refusals),
-        cmocka_unit_test(test_axis_pools),
+        cmocka_unit_test(test_graph_attention), cmocka_unit_test(test_queries),
+        cmocka_unit_test(test_graph_refusals),  cmocka_unit_test(test_axis_pools),
         cmocka_unit_test(test_elementwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* axis_pool.c: op_max_abs and op_softmax_pool: one dimension of a tensor goes. The dimensions before it are `outer`, each an
- * item; those after it lie side by side (`inner`). */
+/* axis_pool.c: op_max_abs and op_softmax_pool: one dimension of a tensor goes. The dimensions before it are `outer`,
+ * each an item; those after it lie side by side (`inner`). */
 #include "tensor/ops.h"
 #include "tensor/ops/refuse.h"
 #include <math.h>
@@ -9,9 +9,9 @@ typedef struct axis_pool {
     const kernels *k;
     tensor *x, *w, *y;
     int64_t outer, n, inner;
-    int32_t *best;   /* of maxima: as y */
-    real *p;         /* softmax of w: as x where it is kept, else [workers][n * inner] */
-    real *spare;     /* [workers][2 * inner] */
+    int32_t *best; /* of maxima: as y */
+    real *p;       /* softmax of w: as x where it is kept, else [workers][n * inner] */
+    real *spare;   /* [workers][2 * inner] */
     bool keep;
     real *dx, *dw;
     bool dx_fresh, dw_fresh;
@@ -19,8 +19,8 @@ typedef struct axis_pool {
 
 static axis_pool *axis_pool_new(tape *t, const char *name, tensor *x, tensor *w, int axis) {
     if (axis < 0 || axis >= x->ndim || x->ndim < 2 || x->dim[axis] == 0 || x->dim[axis] > INT32_MAX) {
-        tape_fail(t, SPOOR_ERR_USAGE, "%s: dimension %d of a tensor with %d dimensions cannot be pooled, or is empty", name, axis,
-                  x->ndim);
+        tape_fail(t, SPOOR_ERR_USAGE, "%s: dimension %d of a tensor with %d dimensions cannot be pooled, or is empty",
+                  name, axis, x->ndim);
         return NULL;
     }
     int64_t dim[TENSOR_DIMS] = {0}, outer = 1, inner = 1;

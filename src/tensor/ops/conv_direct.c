@@ -1,21 +1,22 @@
 /* conv_direct.c: see conv_direct.h.
  *
- * Along a line of the picture the values under one row of the kernel, taps_w * channels of them, lie side by side, those of
- * the next place `channels` further: rows of a matrix that overlap. A line of results is one panel whose segments are the
- * rows of the kernel that lie inside the picture. Places at the left and right edge, where a row of the kernel sticks out,
- * have panels of their own, a column of the picture at a time. */
+ * Along a line of the picture the values under one row of the kernel, taps_w * channels of them, lie side by side,
+ * those of the next place `channels` further: rows of a matrix that overlap. A line of results is one panel whose
+ * segments are the rows of the kernel that lie inside the picture. Places at the left and right edge, where a row of
+ * the kernel sticks out, have panels of their own, a column of the picture at a time. */
 #include "tensor/ops/conv_direct.h"
 #include <string.h>
 
 enum {
     STRIP = KERNELS_STRIP,
-    DEPTH_MOST = 512 /* a strip of the weights, 32 KB, must stay in the first cache; else products in blocks are quicker */
+    DEPTH_MOST =
+        512 /* a strip of the weights, 32 KB, must stay in the first cache; else products in blocks are quicker */
 };
 
 bool conv_direct_fits(const conv_shape *s) {
-    return s->stride_h == 1 && s->stride_w == 1 && s->dilation == 1 && s->groups == 1 && s->out > 0 && s->out % STRIP == 0 &&
-           s->channels > 0 && s->taps_h * s->taps_w > 1 && s->pad_top < s->taps_h && s->pad_left < s->taps_w &&
-           s->taps_h * s->taps_w * s->channels <= DEPTH_MOST;
+    return s->stride_h == 1 && s->stride_w == 1 && s->dilation == 1 && s->groups == 1 && s->out > 0 &&
+           s->out % STRIP == 0 && s->channels > 0 && s->taps_h * s->taps_w > 1 && s->pad_top < s->taps_h &&
+           s->pad_left < s->taps_w && s->taps_h * s->taps_w * s->channels <= DEPTH_MOST;
 }
 
 static int64_t depth_of(const conv_shape *s) { return s->taps_h * s->taps_w * s->channels; }
@@ -90,16 +91,27 @@ static void places(const direct *d, int64_t line, int64_t col, int64_t m, bool c
     int64_t wide = s->width * s->channels, row = s->taps_w * s->channels;
     int64_t at = ((line - s->pad_top + h.first) * s->width + col - s->pad_left + w.first) * s->channels;
     bool none = h.first == h.end || w.first == w.end;
-    kernels_panel p = {.m = m, .n = s->out, .k = (w.end - w.first) * s->channels, .segments = none ? 0 : h.end - h.first,
-                       .a = none ? d->x : d->x + at, .a_row = column ? wide : s->channels, .a_step = 1, .a_segment = wide,
-                       .b = d->packed + (h.first * row + w.first * s->channels) * STRIP, .b_step = STRIP, .b_segment = row * STRIP,
-                       .b_strip = depth_of(s) * STRIP, .bias = d->bias, .add = d->add,
-                       .y = d->y + (line * s->out_width + col) * s->out, .ldy = (column ? s->out_width : 1) * s->out};
+    kernels_panel p = {.m = m,
+                       .n = s->out,
+                       .k = (w.end - w.first) * s->channels,
+                       .segments = none ? 0 : h.end - h.first,
+                       .a = none ? d->x : d->x + at,
+                       .a_row = column ? wide : s->channels,
+                       .a_step = 1,
+                       .a_segment = wide,
+                       .b = d->packed + (h.first * row + w.first * s->channels) * STRIP,
+                       .b_step = STRIP,
+                       .b_segment = row * STRIP,
+                       .b_strip = depth_of(s) * STRIP,
+                       .bias = d->bias,
+                       .add = d->add,
+                       .y = d->y + (line * s->out_width + col) * s->out,
+                       .ldy = (column ? s->out_width : 1) * s->out};
     d->k->panel(&p);
 }
 
-void conv_direct_lines(const kernels *k, const conv_shape *s, const real *x, const real *packed, const real *bias, bool add,
-                       int64_t first, int64_t end, real *y) {
+void conv_direct_lines(const kernels *k, const conv_shape *s, const real *x, const real *packed, const real *bias,
+                       bool add, int64_t first, int64_t end, real *y) {
     direct d = {k, s, x, packed, bias, add, y};
     span whole = whole_places(s);
     for (int64_t line = first; whole.end > whole.first && line < end; line++) {
@@ -110,7 +122,8 @@ void conv_direct_lines(const kernels *k, const conv_shape *s, const real *x, con
             col = whole.end - 1;
             continue;
         }
-        for (int64_t line = first, run; line < end; line += run) { /* lines that see the same rows of the kernel together */
+        for (int64_t line = first, run; line < end;
+             line += run) { /* lines that see the same rows of the kernel together */
             span h = inside(line, s->pad_top, s->taps_h, s->height);
             run = 1;
             while (line + run < end && h.first == 0 && h.end == s->taps_h &&
@@ -125,12 +138,22 @@ void conv_direct_lines(const kernels *k, const conv_shape *s, const real *x, con
 /* ---- the gradient of the weights ---- */
 
 /* dw of one row of the kernel, taps [w.first, w.end), from k places whose x and dy begin at these. */
-static void weights_panel(const direct *d, int64_t h, span w, const real *x, int64_t x_step, const real *dy, int64_t dy_step,
-                          int64_t n, real *dw) {
+static void weights_panel(const direct *d, int64_t h, span w, const real *x, int64_t x_step, const real *dy,
+                          int64_t dy_step, int64_t n, real *dw) {
     const conv_shape *s = d->s;
-    kernels_panel p = {.m = (w.end - w.first) * s->channels, .n = s->out, .k = n, .segments = 1, .a = x, .a_row = 1,
-                       .a_step = x_step, .b = dy, .b_step = dy_step, .b_strip = STRIP, .add = true,
-                       .y = dw + (h * s->taps_w + w.first) * s->channels * s->out, .ldy = s->out};
+    kernels_panel p = {.m = (w.end - w.first) * s->channels,
+                       .n = s->out,
+                       .k = n,
+                       .segments = 1,
+                       .a = x,
+                       .a_row = 1,
+                       .a_step = x_step,
+                       .b = dy,
+                       .b_step = dy_step,
+                       .b_strip = STRIP,
+                       .add = true,
+                       .y = dw + (h * s->taps_w + w.first) * s->channels * s->out,
+                       .ldy = s->out};
     d->k->panel(&p);
 }
 
@@ -141,8 +164,9 @@ void conv_direct_weights(const kernels *k, const conv_shape *s, const real *x, c
     for (int64_t line = 0; whole.end > whole.first && line < s->out_height; line++) {
         span h = inside(line, s->pad_top, s->taps_h, s->height);
         for (int64_t i = h.first; i < h.end; i++) {
-            weights_panel(&d, i, all, x + (line - s->pad_top + i) * wide + (whole.first - s->pad_left) * s->channels, s->channels,
-                          dy + line * out_wide + whole.first * s->out, s->out, whole.end - whole.first, dw);
+            weights_panel(&d, i, all, x + (line - s->pad_top + i) * wide + (whole.first - s->pad_left) * s->channels,
+                          s->channels, dy + line * out_wide + whole.first * s->out, s->out, whole.end - whole.first,
+                          dw);
         }
     }
     for (int64_t col = 0; col < s->out_width; col++) {
@@ -155,7 +179,8 @@ void conv_direct_weights(const kernels *k, const conv_shape *s, const real *x, c
             span lines = {s->pad_top > i ? s->pad_top - i : 0, s->height + s->pad_top - i};
             lines.end = lines.end > s->out_height ? s->out_height : lines.end;
             if (lines.end > lines.first) {
-                weights_panel(&d, i, w, x + (lines.first - s->pad_top + i) * wide + (col - s->pad_left + w.first) * s->channels,
+                weights_panel(&d, i, w,
+                              x + (lines.first - s->pad_top + i) * wide + (col - s->pad_left + w.first) * s->channels,
                               wide, dy + lines.first * out_wide + col * s->out, out_wide, lines.end - lines.first, dw);
             }
         }

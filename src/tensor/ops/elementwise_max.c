@@ -70,8 +70,8 @@ tensor *op_max(tape *t, tensor *a, tensor *b) {
     }
     tensor *out = tape_tensor(t, a->ndim, a->dim);
     return out == NULL ? NULL
-                       : run(t, keep(t, (args){.out = out, .a = a, .b = b}), tensor_count(out), CHUNK_ELEMENTS, max_forward,
-                             max_backward);
+                       : run(t, keep(t, (args){.out = out, .a = a, .b = b}), tensor_count(out), CHUNK_ELEMENTS,
+                             max_forward, max_backward);
 }
 
 /* ---- |x| ---- */
@@ -154,6 +154,6 @@ tensor *op_scale_rows(tape *t, tensor *x, tensor *s) {
     tensor *out = tape_tensor(t, x->ndim, x->dim);
     int64_t cols = tensor_cols(x);
     return out == NULL ? NULL
-                       : run(t, keep(t, (args){.out = out, .a = x, .b = s, .cols = cols}), tensor_count(s), chunks_rows(cols),
-                             rows_forward, rows_backward);
+                       : run(t, keep(t, (args){.out = out, .a = x, .b = s, .cols = cols}), tensor_count(s),
+                             chunks_rows(cols), rows_forward, rows_backward);
 }
