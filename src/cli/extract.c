@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/corpus.h"
 #include "cli/ui.h"
+#include "data/recordings.h"
 #include "model/model.h"
 #include "train/dataset.h"
 #include "train/recipe_stages.h"
@@ -150,6 +151,7 @@ typedef struct sources {
     spoor_model *model;
     frontend *own; /* NULL: the model's */
     augment *chain;
+    recordings *recordings; /* of its steps; NULL: none */
     char *out;
     bool half;
     extraction x;
@@ -211,14 +213,36 @@ static spoor_status make_frontend(sources *s, const char *what, spoor_error *err
 }
 
 /* babble would make a copy depend on which other recordings there are. */
-static spoor_status use_chain(sources *s, const json_t *steps, spoor_error *err) {
+static spoor_status use_chain(sources *s, const json_t *steps, const recordings_options *own, spoor_error *err) {
     TRY(augment_new(s->ctx, steps, &s->chain, err));
     if (augment_needs_sources(s->chain)) {
         return error_set(err, SPOOR_ERR_USAGE,
-                         "a stored copy depends on its recording alone, so its chain cannot have a babble step");
+                         "a stored copy depends on its recording alone, so its chain cannot have a babble step; "
+                         "recordings of talkers will do: {kind: noise, files: PATH, count: [3, 8]}");
     }
+    if (augment_set_at(s->chain, 0)) {
+        s->x.stage(s->x.user, "reading noises", "recordings");
+    }
+    TRY(recordings_open(s->ctx, s->chain, own, &s->recordings, err));
     s->x.chain = s->chain;
     return SPOOR_OK;
+}
+
+/* The chain of the file --augment. */
+static spoor_status use_chain_of(sources *s, const options *o, const json_t *json, spoor_error *err) {
+    const json_t *steps = json_is_array(json) ? json : json_object_get(json, "augment");
+    if (json_array_size(steps) == 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "%s has no list augment", o->augment);
+    }
+    const char *slash = strrchr(o->augment, '/');
+    char *folder = ctx_strndup(s->ctx, o->augment, slash ? (size_t)(slash - o->augment) + 1 : 0);
+    if (!folder) {
+        return error_memory(err, "reading a chain");
+    }
+    recordings_options own = {folder, (size_t)RECORDINGS_DEFAULT_MB << 20, o->corpus.threads, false};
+    spoor_status status = use_chain(s, steps, &own, err);
+    ctx_free(s->ctx, folder);
+    return status;
 }
 
 static spoor_status from_options(sources *s, const options *o, spoor_error *err) {
@@ -226,10 +250,7 @@ static spoor_status from_options(sources *s, const options *o, spoor_error *err)
     if (o->augment) {
         json_t *json;
         TRY(read_yaml(s->ctx, o->augment, &json, err));
-        const json_t *steps = json_is_array(json) ? json : json_object_get(json, "augment");
-        spoor_status status = json_array_size(steps) > 0
-                                  ? use_chain(s, steps, err)
-                                  : error_set(err, SPOOR_ERR_USAGE, "%s has no list augment", o->augment);
+        spoor_status status = use_chain_of(s, o, json, err);
         json_decref(json);
         TRY(status);
         s->x.copies = o->copies < 0 ? 1 : (uint64_t)o->copies;
@@ -247,7 +268,8 @@ static spoor_status from_recipe(sources *s, const options *o, spoor_error *err) 
     TRY(frontend_new_with(s->ctx, r->frontend, &(frontend_options){.folder = r->folder}, &s->own, err));
     s->x.fe = s->own;
     if (r->cache_copies > 0) {
-        TRY(use_chain(s, r->augment, err));
+        recordings_options own = {r->folder, recipe_recordings_bytes(r), o->corpus.threads, false};
+        TRY(use_chain(s, r->augment, &own, err));
         s->x.copies = (uint64_t)r->cache_copies;
         s->x.seed = (uint64_t)r->cache_seed;
     }
@@ -263,6 +285,7 @@ static void close_sources(sources *s) {
     store_free(s->x.store);
     pool_free(s->x.pool);
     augment_free(s->chain);
+    recordings_free(s->recordings);
     frontend_free(s->own);
     spoor_model_free(s->model);
     dataset_free(s->dataset);

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { FILL_BLOCK = 256 }; /* recordings decoded between two looks at the limit */
+enum { FIRST_BLOCK = 16, FILL_BLOCK = 256 }; /* recordings decoded between two looks at the limit: at first, at most */
 
 typedef struct kept {
     int16_t *pcm;   /* value = pcm / 32768; NULL where the recording has finer steps */
@@ -17,6 +17,7 @@ struct clip_cache {
     const char *const *paths;
     kept *clips;
     size_t n, skip, limit, bytes, n_kept;
+    bool first_channel;
     /* of the block being filled */
     size_t first;
     spoor_error *errors; /* [FILL_BLOCK] */
@@ -65,7 +66,10 @@ static bool sixteen_bits(const float *x, size_t n) {
 
 static spoor_status decode(const clip_cache *c, size_t clip, float **samples, size_t *n, spoor_error *err) {
     *samples = NULL;
-    TRY(audio_load(c->ctx, c->paths[clip], NULL, samples, n, err));
+    spoor_audio_options options;
+    spoor_audio_options_init(&options);
+    options.channel = c->first_channel ? 0 : options.channel;
+    TRY(audio_load(c->ctx, c->paths[clip], &options, samples, n, err));
     if (*n == 0) {
         ctx_free(c->ctx, *samples);
         *samples = NULL;
@@ -94,12 +98,23 @@ static void fill_one(void *arg, int64_t item, unsigned worker) {
     k->samples = NULL;
 }
 
+/* How many to decode next: of recordings as long as those before not many more than there is room for. */
+static size_t next_block(const clip_cache *c) {
+    size_t left = c->n - c->first, most = FIRST_BLOCK;
+    if (c->n_kept > 0) {
+        size_t fit = (c->limit - c->bytes) / (c->bytes / c->n_kept + 1) + 1;
+        most = fit < FILL_BLOCK ? fit : FILL_BLOCK;
+    }
+    return left < most ? left : most;
+}
+
 spoor_status cache_fill(clip_cache *c, pool *p, spoor_error *err) {
     size_t bad = 0;
     spoor_error first = {SPOOR_OK, ""};
-    for (c->first = c->skip; c->first < c->n && c->bytes < c->limit; c->first += FILL_BLOCK) {
+    size_t n = 0;
+    for (c->first = c->skip; c->first < c->n && c->bytes < c->limit; c->first += n) {
         TRY(ctx_check_cancel(c->ctx, err));
-        size_t n = c->n - c->first < FILL_BLOCK ? c->n - c->first : FILL_BLOCK;
+        n = next_block(c);
         pool_run(p, (int64_t)n, fill_one, c);
         for (size_t i = 0; i < n; i++) {
             kept *k = &c->clips[c->first + i];
@@ -120,6 +135,8 @@ spoor_status cache_fill(clip_cache *c, pool *p, spoor_error *err) {
     }
     return SPOOR_OK;
 }
+
+void cache_first_channel(clip_cache *c) { c->first_channel = true; }
 
 void cache_skip(clip_cache *c, size_t n) { c->skip = n < c->n ? n : c->n; }
 

@@ -52,7 +52,8 @@ void store_free(store *s);
 spoor_status store_clear(spoor_context *ctx, const char *folder, spoor_error *err);
 
 bool store_is_half(const store *s);
-/* SHA-256 of an augmentation's full configuration. */
+/* SHA-256 of an augmentation's full configuration; of recordings that its steps name ("files", "sha256") the identity
+ * alone. */
 spoor_status store_chain_hash(const json_t *chain, char hex[65], spoor_error *err);
 /* The key of a recording; audio is the SHA-256 of its file (io_sha256_file). copy NULL: the recording as it is. */
 void store_key_make(const store *s, const char audio[65], const store_copy *copy, store_key *out);

@@ -136,8 +136,28 @@ static spoor_status hash_json(const json_t *json, char hex[65], spoor_error *err
     return SPOOR_OK;
 }
 
+/* Recordings of a chain's steps count by what they are and not by where they lie. */
+static void strip_files(json_t *steps, int depth) {
+    for (size_t i = 0; i < json_array_size(steps); i++) {
+        json_t *step = json_array_get(steps, i);
+        if (json_object_get(step, "sha256")) {
+            (void)json_object_del(step, "files");
+        }
+        if (depth < MAX_PARTS_DEPTH) {
+            strip_files(json_object_get(step, "of"), depth + 1);
+        }
+    }
+}
+
 spoor_status store_chain_hash(const json_t *chain, char hex[65], spoor_error *err) {
-    return hash_json(chain, hex, err);
+    json_t *copy = json_deep_copy(chain);
+    if (!copy) {
+        return error_memory(err, "hashing a configuration");
+    }
+    strip_files(copy, 0);
+    spoor_status status = hash_json(copy, hex, err);
+    json_decref(copy);
+    return status;
 }
 
 /* Parts of a join, too. */

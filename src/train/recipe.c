@@ -355,6 +355,8 @@ char *recipe_path(spoor_context *ctx, const recipe *r, const char *path) {
     return path[0] == '/' ? ctx_strdup(ctx, path) : ctx_printf(ctx, "%s%s", r->folder, path);
 }
 
+size_t recipe_recordings_bytes(const recipe *r) { return ((size_t)r->cache_mb << 20) / 4; }
+
 /* ---- file and --set ---- */
 
 static spoor_status apply_set(json_t *root, const char *text, spoor_error *err) {

@@ -187,6 +187,8 @@ void recipe_free(spoor_context *ctx, recipe *r);
 int64_t recipe_pair_rows(const recipe *r);
 /* The first section in which two resolved recipes differ, which lives as long as they; NULL: none. */
 const char *recipe_difference(const json_t *a, const json_t *b);
+/* Bytes of memory for recordings that augmentation steps name: a quarter of data.cache_mb, beside it. */
+size_t recipe_recordings_bytes(const recipe *r);
 /* Path of a file named in the recipe; freed with ctx_free, NULL = out of memory. */
 char *recipe_path(spoor_context *ctx, const recipe *r, const char *path);
 #endif

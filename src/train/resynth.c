@@ -38,6 +38,10 @@ static spoor_status read_generator(resynth *s, size_t index, json_t *entry, cons
     if (augment_new(s->ctx, steps, &g->chain, &inner) != SPOOR_OK) {
         return error_set(err, inner.status, "sampler.resynth.generators[%zu]: %s", index, inner.message);
     }
+    if (augment_set_at(g->chain, 0) != NULL) {
+        return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu]: a step with \"files\" belongs into augment",
+                         index);
+    }
     g->original = json_array_size(steps) == 0;
     g->target = ctx_alloc(s->ctx, d->n_tasks, sizeof *g->target);
     if (!g->target || json_object_set_new(entry, "steps", json_deep_copy(augment_config(g->chain))) != 0) {

@@ -39,6 +39,19 @@ static spoor_status start_from(trainer *t, spoor_error *err) {
     return status;
 }
 
+/* What steps of the chain name by "files", where the chain is used at all. Features from a store hold it already: there its
+ * identity is enough. */
+static spoor_status open_recordings(trainer *t, spoor_error *err) {
+    const recipe *r = t->r;
+    bool read = *r->cache_path != '\0', fits = net_fits(t->net);
+    if (!fits && (read ? r->cache_copies == 0 : r->augment_p <= 0)) {
+        return SPOOR_OK;
+    }
+    recordings_options o = {.folder = r->folder, .limit = recipe_recordings_bytes(r), .threads = t->threads,
+                            .name_only = read && !fits};
+    return recordings_open(t->ctx, t->augment, &o, &t->recordings, err);
+}
+
 static spoor_status make_network(trainer *t, spoor_error *err) {
     net_task tasks[NET_MAX_TASKS];
     for (size_t i = 0; i < t->d->n_tasks; i++) {
@@ -51,6 +64,7 @@ static spoor_status make_network(trainer *t, spoor_error *err) {
     rng seed = rng_make((uint64_t)t->r->seed, STREAM_NET);
     TRY(net_new(t->ctx, t->r->network, (int64_t)frontend_dim(t->fe), tasks, t->d->n_tasks, rng_u64(&seed), &t->net, err));
     TRY(net_bind(t->net, t->fe, err));
+    TRY(open_recordings(t, err));
     TRY(use_config(t->r->resolved, "frontend", json_deep_copy(frontend_config(t->fe)), err));
     TRY(use_config(t->r->resolved, "augment", json_deep_copy(augment_config(t->augment)), err));
     TRY(use_config(t->r->resolved, "network", net_config(t->net), err));
@@ -282,6 +296,7 @@ static void unmake(trainer *t) {
     net_free(t->net);
     resynth_free(t->generators);
     augment_free(t->augment);
+    recordings_free(t->recordings);
     frontend_free(t->fe);
     dataset_free(t->d);
     tape_free(t->tape);

@@ -2,6 +2,7 @@
  * left in the folder). */
 #ifndef TRAIN_TRAINER_STATE_H
 #define TRAIN_TRAINER_STATE_H
+#include "data/recordings.h"
 #include "train/batch.h"
 #include "train/checkpoint.h"
 #include "train/dev.h"
@@ -28,6 +29,7 @@ typedef struct trainer {
     dataset *d;
     frontend *fe;
     augment *augment;
+    recordings *recordings; /* of its steps; NULL: none */
     resynth *generators;  /* NULL: none */
     stored *stored;       /* NULL: training features are computed */
     char *extract;        /* the command that makes what it lacks */

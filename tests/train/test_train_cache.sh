@@ -123,6 +123,49 @@ cmp -s f/model.safetensors h/model.safetensors && fail "the copies are not used"
 expect 2 "$spoor" train copies.yaml --out i --set cache.seed=2
 says "14 of 21"
 
+# copies with noise and rooms of the user's own: what is missing is said before anything is done; the same recordings
+# elsewhere are the same copies, others are not
+sed 's/^cache:.*/cache: {path: feats, copies: 2, p: 1}/' r.yaml >own.yaml
+cat >>own.yaml <<'END'
+augment: [{kind: noise, files: own/noise, snr: [0, 15], count: [1, 2]}, {kind: room, p: 0.5, files: own/rooms.csv}]
+END
+expect 2 "$spoor" train own.yaml --out o
+says "cannot read own/noise, the recordings of a step noise (No such file or directory); put a folder or a CSV list"
+expect 2 "$spoor" extract --recipe own.yaml
+says "cannot read own/noise"
+mkdir -p own/noise
+expect 2 "$spoor" train own.yaml --out o
+says "there is no recording in own/noise"
+cp "$SPOOR_SOURCE_DIR"/samples/[12]*.flac own/noise
+{ echo path; ls -d "$SPOOR_SOURCE_DIR"/samples/[34]*.flac; } >own/rooms.csv
+expect 2 "$spoor" train own.yaml --out o
+says "14 of 21 features of training clips are missing"
+expect 0 "$spoor" extract --recipe own.yaml
+grep -q '(14 new)' out || fail "14 copies expected"
+expect 0 "$spoor" train own.yaml --out o --threads 1 --set schedule.epochs=5
+grep -q '"sha256":' o/recipe.json || fail "recipe.json does not say which recordings they were"
+expect 0 "$spoor" train own.yaml --out o2 --threads 3 --set schedule.epochs=5
+cmp o/model.safetensors o2/model.safetensors || fail "threads change the weights"
+mv own moved
+expect 0 "$spoor" train own.yaml --out o3 --set schedule.epochs=2 --set augment.0.files=moved/noise --set augment.1.files=moved/rooms.csv
+mv moved own
+expect 0 "$spoor" extract all.csv --split train --frontend own.yaml --augment own.yaml --copies 2 --out feats
+grep -q '(0 new)' out || fail "--augment makes other copies than --recipe"
+cp "$SPOOR_SOURCE_DIR"/samples/5*.flac own/noise
+expect 2 "$spoor" train own.yaml --out o4
+says "14 of 21"
+# the same chain on waveforms; a resumed training has the same noise or none at all
+sed '/^cache:/d' own.yaml >plain.yaml
+expect 0 "$spoor" train plain.yaml --out o4 --threads 1 --set schedule.epochs=5
+says "3 recordings of own/noise, 3 of them in memory"
+expect 0 "$spoor" train plain.yaml --out o5 --threads 3 --set schedule.epochs=5
+cmp o4/model.safetensors o5/model.safetensors || fail "threads change the weights"
+rm o4/model.safetensors own/noise/5*
+expect 1 "$spoor" train plain.yaml --out o4 --resume --set schedule.epochs=5
+says "augment differs"
+rm -r own
+expect 0 "$spoor" train plain.yaml --out o6 --set schedule.epochs=2 --set augment_p=0
+
 # a frozen pretrained front end, where its weights are at hand
 if [ -n "${SPOOR_TEST_WHISPER-}" ]; then
     sed "s|^frontend:.*|frontend: {kind: whisper, weights: '$SPOOR_TEST_WHISPER', layers: [0, 1]}|" r.yaml >w.yaml

@@ -32,7 +32,8 @@ static const char *const EXCITATIONS[] = {"pulse", "noise", "mixed", NULL};
 
 enum { KIND_NOISE, KIND_BABBLE, KIND_ROOM, KIND_RAWBOOST, KIND_GAIN, KIND_EQ, KIND_BANDLIMIT, KIND_CODEC,
        KIND_RESAMPLE, KIND_SPEED, KIND_MASK, KIND_GRIFFIN_LIM, KIND_MEL, KIND_SINUSOIDS, KIND_LPC, KIND_CHANNELS,
-       KIND_ONE, KINDS };
+       KIND_ONE, KIND_NAMES, KIND_RECORDED_NOISE = KIND_NAMES, KIND_RECORDED_ROOM, /* noise and room with "files" */
+       KINDS };
 
 #define SNR {"snr", 5, 30, -20, 100, false}
 static const kind_spec SPECS[KINDS] = {
@@ -61,13 +62,23 @@ static const kind_spec SPECS[KINDS] = {
     [KIND_CHANNELS] = {"channel-vocoder", step_channels, {{"bands", 24, 24, 4, 80, true}}, "excitation", EXCITATIONS, 2,
                        NULL, 0},
     [KIND_ONE] = {"one", NULL, {{0}}, NULL, NULL, 0, NULL, 0}, /* its steps follow it in augment.steps */
+    [KIND_RECORDED_NOISE] = {"noise", step_recorded_noise, {SNR, {"count", 1, 1, 1, 64, true}}, NULL, NULL, 0, NULL, 0},
+    [KIND_RECORDED_ROOM] = {"room", step_recorded_room, {{0}}, NULL, NULL, 0, NULL, 0},
 };
+
+typedef struct used_set {
+    augment_set set;
+    augment_recordings from; /* count 0: not given yet */
+} used_set;
 
 struct augment {
     spoor_context *ctx;
     json_t *config;
     size_t count;
     augment_step steps[AUGMENT_MAX_STEPS];
+    json_t *own[AUGMENT_MAX_STEPS]; /* the step in config */
+    size_t n_sets;
+    used_set sets[AUGMENT_MAX_STEPS];
 };
 
 /* ---- configuration -------------------------------------------------------------------------------------- */
@@ -135,21 +146,35 @@ static spoor_status read_choices(const json_t *object, const char *where, const 
     return SPOOR_OK;
 }
 
+static bool of_recordings(const augment_step *step) { return step->kind >= KIND_NAMES; }
+
 static spoor_status read_step(const json_t *object, size_t index, augment_step *step, spoor_error *err) {
     char where[48];
     snprintf(where, sizeof where, "augment[%zu]", index);
-    const char *names[KINDS + 1] = {NULL};
-    for (int k = 0; k < KINDS; k++) {
+    const char *names[KIND_NAMES + 1] = {NULL};
+    for (int k = 0; k < KIND_NAMES; k++) {
         names[k] = SPECS[k].name;
     }
     if (!json_is_object(object) || json_object_get(object, "kind") == NULL) {
         return error_set(err, SPOOR_ERR_USAGE, "%s must be a mapping with at least a \"kind\"", where);
     }
     TRY(config_choice(object, where, "kind", names, 0, &step->kind, err));
+    if (json_object_get(object, "files") != NULL) {
+        step->kind = step->kind == KIND_NOISE  ? KIND_RECORDED_NOISE
+                     : step->kind == KIND_ROOM ? KIND_RECORDED_ROOM
+                                               : step->kind;
+    }
     const kind_spec *spec = &SPECS[step->kind];
     snprintf(where, sizeof where, "augment[%zu] (%s)", index, spec->name);
-    const char *keys[STEP_RANGES + 5] = {"kind", "p", step->kind == KIND_ONE ? "of" : NULL};
-    size_t n = step->kind == KIND_ONE ? 3 : 2;
+    const char *keys[STEP_RANGES + 7] = {"kind", "p"};
+    size_t n = 2;
+    if (step->kind == KIND_ONE) {
+        keys[n++] = "of";
+    }
+    if (of_recordings(step)) {
+        keys[n++] = "files";
+        keys[n++] = "sha256";
+    }
     for (int i = 0; i < STEP_RANGES && spec->ranges[i].key != NULL; i++) {
         keys[n++] = spec->ranges[i].key;
     }
@@ -225,6 +250,33 @@ static spoor_status too_many(size_t n, spoor_error *err) {
     return error_set(err, SPOOR_ERR_USAGE, "augment has %zu steps, more than the limit of %d", n, AUGMENT_MAX_STEPS);
 }
 
+/* The set that a step's "files" name: one for all steps with the same path and use. */
+static spoor_status add_set(augment *a, const json_t *object, json_t *config, augment_step *step, spoor_error *err) {
+    const char *path = json_string_value(json_object_get(object, "files")), *wanted = NULL;
+    if (path == NULL || *path == '\0') {
+        return error_set(err, SPOOR_ERR_USAGE, "augment[%zu] (%s).files must be the path of a folder or a list",
+                         a->count - 1, SPECS[step->kind].name);
+    }
+    TRY(config_string(object, "augment", "sha256", NULL, &wanted, err));
+    if (json_object_set_new(config, "files", json_string(path)) != 0 ||
+        (wanted != NULL && json_object_set_new(config, "sha256", json_string(wanted)) != 0)) {
+        return error_memory(err, "making an augmentation");
+    }
+    if (!(step->p > 0)) {
+        return SPOOR_OK; /* it never happens */
+    }
+    bool room = step->kind == KIND_RECORDED_ROOM;
+    size_t i = 0;
+    while (i < a->n_sets && (a->sets[i].set.room != room || strcmp(a->sets[i].set.path, path) != 0)) {
+        i++;
+    }
+    if (i == a->n_sets) {
+        a->sets[a->n_sets++].set = (augment_set){json_string_value(json_object_get(config, "files")), room};
+    }
+    step->set = i + 1;
+    return SPOOR_OK;
+}
+
 /* The next step of a->steps, and in *out what it is with all defaults. */
 static spoor_status add_step(augment *a, const json_t *object, json_t **out, spoor_error *err) {
     if (a->count == AUGMENT_MAX_STEPS) {
@@ -236,6 +288,10 @@ static spoor_status add_step(augment *a, const json_t *object, json_t **out, spo
     *out = write_step(step);
     if (*out == NULL) {
         return error_memory(err, "making an augmentation");
+    }
+    a->own[a->count - 1] = *out;
+    if (of_recordings(step)) {
+        return add_set(a, object, *out, step, err);
     }
     return step->kind == KIND_CODEC ? try_codecs(a, step, err) : SPOOR_OK;
 }
@@ -326,6 +382,27 @@ bool augment_needs_sources(const augment *a) {
     return needs;
 }
 
+const augment_set *augment_set_at(const augment *a, size_t i) { return i < a->n_sets ? &a->sets[i].set : NULL; }
+
+spoor_status augment_use_recordings(augment *a, size_t i, const augment_recordings *recordings, const char *sha256,
+                                    spoor_error *err) {
+    for (size_t k = 0; k < a->count; k++) {
+        const char *wanted = json_string_value(json_object_get(a->own[k], "sha256"));
+        if (a->steps[k].set == i + 1 && wanted != NULL && strcmp(wanted, sha256) != 0) {
+            return error_set(err, SPOOR_ERR_INPUT,
+                             "augment: the recordings of %s are not those that the step's sha256 stands for; bring "
+                             "those back, or leave sha256 out", a->sets[i].set.path);
+        }
+    }
+    for (size_t k = 0; k < a->count; k++) {
+        if (a->steps[k].set == i + 1 && json_object_set_new(a->own[k], "sha256", json_string(sha256)) != 0) {
+            return error_memory(err, "reading recordings");
+        }
+    }
+    a->sets[i].from = *recordings;
+    return SPOOR_OK;
+}
+
 spoor_status augment_scratch_new(const augment *a, augment_scratch **out, spoor_error *err) {
     *out = ctx_calloc(a->ctx, 1, sizeof **out);
     if (*out == NULL) {
@@ -394,10 +471,15 @@ spoor_status augment_apply(const augment *a, augment_scratch *s, const augment_s
     if (augment_needs_sources(a) && (sources == NULL || sources->count == 0)) {
         return error_set(err, SPOOR_ERR_USAGE, "augment: babble needs other clips to take talkers from");
     }
+    for (size_t i = 0; i < a->n_sets; i++) {
+        if (a->sets[i].from.stretch.count == 0) {
+            return error_set(err, SPOOR_ERR_USAGE, "augment: the recordings of %s were not read", a->sets[i].set.path);
+        }
+    }
     keep_finite(x, n);
     for (size_t i = 0; i < a->count && n > 0; i += 1 + a->steps[i].of) {
         rng own = rng_make(seed, i); /* a change in one step leaves the draws of the others alone */
-        step_run run = {&a->steps[i], s, sources, &own};
+        step_run run = {.step = &a->steps[i], .scratch = s, .sources = sources, .rng = &own};
         bool wanted = rng_uniform(&own) < run.step->p;
         if (wanted && run.step->of > 0) { /* one of those that follow it */
             size_t k = i + 1 + (size_t)rng_below(&own, run.step->of);
@@ -406,6 +488,7 @@ spoor_status augment_apply(const augment *a, augment_scratch *s, const augment_s
             wanted = rng_uniform(&own) < run.step->p;
         }
         if (wanted) {
+            run.recordings = run.step->set > 0 ? &a->sets[run.step->set - 1].from : NULL;
             TRY(SPECS[run.step->kind].run(&run, x, n, err));
             keep_finite(x, n);
         }

@@ -6,9 +6,14 @@
  *
  * Each step happens with probability "p" (default 1). [a,b] is a range drawn from uniformly. Unknown keys are refused.
  *   noise      "snr":[5,30] dB, "color":["white","pink","brown"] (one is drawn)
+ *   noise      with "files": "snr":[5,30] dB, "count":[1,1]: so many recordings of the set are drawn, and a stretch
+ *              of each, all at the same level, and summed; one shorter than the clip is repeated. A stretch without any
+ *              sound adds nothing
  *   babble     "snr":[5,30] dB, "talkers":[3,8]: other clips from augment_sources, each at the same level, summed
  *   room       "rt60":[0.1,0.8] s, "drr":[0,15] dB (direct-to-reverberant energy): direct path 1 at lag 0, a few early
  *              reflections, exponentially decaying noise, both darker than the direct path
+ *   room       with "files": an impulse response of the set, y[i] = sum_k h[k] x[i + d - k] / sqrt(sum_k h[k]^2) with d
+ *              the place of the largest |h|, the direct path: no delay, energy 1
  *   rawboost   "algo":5 or a list to draw from. Tak et al., ICASSP 2022: 1 linear and non-linear convolutive noise,
  *              2 impulsive signal-dependent noise, 3 stationary signal-independent noise, 4 = 1,2,3 in series,
  *              5 = 1,2 in series; the published parameters
@@ -42,6 +47,7 @@
 #define AUGMENT_RATE 16000
 #define AUGMENT_MAX_STEPS 32
 #define AUGMENT_MAX_SAMPLES (120u * 16000u) /* two minutes */
+#define AUGMENT_MAX_RESPONSE (20u * 16000u) /* samples of an impulse response */
 
 typedef struct augment augment;
 typedef struct augment_scratch augment_scratch;
@@ -55,11 +61,31 @@ typedef struct augment_sources {
     spoor_status (*fill)(void *user, size_t index, double where, float *out, size_t n, spoor_error *err);
 } augment_sources;
 
+/* What a step's "files" stand for. */
+typedef struct augment_recordings {
+    /* fill: `where` of a recording longer than n is the share of the possible beginnings, of a shorter one that of its
+     * length, and it goes round */
+    augment_sources stretch;
+    /* All samples of a recording; *out is freed with ctx_free. Called from several threads at once. */
+    spoor_status (*whole)(void *user, size_t index, float **out, size_t *n, spoor_error *err);
+} augment_recordings;
+
+typedef struct augment_set { /* recordings that steps name by "files" */
+    const char *path;        /* as the list has it; belongs to the augment */
+    bool room;               /* impulse responses, at most AUGMENT_MAX_RESPONSE samples; else noises */
+} augment_set;
+
 /* steps: a JSON list (NULL or empty: a chain that does nothing); only read. SPOOR_ERR_USAGE names step and key. */
 spoor_status augment_new(spoor_context *ctx, const json_t *steps, augment **out, spoor_error *err);
 void augment_free(augment *a);
 /* The list with every default filled in; belongs to a. */
 const json_t *augment_config(const augment *a);
+/* The i-th distinct set that the chain needs; NULL after the last. */
+const augment_set *augment_set_at(const augment *a, size_t i);
+/* Give the i-th set its recordings, at least one, which must outlive a; not while a is in use. sha256 is their identity
+ * and goes into the steps of augment_config. SPOOR_ERR_INPUT: a step asks for another. */
+spoor_status augment_use_recordings(augment *a, size_t i, const augment_recordings *recordings, const char *sha256,
+                                    spoor_error *err);
 /* Some step needs augment_sources. */
 bool augment_needs_sources(const augment *a);
 
@@ -67,7 +93,8 @@ spoor_status augment_scratch_new(const augment *a, augment_scratch **out, spoor_
 void augment_scratch_free(augment_scratch *s);
 
 /* Change x[n] in place. Exactly one number is drawn from r, whatever the chain does. sources may be NULL where no step
- * needs them (else SPOOR_ERR_USAGE). Samples that are not finite count as 0; the result is finite. n = 0 does nothing.
+ * needs them, and every set must have its recordings (else SPOOR_ERR_USAGE). Samples that are not finite count as 0; the
+ * result is finite. n = 0 does nothing.
  * On an error x holds its former contents or a part of the chain's work: discard it. */
 spoor_status augment_apply(const augment *a, augment_scratch *s, const augment_sources *sources, rng *r, float *x,
                            size_t n, spoor_error *err);

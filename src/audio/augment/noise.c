@@ -1,4 +1,4 @@
-/* noise.c: additive noise: coloured noise and babble, mixed at a signal-to-noise ratio. */
+/* noise.c: additive noise: coloured noise, babble and recorded noise, mixed at a signal-to-noise ratio. */
 #include "audio/augment/steps.h"
 #include <math.h>
 #include <string.h>
@@ -55,22 +55,23 @@ spoor_status step_noise(const step_run *run, float *x, size_t n, spoor_error *er
     return SPOOR_OK;
 }
 
-spoor_status step_babble(const step_run *run, float *x, size_t n, spoor_error *err) {
-    const augment_sources *sources = run->sources;
+/* Some clips, each at the same level, summed and mixed in. The step's ranges: SNR, how many. */
+static spoor_status mix_several(const step_run *run, const augment_sources *sources, float *x, size_t n,
+                                spoor_error *err) {
     double snr = step_draw(run, 0);
-    size_t talkers = step_draw_whole(run, 1);
+    size_t count = step_draw_whole(run, 1);
     float *sum = step_buffer(run->scratch, 1, n), *one = step_buffer(run->scratch, 2, n);
     if (sum == NULL || one == NULL) {
-        return error_memory(err, "making babble");
+        return error_memory(err, "mixing clips");
     }
     memset(sum, 0, n * sizeof *sum);
-    for (size_t t = 0; t < talkers; t++) {
+    for (size_t t = 0; t < count; t++) {
         size_t index = (size_t)rng_below(run->rng, sources->count);
         double where = rng_uniform(run->rng);
         TRY(sources->fill(sources->user, index, where, one, n, err));
         double power = mean_square(one, n);
         if (!(power > 0 && isfinite(power))) {
-            continue; /* a silent or broken talker adds nothing */
+            continue; /* a silent or broken one adds nothing */
         }
         float gain = (float)(1 / sqrt(power));
         for (size_t i = 0; i < n; i++) {
@@ -79,4 +80,12 @@ spoor_status step_babble(const step_run *run, float *x, size_t n, spoor_error *e
     }
     mix_at_snr(x, sum, n, snr);
     return SPOOR_OK;
+}
+
+spoor_status step_babble(const step_run *run, float *x, size_t n, spoor_error *err) {
+    return mix_several(run, run->sources, x, n, err);
+}
+
+spoor_status step_recorded_noise(const step_run *run, float *x, size_t n, spoor_error *err) {
+    return mix_several(run, &run->recordings->stretch, x, n, err);
 }

@@ -1,4 +1,5 @@
-/* room.c: a synthetic room: direct path, early reflections, exponentially decaying late reverberation. */
+/* room.c: a synthetic room: direct path, early reflections, exponentially decaying late reverberation; and recorded
+ * rooms. */
 #include "audio/augment/steps.h"
 #include <math.h>
 #include <string.h>
@@ -44,4 +45,41 @@ spoor_status step_room(const step_run *run, float *x, size_t n, spoor_error *err
     }
     make_response(run, rt60, drr, h, m);
     return fir_apply(run->scratch, x, n, h, m, 0, err);
+}
+
+/* Energy 1; returns the place of the direct path. A response without any sound becomes the direct path alone. */
+static size_t normalise_response(float *h, size_t m) {
+    size_t peak = 0;
+    double energy = 0;
+    for (size_t i = 0; i < m; i++) {
+        peak = fabsf(h[i]) > fabsf(h[peak]) ? i : peak;
+        energy += (double)h[i] * (double)h[i];
+    }
+    double gain = 1 / sqrt(energy);
+    if (!(energy > 0) || !isfinite(gain)) {
+        memset(h, 0, m * sizeof *h);
+        h[peak] = 1;
+        return peak;
+    }
+    for (size_t i = 0; i < m; i++) {
+        h[i] = (float)(gain * (double)h[i]);
+    }
+    return peak;
+}
+
+spoor_status step_recorded_room(const step_run *run, float *x, size_t n, spoor_error *err) {
+    const augment_recordings *rooms = run->recordings;
+    float *h;
+    size_t m;
+    TRY(rooms->whole(rooms->stretch.user, (size_t)rng_below(run->rng, rooms->stretch.count), &h, &m, err));
+    spoor_status status = SPOOR_OK;
+    if (m == 0 || m > AUGMENT_MAX_RESPONSE) {
+        status = error_set(err, SPOOR_ERR_LIMIT, "an impulse response of %zu samples is none of 1 to %u", m,
+                           AUGMENT_MAX_RESPONSE);
+    } else {
+        size_t peak = normalise_response(h, m);
+        status = fir_apply(run->scratch, x, n, h, m, peak, err);
+    }
+    ctx_free(run->scratch->ctx, h);
+    return status;
 }

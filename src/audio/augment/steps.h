@@ -15,6 +15,7 @@ typedef struct augment_step {
     uint32_t choices; /* bit i: the i-th name of the step's list may be drawn */
     double number;
     size_t of; /* a step "one": how many of the steps behind it are its own */
+    size_t set; /* 1 + index of the recordings that it needs; 0: none */
 } augment_step;
 
 struct augment_scratch {
@@ -34,6 +35,7 @@ typedef struct step_run {
     const augment_step *step;
     augment_scratch *scratch;
     const augment_sources *sources;
+    const augment_recordings *recordings; /* of the step's "files" */
     rng *rng;
 } step_run;
 
@@ -42,6 +44,8 @@ typedef spoor_status (*step_fn)(const step_run *run, float *x, size_t n, spoor_e
 /* The steps; each changes x[n] in place, n >= 1. Their settings: augment.c. */
 spoor_status step_noise(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_babble(const step_run *run, float *x, size_t n, spoor_error *err);
+spoor_status step_recorded_noise(const step_run *run, float *x, size_t n, spoor_error *err);
+spoor_status step_recorded_room(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_room(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_rawboost(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_gain(const step_run *run, float *x, size_t n, spoor_error *err);
