@@ -15,8 +15,9 @@ void cache_free(clip_cache *c);
 void cache_skip(clip_cache *c, size_t n);
 /* Of a recording with several channels take the first instead of their mean. */
 void cache_first_channel(clip_cache *c);
-/* Decode on the workers of the pool until the limit is reached, in order, some at a time. SPOOR_ERR_INPUT if recordings cannot be read or
- * are empty: how many, and what is wrong with the first; all (up to 100) go to the log. SPOOR_ERR_CANCELLED between. */
+/* Decode on the workers of the pool until the limit is reached, in order, some at a time. SPOOR_ERR_INPUT if recordings
+ * cannot be read or are empty: how many, and what is wrong with the first; all (up to 100) go to the log.
+ * SPOOR_ERR_CANCELLED between. */
 spoor_status cache_fill(clip_cache *c, pool *p, spoor_error *err);
 size_t cache_kept(const clip_cache *c);  /* recordings in memory */
 size_t cache_bytes(const clip_cache *c);
