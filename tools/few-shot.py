@@ -4,13 +4,13 @@
     tools/few-shot.py SPOOR MODEL MANIFEST [--work DIR] [--shots 1,2,3,5] [--draws 5] [--trace]
 
 MODEL is calibrated for comparisons (spoor verify --calibrate). MANIFEST has columns path, split, label, source, page, setting; rows of
-split dev with setting "unknown" are sources to enroll, "same" and "cross" are known ones. For each number of shots and each draw
-(its number is the seed) so many recordings of every unknown source that has more are enrolled; the others are tested. A test is right
-where the answer among known and enrolled sources together is the source. Answers are computed here from embeddings that `spoor embed`
+split dev with setting "unknown" are sources to enroll (those that the model does not know from elsewhere), "same" and "cross" are
+known ones. For each number of shots and each draw (its number is the seed) so many recordings of every unknown source that has more are
+enrolled; the others are tested. A test is right where the answer among known and enrolled sources together is the source. Answers are computed here from embeddings that `spoor embed`
 wrote and from the statistics in the model file; --trace runs spoor enroll and spoor trace for draw 0 and compares.
 
-The thresholds of MODEL were fitted on all of dev. Rows "other half": pages are cut into two halves, thresholds are fitted on one
-(spoor verify --calibrate) and used on the other. Needs NumPy."""
+The thresholds of MODEL were fitted on all of dev. Rows "other half": pages are cut into two halves, thresholds are fitted on each
+(spoor verify --calibrate) and used on the other, where only its own sources are enrolled; both together. Needs NumPy."""
 import argparse
 import csv
 import json
@@ -34,7 +34,8 @@ def read_model(path):
                 f.seek(start + t["data_offsets"][0])
                 raw = f.read(t["data_offsets"][1] - t["data_offsets"][0])
                 tensors[name[7:]] = np.frombuffer(raw, "<f4").astype(float).reshape(t["shape"])
-    return json.loads(header["__metadata__"]["spoor"])["verify"], tensors
+    meta = json.loads(header["__metadata__"]["spoor"])
+    return meta["verify"], tensors, [c for t in meta["tasks"] if t["name"] == "source" for c in t["classes"]]
 
 
 def unit(x):
@@ -75,6 +76,7 @@ class Corpus:
         setting = np.array([r["setting"] for r in self.rows])
         self.train = spoof & (split == "train")
         self.dev = {s: spoof & (split == "dev") & (setting == s) for s in ("unknown", "same", "cross")}
+        self.human = np.array([r["label"] == "bonafide" for r in self.rows]) & (split == "dev")
         self.source = np.array([r["source"] for r in self.rows])
         self.page = np.array([r["page"] for r in self.rows])
 
@@ -115,11 +117,27 @@ def nearest(score, near, _):
     return score, score.max(1) > near
 
 
+def at_rate(known, rate):
+    """Nearest centroid, but an enrolled source must be nearer than any known one by a margin that `rate` of the known recordings of
+    this very set reach: the best that a threshold can do."""
+    def rule(score, near, _):
+        margin = score.max(1) - near
+        return score, margin > np.quantile(margin[known], 1 - rate)
+    return rule
+
+
 def of_model(verify, shots):
     def rule(score, near, sources):
         score = score - 0.5 * near[:, None]
         return score, score.max(1) >= threshold(verify, shots, sources)
     return rule
+
+
+def both(parts):
+    """Halves as one: shares of tests by tests, of known recordings by recordings."""
+    (a, n, s, k), (b, m, t, j) = parts
+    rows = [(a[:, :2] * n + b[:, :2] * m) / (n + m)] + [(a[:, 2 + i:3 + i] * k[i] + b[:, 2 + i:3 + i] * j[i]) / (k[i] + j[i]) for i in (0, 1)]
+    return np.hstack(rows), n + m, f"{s} and {t}"
 
 
 def line(name, shots, rows, tested, sources):
@@ -144,6 +162,22 @@ def halves(c):
     key = np.array([str(root(("page", p))) for p in c.page])
     names = sorted(set(key[dev]), key=lambda k: (-np.sum(dev & (key == k)), k))
     return [np.isin(key, names[h::2]) for h in (0, 1)]
+
+
+def pairs(c, u):
+    """AUROC of same source against another over all pairs of synthetic dev recordings; then of pairs from two pages alone."""
+    rows = np.flatnonzero(c.dev["unknown"] | c.dev["same"] | c.dev["cross"])
+    i, j = np.triu_indices(len(rows), 1)
+    score, same = (u[rows] @ u[rows].T)[i, j], c.source[rows][i] == c.source[rows][j]
+    across = c.page[rows][i] != c.page[rows][j]
+
+    def auroc(at):
+        _, rank = np.unique(score[at], return_inverse=True)  # ties share a rank
+        count = np.bincount(rank)
+        middle = (np.cumsum(count) - count + (count + 1) / 2)[rank]
+        n, m = same[at].sum(), (~same[at]).sum()
+        return (middle[same[at]].sum() - n * (n + 1) / 2) / (n * m), n
+    return auroc(np.ones(len(i), bool)) + auroc(across)
 
 
 def crossed(c, args, work):
@@ -171,7 +205,9 @@ def run_trace(c, args, work, u, centre, verify):
     for name, rows in zip(names, enrolled):
         subprocess.run([args.spoor, "enroll", "-m", args.model, "--gallery", gallery, name] +
                        [os.path.join(root, c.rows[i]["path"]) for i in rows], check=True, stdout=subprocess.DEVNULL)
-    rows = list(tests) + list(np.flatnonzero(c.dev["same"] | c.dev["cross"]))
+    parts = {"test": tests, "known": np.flatnonzero(c.dev["same"] | c.dev["cross"]), "human": np.flatnonzero(c.human)}
+    kind = np.concatenate([[name] * len(part) for name, part in parts.items()])
+    rows = list(np.concatenate(list(parts.values())))
     files = "\n".join(os.path.join(root, c.rows[i]["path"]) for i in rows)
     out = subprocess.run([args.spoor, "trace", "-m", args.model, "--gallery", gallery, "--jsonl", "--list", "-"], input=files, text=True,
                          check=True, stdout=subprocess.PIPE).stdout
@@ -179,15 +215,21 @@ def run_trace(c, args, work, u, centre, verify):
     e = unit(np.array([u[r].mean(0) for r in enrolled]))
     score = u @ e.T - 0.5 * (u @ centre.T).max(1)[:, None]
     apart = max(abs(a["enrolled"]["ranked"][0]["score"] - score[i].max()) for a, i in zip(answers, rows))
-    named = [a["enrolled"]["name"] for a in answers]
-    n, limit = len(tests), threshold(verify, 5, len(names))
+    limit = threshold(verify, 5, len(names))
     here = sum(score[i].max() >= limit for i in rows)
-    there = sum(a["enrolled"]["score"] >= a["enrolled"]["threshold"] for a in answers)
-    right = np.mean([a == names[t] for a, t in zip(named[:n], truth)])
-    human = np.mean([a["verdict"] == "bonafide" for a in answers[:n]])
-    print(f"\nspoor trace, draw 0, 5 shots, {n} tests: scores differ from these by at most {apart:.1e}; at or above the threshold {there}, "
-          f"here {here}; named rightly {right:.3f}; called human {human:.3f}; known recordings with an enrolled name "
-          f"{np.mean([a is not None for a in named[n:]]):.3f}")
+    near = np.array([a["enrolled"]["score"] >= a["enrolled"]["threshold"] for a in answers])
+    named = np.array([a["verdict"] == "enrolled" for a in answers])
+    human = np.array([a["verdict"] == "bonafide" for a in answers])
+    right = np.zeros(len(rows), bool)
+    right[:len(tests)] = [a["enrolled"]["ranked"][0]["name"] == names[t] for a, t in zip(answers, truth)]
+    print(f"\nspoor trace, draw 0, 5 shots: scores differ from these by at most {apart:.1e}; at or above the threshold {near.sum()} of "
+          f"{len(rows)}, here {here}.\n")
+    print("| recordings | n | named rightly | with an enrolled name | called human | near enough, human or not | and right |")
+    print("|---|---|---|---|---|---|---|")
+    for k in ("test", "known", "human"):
+        at = kind == k
+        cells = [(named & right)[at].mean(), named[at].mean(), human[at].mean(), near[at].mean(), (near & right)[at].mean()]
+        print(f"| {k} | {at.sum()} | " + " | ".join(f"{x:.3f}" for x in cells) + " |")
 
 
 def main():
@@ -199,28 +241,39 @@ def main():
     p.add_argument("--shots", default="1,2,3,5")
     p.add_argument("--draws", type=int, default=5)
     p.add_argument("--trace", action="store_true")
+    p.add_argument("--no-halves", action="store_true", help="without the rows of the other half")
     args = p.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or temporary
         os.makedirs(work, exist_ok=True)
         c = Corpus(args.spoor, args.model, args.manifest, work)
-        verify, tensors = read_model(args.model)
+        verify, tensors, names = read_model(args.model)
+        c.dev["unknown"] &= ~np.isin(c.source, names)  # the model may know a source from elsewhere
         known = [c.dev["same"], c.dev["cross"]]
         raw, white = unit(c.x), whitened(c.x, tensors)
         classes = sorted(set(c.source[c.train]))
         raw_centre = unit(np.array([raw[c.train & (c.source == s)].mean(0) for s in classes]))
         centre = unit(tensors["means"])
-        half = list(crossed(c, args, work))
+        half = [] if args.no_halves else list(crossed(c, args, work))
         print("| | shots | top-1 known + enrolled | top-1 enrolled alone | `same` taken | `cross` taken | tests of sources |")
         print("|---|---|---|---|---|---|---|")
         for shots in (int(s) for s in args.shots.split(",")):
             members = c.dev["unknown"]
             line("cosine, nearest centroid", shots, *measure(c, raw, raw_centre, members, known, shots, args.draws, nearest))
             line("whitened, nearest centroid", shots, *measure(c, white, centre, members, known, shots, args.draws, nearest))
+            for name, u, m in (("cosine", raw, raw_centre), ("whitened", white, centre)):
+                line(f"{name}, margin at 5 %", shots,
+                     *measure(c, u, m, members, known, shots, args.draws, at_rate(known[0] | known[1], 0.05)))
             line("spoor", shots, *measure(c, white, centre, members, known, shots, args.draws, of_model(verify, shots)))
-            for h, (section, part) in enumerate(half):
-                line(f"spoor, other half ({h + 1})", shots,
-                     *measure(c, white, centre, members & part, [k & part for k in known], shots, args.draws, of_model(section, shots)))
+            parts = []
+            for section, part in half:
+                here = [k & part for k in known]
+                parts.append(measure(c, white, centre, members & part, here, shots, args.draws, of_model(section, shots)) +
+                             ([k.sum() for k in here],))
+            if half:
+                line("spoor, other half", shots, *both(parts))
+        for name, u in (("cosine", raw), ("whitened", white)):
+            print("pairs, %s: AUROC %.3f (%d of one source), across pages %.3f (%d)" % ((name,) + pairs(c, u)))
         if args.trace:
             run_trace(c, args, work, white, centre, verify)
 

@@ -24,7 +24,7 @@ static const struct argp_option OPTIONS[] = {
     {"calibrate", KEY_CALIBRATE, NULL, 0, "fit on the splits train and dev of --manifest, and write the model", 3},
     {"false-acceptance", KEY_RATE, "SHARE", 0, "of known recordings that may get an enrolled name (default: 0.05)", 3},
     {"prior", KEY_PRIOR, "P", 0, "of the same source, at which probabilities are stated (default: 0.5)", 3},
-    {"shrinkage", KEY_SHRINKAGE, "S", 0, "of the covariance within sources, 0 to 1 (default: 0.1)", 3},
+    {"shrinkage", KEY_SHRINKAGE, "S", 0, "of the covariance within sources, 0 to 1 (default: 0.6)", 3},
     {0}};
 
 static double share(const char *arg, bool closed, const struct argp_state *state) {
@@ -177,7 +177,7 @@ static spoor_status run(void *user, spoor_context *ctx, spoor_error *err) {
 }
 
 int cli_verify(int argc, char **argv) {
-    verify_options o = {.false_acceptance = 0.05, .prior = 0.5, .shrinkage = 0.1};
+    verify_options o = {.false_acceptance = 0.05, .prior = 0.5, .shrinkage = 0.6};
     spoor_model_options_init(&o.open);
     return ui_command(&ARGP, argc, argv, &o, run);
 }
