@@ -6,7 +6,7 @@
 #define enroll(...) spoor("enroll", "-m", MODEL, __VA_ARGS__)
 
 static void make_voices(void) {
-    char name[16];
+    char name[32];
     for (int i = 0; i < 6; i++) {
         snprintf(name, sizeof name, "v%d.wav", i);
         write_wav(name, 1.5, (uint64_t)i + 1);
