@@ -10,9 +10,6 @@
 #include <string.h>
 
 #define TOLERANCE 1e-4
-/* A gradient below this (the largest are 0.1 to 1) is what is left of sums that cancel, as that of a scale before a norm: its
- * rounding error is that of the terms. */
-#define CANCELLED 1e-3
 
 typedef struct fixture {
     spoor_context *ctx;
@@ -137,11 +134,12 @@ static void train_step(fixture *f, const char *name) {
         param *item = params_at(p, i);
         if (item->trainable) {
             /* These have no true gradient, or one that nearly cancels: a bias before a batch norm or before a softmax over
-             * frames, scale and shift of the last norm where the pooled vector is normalised. They are held against 0.01. */
+             * frames, scale and shift of the last norm where the pooled vector is normalised. They are held against 0.03, a part of the
+             * terms that cancel: builds without optimisation leave 1.5e-6 of them. */
             bool pool_norm = json_is_true(json_object_get(json_object_get(f->meta, "network"), "pool_norm"));
             bool none = strstr(item->name, "depthwise.bias") != NULL || strstr(item->name, "score.bias") != NULL ||
                         (pool_norm && strncmp(item->name, "blocks.0.norm.", 14) == 0);
-            compare(f, "grad.", item->name, item->value.grad, none ? 1e-2 : CANCELLED);
+            compare(f, "grad.", item->name, item->value.grad, none ? 3e-2 : 1e-4);
         } else {
             compare(f, "after.", item->name, item->value.data, 0);
         }
