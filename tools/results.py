@@ -21,6 +21,9 @@ FIGURES = [  # title, manifest, where in the report
     ("bona fide EER", "pages", ("bonafide", "all", "eer")),
     ("known AUROC", "pages", ("known", "all", "auroc")),
     ("known FPR95", "pages", ("known", "all", "fpr95")),
+    ("ID accuracy", "pages", ("known", "all", "id_accuracy")),
+    ("EERc", "pages", ("known", "all", "eerc")),
+    ("OSCR", "pages", ("known", "all", "oscr")),
     ("resynth source", "resynth", ("source", "all", "accuracy")),
     ("source ECE", "both", ("source", "all", "ece")),
     ("bona fide ECE", "both", ("bonafide task", "all", "ece")),
@@ -45,15 +48,17 @@ def evaluate(spoor, corpus, run, which):
 def figure(report, path):
     task, group, name = path
     if task in ("bonafide", "known"):
-        groups = report[task]["groups"]
+        groups = report.get(task, {}).get("groups", [])
     else:
         wanted = "bonafide" if task == "bonafide task" else task
-        groups = next(t for t in report["tasks"] if t["task"] == wanted)["groups"]
-    return next(g for g in groups if g["name"] == group and g["group"] in ("all", "setting"))[name]
+        groups = next((t["groups"] for t in report["tasks"] if t["task"] == wanted), [])
+    return next((g[name] for g in groups if g["name"] == group and g["group"] in ("all", "setting")), {"value": None})
 
 
 def cell(values):
     v = [x["value"] for x in values]
+    if None in v:
+        return "-"  # the model has no such answer
     text = f"{sum(v) / len(v):.3f}"
     if len(v) > 1:
         text += f" ({min(v):.3f}-{max(v):.3f})"
