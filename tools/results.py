@@ -2,7 +2,8 @@
 """Tables of results from finished runs, as Markdown: one column per recipe, the mean over its seeds with the lowest and the
 highest, and for the first seed the 95 % bootstrap interval by page.
 Usage: tools/results.py SPOOR CORPUS NAME=RUN[,RUN...] ...   (a RUN is a folder with model.safetensors)
-Evaluates each model with `spoor eval` on the dev split of CORPUS/pages.csv and CORPUS/resynth.csv."""
+Evaluates each model with `spoor eval` on the dev split of CORPUS/pages.csv and CORPUS/resynth.csv, and with `spoor frechet` on pages
+(no intervals)."""
 import json
 import os
 import subprocess
@@ -24,6 +25,11 @@ FIGURES = [  # title, manifest, where in the report
     ("ID accuracy", "pages", ("known", "all", "id_accuracy")),
     ("EERc", "pages", ("known", "all", "eerc")),
     ("OSCR", "pages", ("known", "all", "oscr")),
+    ("Fréchet, dev known sources", "frechet", "dev known"),  # of train's known sources to these
+    ("Fréchet, dev `same`", "frechet", "dev known, same"),
+    ("Fréchet, dev `cross`", "frechet", "dev known, cross"),
+    ("Fréchet, dev unknown sources", "frechet", "dev unknown"),
+    ("Fréchet, dev human", "frechet", "dev human"),
     ("resynth source", "resynth", ("source", "all", "accuracy")),
     ("source ECE", "both", ("source", "all", "ece")),
     ("bona fide ECE", "both", ("bonafide task", "all", "ece")),
@@ -35,7 +41,11 @@ def evaluate(spoor, corpus, run, which):
     model = os.path.join(run, "model.safetensors")
     if not os.path.exists(cached) or os.path.getmtime(cached) < os.path.getmtime(model):
         names = ["pages", "resynth"] if which == "both" else [which]
-        command = [spoor, "eval", model, "--split", "dev", "--json", "--by-page"]
+        if which == "frechet":
+            names = ["pages"]
+            command = [spoor, "frechet", model, "--split", "all", "--shrinkage", "ledoit-wolf", "--json"]
+        else:
+            command = [spoor, "eval", model, "--split", "dev", "--json", "--by-page"]
         command += ["--folds", "5"] if which == "both" else []
         for n in names:
             command += ["--manifest", os.path.join(corpus, n + ".csv")]
@@ -46,6 +56,8 @@ def evaluate(spoor, corpus, run, which):
 
 
 def figure(report, path):
+    if isinstance(path, str):
+        return {"value": next((p["distance"] for p in report["pairs"] if p["name"] == path), None)}
     task, group, name = path
     if task in ("bonafide", "known"):
         groups = report.get(task, {}).get("groups", [])
