@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 static const char *const INPUTS[] = {"features", "waveform", NULL};
+static const char *const BACKENDS[] = {"shared", "task", NULL};
 
 /* ---- settings ---- */
 
@@ -43,8 +44,11 @@ static spoor_status configure_encoder(aasist *c, const json_t *config, spoor_err
 
 spoor_status aasist_configure(aasist *c, const json_t *config, int64_t input_dim, spoor_error *err) {
     const char *w = "network";
+    int backends;
     c->input_dim = input_dim;
     TRY(configure_encoder(c, config, err));
+    TRY(config_choice(config, w, "backends", BACKENDS, 0, &backends, err));
+    c->split = backends == 1;
     double graph[2] = {64, 32};
     size_t two = 2, three = 3;
     TRY(config_numbers(config, w, "graph",
@@ -93,7 +97,8 @@ bool aasist_describe(const aasist *c, json_t *out) {
                             "graph_dropout", c->graph_dropout, "pool_dropout", c->pool_dropout);
     bool good =
         all != NULL && json_object_update(out, all) == 0 &&
-        (!c->waveform || json_object_set_new(out, "sinc_kernel", json_integer((json_int_t)c->sinc_kernel)) == 0);
+        (!c->waveform || json_object_set_new(out, "sinc_kernel", json_integer((json_int_t)c->sinc_kernel)) == 0) &&
+        (!c->split || json_object_set_new(out, "backends", json_string(BACKENDS[c->split])) == 0);
     json_decref(all);
     return good;
 }
@@ -124,7 +129,7 @@ void aasist_sinc_filters(int64_t n, int64_t kernel, real *out) {
     }
 }
 
-enum { NAME = 64 };
+enum { NAME = 128 };
 
 static const char *named(char out[NAME], const char *prefix, const char *part) {
     (void)snprintf(out, NAME, "%s%s", prefix, part);
@@ -161,11 +166,10 @@ static spoor_status init_encoder(aasist *c, params *p, const char *prefix, spoor
         TRY(nn_linear_init(&c->attention_out, p, named(name, prefix, "map_attention.out"), c->attention, in, true,
                            err));
     }
-    return params_add(p, named(name, prefix, "positions"), 2, (int64_t[]){c->bands, in}, PARAM_STANDARD_NORMAL, 0, true,
-                      false, &c->positions, err);
+    return SPOOR_OK;
 }
 
-static spoor_status init_branch(aasist *c, aasist_branch *b, params *p, const char *name, spoor_error *err) {
+static spoor_status init_branch(const aasist *c, aasist_branch *b, params *p, const char *name, spoor_error *err) {
     char s[NAME + 16];
     int64_t d = c->graph[0], o = c->graph[1];
     (void)snprintf(s, sizeof s, "%s.master", name);
@@ -180,24 +184,31 @@ static spoor_status init_branch(aasist *c, aasist_branch *b, params *p, const ch
     return nn_hetero_attention_init(&b->layer2, p, s, o, o, c->temperatures[2], c->graph_dropout, err);
 }
 
-spoor_status aasist_init(aasist *c, params *p, const char *prefix, spoor_error *err) {
+spoor_status aasist_init_back(aasist *c, size_t k, params *p, const char *prefix, spoor_error *err) {
     char name[NAME];
-    TRY(init_input(c, p, prefix, err));
-    TRY(init_encoder(c, p, prefix, err));
+    aasist_back *o = &c->back[k];
     int64_t in = c->channels[c->n_blocks - 1], d = c->graph[0];
-    TRY(nn_graph_attention_init(&c->spectral, p, named(name, prefix, "spectral"), in, d, c->temperatures[0],
+    TRY(params_add(p, named(name, prefix, "positions"), 2, (int64_t[]){c->bands, in}, PARAM_STANDARD_NORMAL, 0, true, false,
+                   &o->positions, err));
+    TRY(nn_graph_attention_init(&o->spectral, p, named(name, prefix, "spectral"), in, d, c->temperatures[0],
                                 c->graph_dropout, err));
-    TRY(nn_graph_attention_init(&c->temporal, p, named(name, prefix, "temporal"), in, d, c->temperatures[1],
+    TRY(nn_graph_attention_init(&o->temporal, p, named(name, prefix, "temporal"), in, d, c->temperatures[1],
                                 c->graph_dropout, err));
-    TRY(nn_graph_pool_init(&c->spectral_pool, p, named(name, prefix, "spectral_pool"), d, c->ratios[0], c->pool_dropout,
+    TRY(nn_graph_pool_init(&o->spectral_pool, p, named(name, prefix, "spectral_pool"), d, c->ratios[0], c->pool_dropout,
                            err));
-    TRY(nn_graph_pool_init(&c->temporal_pool, p, named(name, prefix, "temporal_pool"), d, c->ratios[1], c->pool_dropout,
+    TRY(nn_graph_pool_init(&o->temporal_pool, p, named(name, prefix, "temporal_pool"), d, c->ratios[1], c->pool_dropout,
                            err));
     for (int i = 0; i < 2; i++) {
         (void)snprintf(name, NAME, "%sbranches.%d", prefix, i);
-        TRY(init_branch(c, &c->branch[i], p, name, err));
+        TRY(init_branch(c, &o->branch[i], p, name, err));
     }
     return SPOOR_OK;
+}
+
+spoor_status aasist_init(aasist *c, params *p, const char *prefix, spoor_error *err) {
+    TRY(init_input(c, p, prefix, err));
+    TRY(init_encoder(c, p, prefix, err));
+    return c->split ? SPOOR_OK : aasist_init_back(c, 0, p, prefix, err);
 }
 
 /* ---- forward ---- */
@@ -256,7 +267,7 @@ static tensor *encoder_forward(const aasist *c, tape *t, tensor *x) {
     return x;
 }
 
-/* The map -> nodes for bands [B,F,C] and for frames [B,T,C]. */
+/* The map -> nodes for bands [B,F,C], which have no positions yet, and for frames [B,T,C]. */
 static void nodes_forward(const aasist *c, tape *t, tensor *x, tensor **spectral, tensor **temporal) {
     if (c->attention == 0) {
         *spectral = op_max_abs(t, x, 1);
@@ -268,12 +279,6 @@ static void nodes_forward(const aasist *c, tape *t, tensor *x, tensor **spectral
         w = nn_linear_forward(&c->attention_out, t, w, OP_ACT_NONE);
         *spectral = op_softmax_pool(t, x, w, 1);
         *temporal = op_softmax_pool(t, x, w, 2);
-    }
-    tensor *s = *spectral;
-    if (s != NULL) {
-        int64_t flat[2] = {s->dim[0], s->dim[1] * s->dim[2]};
-        tensor *at = op_reshape(t, c->positions, 1, &flat[1]);
-        *spectral = op_reshape(t, op_add_row(t, op_reshape(t, s, 2, flat), at), 3, s->dim);
     }
 }
 
@@ -299,27 +304,18 @@ static nn_graph_nodes branch_forward(const aasist *c, const aasist_branch *b, ta
                             op_dropout(t, x.master, c->way_dropout)};
 }
 
-tensor *aasist_forward(const aasist *c, tape *t, tensor *features) {
-    if (features == NULL) {
+/* The largest or mean over nodes, of what a back end makes of the nodes: [B, c->pooled]. */
+static tensor *read_forward(const aasist *c, const aasist_back *o, tape *t, tensor *spectral, tensor *temporal) {
+    if (spectral == NULL || temporal == NULL) {
         return NULL;
     }
-    if (features->ndim != 3 || features->dim[2] != c->input_dim || features->dim[1] < 1) {
-        tape_fail(t, SPOOR_ERR_USAGE, "the network expects features [clips, frames, %lld], at least one frame of them",
-                  (long long)c->input_dim);
-        return NULL;
-    }
-    tensor *x = encoder_forward(c, t, input_forward(c, t, features)), *spectral = NULL, *temporal = NULL;
-    if (x != NULL && x->dim[1] > AASIST_MAX_NODES) {
-        tape_fail(t, SPOOR_ERR_LIMIT,
-                  "a temporal graph of %lld nodes is beyond the limit of %d; give the network shorter windows",
-                  (long long)x->dim[1], AASIST_MAX_NODES);
-        return NULL;
-    }
-    nodes_forward(c, t, x, &spectral, &temporal);
-    spectral = nn_graph_pool_forward(&c->spectral_pool, t, nn_graph_attention_forward(&c->spectral, t, spectral));
-    temporal = nn_graph_pool_forward(&c->temporal_pool, t, nn_graph_attention_forward(&c->temporal, t, temporal));
-    nn_graph_nodes a = branch_forward(c, &c->branch[0], t, temporal, spectral);
-    nn_graph_nodes b = branch_forward(c, &c->branch[1], t, temporal, spectral);
+    int64_t flat[2] = {spectral->dim[0], spectral->dim[1] * spectral->dim[2]};
+    tensor *at = op_reshape(t, o->positions, 1, &flat[1]);
+    spectral = op_reshape(t, op_add_row(t, op_reshape(t, spectral, 2, flat), at), 3, spectral->dim);
+    spectral = nn_graph_pool_forward(&o->spectral_pool, t, nn_graph_attention_forward(&o->spectral, t, spectral));
+    temporal = nn_graph_pool_forward(&o->temporal_pool, t, nn_graph_attention_forward(&o->temporal, t, temporal));
+    nn_graph_nodes a = branch_forward(c, &o->branch[0], t, temporal, spectral);
+    nn_graph_nodes b = branch_forward(c, &o->branch[1], t, temporal, spectral);
     tensor *frames = op_max(t, a.first, b.first), *bands = op_max(t, a.second, b.second),
            *master = op_max(t, a.master, b.master);
     tensor *parts[5] = {op_max_abs(t, frames, 1), op_mean_pool(t, frames), op_max_abs(t, bands, 1),
@@ -329,4 +325,39 @@ tensor *aasist_forward(const aasist *c, tape *t, tensor *features) {
     }
     parts[4] = op_reshape(t, master, 2, (int64_t[]){master->dim[0], master->dim[2]});
     return op_dropout(t, op_concat(t, parts, 5, 1), c->dropout);
+}
+
+/* features -> nodes; both NULL on failure */
+static void encode(const aasist *c, tape *t, tensor *features, tensor **spectral, tensor **temporal) {
+    *spectral = *temporal = NULL;
+    if (features == NULL) {
+        return;
+    }
+    if (features->ndim != 3 || features->dim[2] != c->input_dim || features->dim[1] < 1) {
+        tape_fail(t, SPOOR_ERR_USAGE, "the network expects features [clips, frames, %lld], at least one frame of them",
+                  (long long)c->input_dim);
+        return;
+    }
+    tensor *x = encoder_forward(c, t, input_forward(c, t, features));
+    if (x != NULL && x->dim[1] > AASIST_MAX_NODES) {
+        tape_fail(t, SPOOR_ERR_LIMIT,
+                  "a temporal graph of %lld nodes is beyond the limit of %d; give the network shorter windows",
+                  (long long)x->dim[1], AASIST_MAX_NODES);
+        return;
+    }
+    nodes_forward(c, t, x, spectral, temporal);
+}
+
+tensor *aasist_forward(const aasist *c, tape *t, tensor *features) {
+    tensor *spectral, *temporal;
+    encode(c, t, features, &spectral, &temporal);
+    return read_forward(c, &c->back[0], t, spectral, temporal);
+}
+
+void aasist_forward_each(const aasist *c, tape *t, tensor *features, const bool *wanted, size_t n, tensor **out) {
+    tensor *spectral, *temporal;
+    encode(c, t, features, &spectral, &temporal);
+    for (size_t k = 0; k < n; k++) {
+        out[k] = wanted[k] ? read_forward(c, &c->back[k], t, spectral, temporal) : NULL;
+    }
 }

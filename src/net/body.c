@@ -42,7 +42,7 @@ static const char *const pooled_keys[] = {"pooling", "hidden", "layers", "logist
 static const char *const aasist_keys[] = {
     "input",      "project",     "sinc",          "sinc_kernel",  "first_pool",  "channels",
     "block_pool", "attention",   "preactivation", "graph",        "pool_ratios", "temperatures",
-    "dropout",    "way_dropout", "graph_dropout", "pool_dropout", NULL};
+    "dropout",    "way_dropout", "graph_dropout", "pool_dropout", "backends", NULL};
 
 static const body_class CLASSES[BODY_KINDS] = {
     [BODY_CONFORMER] = BODY_ROW(conformer), [BODY_POOLED] = BODY_ROW(pooled), [BODY_AASIST] = BODY_ROW(aasist)};
@@ -60,4 +60,15 @@ spoor_status body_init(body *b, params *p, const char *prefix, spoor_error *err)
 
 tensor *body_forward(const body *b, tape *t, tensor *features) { return CLASSES[b->kind].forward(b, t, features); }
 int64_t body_pooled(const body *b) { return CLASSES[b->kind].pooled(b); }
+
+bool body_splits(const body *b) { return b->kind == BODY_AASIST && b->as.aasist.split; }
+
+spoor_status body_init_back(body *b, size_t k, params *p, const char *prefix, spoor_error *err) {
+    return aasist_init_back(&b->as.aasist, k, p, prefix, err);
+}
+
+void body_forward_each(const body *b, tape *t, tensor *features, const bool *wanted, size_t n, tensor **out) {
+    aasist_forward_each(&b->as.aasist, t, features, wanted, n, out);
+}
+
 bool body_describe(const body *b, json_t *out) { return CLASSES[b->kind].describe(b, out); }

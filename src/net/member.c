@@ -206,7 +206,15 @@ spoor_status member_configure_alone(net *n, const json_t *config, int kind, spoo
     return configure(m, config, kind, n->input_dim, err);
 }
 
-int64_t member_embedding(const member *m) { return m->embedding > 0 ? m->embedding : body_pooled(&m->body); }
+int64_t member_vector(const member *m) { return m->embedding > 0 ? m->embedding : body_pooled(&m->body); }
+
+int64_t member_embedding(const net *n, const member *m) {
+    int64_t ways = 0;
+    for (size_t k = 0; k < n->n_tasks; k++) {
+        ways += m->answers[k];
+    }
+    return member_vector(m) * (body_splits(&m->body) ? ways : 1);
+}
 
 /* ---- and back ---- */
 

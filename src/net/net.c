@@ -78,6 +78,19 @@ static spoor_status configure(net *n, const json_t *config, spoor_error *err) {
     return check_members(n, err);
 }
 
+/* What lies between a back end and the heads. */
+static spoor_status init_way(net *n, member *m, size_t k, const char *prefix, spoor_error *err) {
+    char name[128];
+    if (m->pool_norm) {
+        (void)snprintf(name, sizeof name, "%spool_norm", prefix);
+        TRY(nn_batch_norm_init(&m->norm[k], n->params, name, body_pooled(&m->body), err));
+    }
+    (void)snprintf(name, sizeof name, "%sembed", prefix);
+    return m->embedding > 0
+               ? nn_linear_init(&m->embed[k], n->params, name, body_pooled(&m->body), m->embedding, true, err)
+               : SPOOR_OK;
+}
+
 static spoor_status init_member(net *n, size_t index, spoor_error *err) {
     member *m = &n->members[index];
     char prefix[32] = "", name[128];
@@ -89,18 +102,16 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
         TRY(params_add(n->params, name, 1, &m->mix, PARAM_ZEROS, 0, true, false, &m->mix_weights, err));
     }
     TRY(body_init(&m->body, n->params, prefix, err));
-    if (m->pool_norm) {
-        (void)snprintf(name, sizeof name, "%spool_norm", prefix);
-        TRY(nn_batch_norm_init(&m->norm, n->params, name, body_pooled(&m->body), err));
-    }
-    if (m->embedding > 0) {
-        (void)snprintf(name, sizeof name, "%sembed", prefix);
-        TRY(nn_linear_init(&m->embed, n->params, name, body_pooled(&m->body), m->embedding, true, err));
-    }
+    TRY(body_splits(&m->body) ? SPOOR_OK : init_way(n, m, 0, prefix, err));
     for (size_t i = 0; i < n->n_tasks; i++) {
+        if (m->answers[i] && body_splits(&m->body)) {
+            (void)snprintf(name, sizeof name, "%sbackends.%s.", prefix, n->tasks[i].name);
+            TRY(body_init_back(&m->body, i, n->params, name, err));
+            TRY(init_way(n, m, i, name, err));
+        }
         if (m->answers[i]) {
             (void)snprintf(name, sizeof name, "%sheads.%s", prefix, n->tasks[i].name);
-            TRY(head_init(&m->heads[i], &m->head_options[i], n->params, name, member_embedding(m), m->classes[i], err));
+            TRY(head_init(&m->heads[i], &m->head_options[i], n->params, name, member_vector(m), m->classes[i], err));
         }
     }
     return SPOOR_OK;
@@ -109,7 +120,7 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
 static int64_t joined_embeddings(const net *n) {
     int64_t size = 0;
     for (size_t i = 0; i < n->n_members; i++) {
-        size += n->members[i].embeds ? member_embedding(&n->members[i]) : 0;
+        size += n->members[i].embeds ? member_embedding(n, &n->members[i]) : 0;
     }
     return size;
 }
@@ -172,6 +183,15 @@ static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
                 return error_set(err, SPOOR_ERR_USAGE, "network.logistic fits linear heads alone: the task %.64s has another",
                                  n->tasks[k].name);
             }
+        }
+        for (size_t k = 0; k < n->n_tasks && body_splits(&m->body); k++) {
+            if (m->answers[k] && m->head_options[k].kind == HEAD_CENTROIDS) {
+                return error_set(err, SPOOR_ERR_USAGE, "network.backends: the task %.64s has a head with centroids, which are of "
+                                 "the whole embedding; that goes with backends: shared", n->tasks[k].name);
+            }
+        }
+        if (body_splits(&m->body) && answers_none(n, m)) {
+            return error_set(err, SPOOR_ERR_USAGE, "network.backends: member %zu answers no task, so that it has no back end", i + 1);
         }
         if (trains && answers_none(n, m)) {
             return error_set(err, SPOOR_ERR_USAGE, "network.members: tasks of member %zu is empty, so that it learns nothing", i + 1);
@@ -291,33 +311,58 @@ static tensor *own_frames(const member *m, tape *t, tensor *x) {
     return op_slice_frames(t, x, (int64_t)rng_below(&r, (uint64_t)(frames - kept) + 1), kept);
 }
 
-static tensor *member_pool(const member *m, tape *t, tensor *features, const int64_t *rows) {
+static tensor *member_input(const member *m, tape *t, tensor *features, const int64_t *rows) {
     tensor *x = own_frames(m, t, own_rows(m, t, own_columns(m, t, features), rows));
-    x = m->mix > 0 ? op_mix_layers(t, x, m->mix_weights) : x;
-    return body_forward(&m->body, t, x);
+    return m->mix > 0 ? op_mix_layers(t, x, m->mix_weights) : x;
+}
+
+/* Behind back end k. */
+static tensor *way_forward(const member *m, size_t k, tape *t, tensor *x) {
+    if (m->pool_norm) {
+        x = nn_batch_norm_forward(&m->norm[k], t, x);
+    }
+    return m->embedding > 0 ? nn_linear_forward(&m->embed[k], t, x, OP_ACT_NONE) : x;
+}
+
+static void answer(const member *m, size_t k, tape *t, tensor *x, tensor *dropped, net_output *out) {
+    head_output one;
+    head_forward(&m->heads[k], t, x, dropped, &one);
+    out->logits[k] = one.logits;
+    out->linear[k] = one.linear;
+    out->cosine[k] = one.cosine;
+    out->scale[k] = one.scale;
+    out->offset[k] = one.offset;
+}
+
+/* A back end for each task: the embedding is theirs side by side, a head sees that of its own. */
+static void split_forward(const net *n, const member *m, tape *t, tensor *x, const net_step *step, net_output *out) {
+    tensor *vector[NET_MAX_TASKS], *joined[NET_MAX_TASKS];
+    size_t count = 0;
+    body_forward_each(&m->body, t, x, m->answers, n->n_tasks, vector);
+    for (size_t k = 0; k < n->n_tasks; k++) {
+        if (m->answers[k]) {
+            x = joined[count++] = way_forward(m, k, t, vector[k]);
+            x = step->mix != NULL ? op_mix_rows(t, x, step->mix) : x;
+            answer(m, k, t, x, op_dropout(t, x, m->embedding_dropout), out);
+        }
+    }
+    out->embedding = tape_ok(t) ? op_concat(t, joined, count, 1) : NULL;
 }
 
 static void member_forward(const net *n, const member *m, tape *t, tensor *features, const net_step *step, net_output *out) {
-    tensor *x = member_pool(m, t, features, step->rows);
-    if (m->pool_norm) {
-        x = nn_batch_norm_forward(&m->norm, t, x);
+    tensor *x = member_input(m, t, features, step->rows);
+    *out = (net_output){0};
+    if (body_splits(&m->body)) {
+        split_forward(n, m, t, x, step, out);
+        return;
     }
-    if (m->embedding > 0) {
-        x = nn_linear_forward(&m->embed, t, x, OP_ACT_NONE);
-    }
-    *out = (net_output){.embedding = x};
+    x = out->embedding = way_forward(m, 0, t, body_forward(&m->body, t, x));
     x = step->mix != NULL ? op_mix_rows(t, x, step->mix) : x;
     tensor *y = op_dropout(t, x, m->embedding_dropout);
-    for (size_t i = 0; i < n->n_tasks; i++) {
-        head_output one = {0};
-        if (m->answers[i]) {
-            head_forward(&m->heads[i], t, x, y, &one);
+    for (size_t k = 0; k < n->n_tasks; k++) {
+        if (m->answers[k]) {
+            answer(m, k, t, x, y, out);
         }
-        out->logits[i] = one.logits;
-        out->linear[i] = one.linear;
-        out->cosine[i] = one.cosine;
-        out->scale[i] = one.scale;
-        out->offset[i] = one.offset;
     }
 }
 
@@ -491,7 +536,7 @@ bool net_fits(const net *n) {
 
 bool net_fit_at(const net *n, size_t i, net_fit *out) {
     const member *m = &n->members[i];
-    *out = (net_fit){.l2 = m->logistic, .copies = m->copies, .mean = m->norm.mean, .var = m->norm.var};
+    *out = (net_fit){.l2 = m->logistic, .copies = m->copies, .mean = m->norm[0].mean, .var = m->norm[0].var};
     for (size_t k = 0; k < n->n_tasks; k++) {
         out->weight[k] = m->heads[k].linear.w;
         out->bias[k] = m->heads[k].linear.b;
@@ -500,7 +545,8 @@ bool net_fit_at(const net *n, size_t i, net_fit *out) {
 }
 
 tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features, const int64_t *rows) {
-    return member_pool(&n->members[i], t, features, rows);
+    const member *m = &n->members[i];
+    return body_forward(&m->body, t, member_input(m, t, features, rows));
 }
 
 bool net_is_fused(const net *n) { return n->fused; }

@@ -21,7 +21,8 @@ typedef struct net_task {
 } net_task;
 
 typedef struct net_output {
-    tensor *embedding;              /* [B,E]; NULL in a training step in which no member learns that has part in it */
+    tensor *embedding;              /* [B,E]; of a back end for each task ("backends": "task") theirs side by side, in the order of the
+                                     * tasks; NULL in a training step in which no member learns that has part in it */
     tensor *logits[NET_MAX_TASKS];  /* [B,C_i], in the order of the tasks; NULL where none (that learns) answers the task */
     tensor *cosine[NET_MAX_TASKS];  /* [B,1] to the centre of a one-class head; NULL: another head */
     tensor *linear[NET_MAX_TASKS];  /* [B,C_i] of the linear layer beside that centre; NULL: there is none */

@@ -7,6 +7,7 @@
 #include "net/head.h"
 
 enum { NET_MAX_SPANS = FRONTEND_MAX_PARTS, NET_KIND_ENSEMBLE = BODY_KINDS };
+_Static_assert((int)NET_MAX_TASKS == (int)AASIST_MAX_BACKS, "a task can have a back end");
 extern const char *const NET_KINDS[]; /* of networks: bodies, then the ensemble */
 
 typedef struct net_span {
@@ -26,9 +27,9 @@ typedef struct member {
     double logistic;     /* > 0: fitted with this L2 penalty, not trained */
     int64_t copies;      /* augmented copies of each clip that it is fitted on besides */
     bool pool_norm;      /* batch norm on the pooled vector */
-    nn_batch_norm norm;
     int64_t embedding;   /* 0: no layer of its own */
-    nn_linear embed;
+    nn_batch_norm norm[NET_MAX_TASKS]; /* behind the back end of task k; behind one for all tasks: [0] */
+    nn_linear embed[NET_MAX_TASKS];
     double embedding_dropout;
     bool answers[NET_MAX_TASKS];    /* has a head for that task */
     int64_t classes[NET_MAX_TASKS]; /* of that head */
@@ -59,7 +60,8 @@ spoor_status member_configure_alone(net *n, const json_t *config, int kind, spoo
 /* An entry of "members". */
 spoor_status member_configure(net *n, member *m, const json_t *config, spoor_error *err);
 bool member_answers_all(const net *n, const member *m);
-int64_t member_embedding(const member *m); /* its size */
+int64_t member_vector(const member *m);                  /* size of what its heads see */
+int64_t member_embedding(const net *n, const member *m); /* size of its embedding: such a vector, or one for each task */
 /* A new reference; NULL: out of memory. */
 json_t *member_describe(const net *n, const member *m);
 #endif

@@ -149,7 +149,7 @@ class AASIST(nn.Module):
             x = F.selu(self.first_bn1(x))
             w = self.attention(x)
             s, t = (x * w.softmax(3)).sum(3), (x * w.softmax(2)).sum(2)
-        return s.transpose(1, 2) + self.pos_S, t.transpose(1, 2)
+        return s.transpose(1, 2), t.transpose(1, 2)
 
     def branch(self, number, t, s):
         layer = lambda k: getattr(self, f"HtrgGAT_layer_ST{number}{k}")
@@ -159,17 +159,20 @@ class AASIST(nn.Module):
         more = layer(2)(t, s, master)
         return [F.dropout(a + b, self.c["way_dropout"], self.training) for a, b in zip((t, s, master), more)]
 
-    def embed(self, x):
+    def encode(self, x):
+        """-> nodes for bands, without positions, and for frames"""
         x = self.picture(x)
         k = self.c["first_pool"]
         x = F.max_pool2d(x, (min(k, x.shape[2]), min(k, x.shape[3])))
-        x = self.encoder(F.selu(self.first_bn(x)))
-        s, t = self.nodes(x)
+        return self.nodes(self.encoder(F.selu(self.first_bn(x))))
+
+    def read(self, s, t):
+        s = s + self.pos_S
         s, t = self.pool_S(self.GAT_layer_S(s)), self.pool_T(self.GAT_layer_T(t))
         t, s, m = (torch.max(a, b) for a, b in zip(self.branch(1, t, s), self.branch(2, t, s)))
         e = torch.cat([t.abs().amax(1), t.mean(1), s.abs().amax(1), s.mean(1), m[:, 0]], 1)
         return F.dropout(e, self.c["dropout"], self.training)
 
     def forward(self, x):
-        e = self.embed(x)
+        e = self.read(*self.encode(x))
         return e, self.out_layer(e)

@@ -168,16 +168,21 @@ def check_statistics(folder, recordings):
                 print(f"{name} {n}: on average {away:.2f} standard deviations from the learned mean")
 
 
-if len(sys.argv) > 2:
-    check_statistics(sys.argv[1], sys.argv[2:])
-    sys.exit()
-small = {"channels": [3, 3, 5], "graph": [6, 4], "attention": 7, "project": 13}
-make("features", small, 5, 17, 9, 1)
-make("preactivation", {**small, "channels": [4, 4], "preactivation": True, "attention": 0, "first_pool": 2, "block_pool": 2,
-                       "pool_ratios": [0.9, 0.3, 0.6], "temperatures": [1, 3, 10]}, 4, 14, 6, 2)
-make("short", {**small, "project": 2, "channels": [3, 2]}, 6, 2, 4, 3)
-make("waveform", {"input": "waveform", "sinc": 14, "sinc_kernel": 21, "channels": [3, 4, 4], "graph": [5, 3],
-                  "pool_ratios": [0.5, 0.7, 0.5]}, 4, 23, 11, 4)
-save(os.path.join(HERE, "aasist_release_want.safetensors"), {**release("release", False, 2, 5), **release("release_trained", True, 3, 6)}, {})
-if len(sys.argv) > 1:
-    real(sys.argv[1])
+def main():
+    if len(sys.argv) > 2:
+        check_statistics(sys.argv[1], sys.argv[2:])
+        return
+    small = {"channels": [3, 3, 5], "graph": [6, 4], "attention": 7, "project": 13}
+    make("features", small, 5, 17, 9, 1)
+    make("preactivation", {**small, "channels": [4, 4], "preactivation": True, "attention": 0, "first_pool": 2, "block_pool": 2,
+                           "pool_ratios": [0.9, 0.3, 0.6], "temperatures": [1, 3, 10]}, 4, 14, 6, 2)
+    make("short", {**small, "project": 2, "channels": [3, 2]}, 6, 2, 4, 3)
+    make("waveform", {"input": "waveform", "sinc": 14, "sinc_kernel": 21, "channels": [3, 4, 4], "graph": [5, 3],
+                      "pool_ratios": [0.5, 0.7, 0.5]}, 4, 23, 11, 4)
+    save(os.path.join(HERE, "aasist_release_want.safetensors"), {**release("release", False, 2, 5), **release("release_trained", True, 3, 6)}, {})
+    if len(sys.argv) > 1:
+        real(sys.argv[1])
+
+
+if __name__ == "__main__":
+    main()
