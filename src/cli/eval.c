@@ -16,7 +16,7 @@ enum {
     KEY_PRECISION, KEY_BY, KEY_DCF, KEY_THRESHOLD, KEY_THRESHOLD_FROM, KEY_OPEN_TASK,
     KEY_SOURCE, KEY_POLARITY, KEY_LLR, KEY_PROBABILITIES, KEY_CLASSES, KEY_HEADER, KEY_KEY, KEY_KEY_ID, KEY_KEY_LABEL,
     KEY_KEY_PAGE, KEY_KEY_SETTING, KEY_KEY_SOURCE, KEY_MERGE, KEY_MERGE_FILE,
-    KEY_HTML
+    KEY_HTML, KEY_BONAFIDE
 };
 
 enum { MAX_TARGETS = 256, MAX_MERGES = 256 };
@@ -33,6 +33,7 @@ typedef struct options {
     bool foreign, json, polarity, llr; /* polarity: it was stated */
     size_t folds;
     const char *threshold, *threshold_from; /* as given */
+    const char *bonafide; /* the kind of bona fide score; NULL: the model's */
 } options;
 
 static const struct argp_option OPTIONS[] = {
@@ -42,6 +43,10 @@ static const struct argp_option OPTIONS[] = {
     {"folds", KEY_FOLDS, "N", 0,
      "calibrate each recording on the other of N folds of pages instead of with the model's "
      "calibration: for the set that the model was calibrated on",
+     1},
+    {"bonafide-score", KEY_BONAFIDE, "KIND", 0,
+     "how its tasks judge bona fide together, instead of as the model says: mean, task, product or spoof-product; with "
+     "--folds calibrated, else as it is",
      1},
     {"out", KEY_OUT, "FILE", 0, "write the scores to a file that --scores reads", 1},
     {"scores", KEY_SCORES, "FILE", 0, "evaluate a score file instead of a model", 2},
@@ -239,6 +244,9 @@ static void check(const options *o, struct argp_state *state) {
     if (o->scores == NULL && o->foreign) {
         argp_error(state, "the options of columns go with --scores");
     }
+    if (o->scores != NULL && o->bonafide != NULL) {
+        argp_error(state, "--bonafide-score is made of a model's answers; it goes with MODEL and --manifest");
+    }
     if (o->columns.key.path == NULL && (o->columns.key.id != NULL || o->columns.key.label != NULL)) {
         argp_error(state, "the columns of a key need --key FILE");
     }
@@ -269,6 +277,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_MERGE_FILE: o->merge_file = arg; return 0;
     case KEY_OPEN_TASK: o->eval.open_task = arg; return 0;
+    case KEY_BONAFIDE: o->bonafide = arg; return 0;
     case KEY_BY_PAGE: o->eval.by = EVAL_BY_PAGE; return 0;
     case KEY_REPLICATES:
     case KEY_SEED:
@@ -483,11 +492,29 @@ static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cl
     return status;
 }
 
+/* Another kind of bona fide score, to which the model's calibration does not apply. */
+static spoor_status judge_as(spoor_model *m, const char *kind, spoor_error *err) {
+    if (kind == NULL) {
+        return SPOOR_OK;
+    }
+    m->bonafide = (calibrate_logistic){.scale = 1, .prior = m->bonafide.prior, .informative = true};
+    for (int i = 0; MODEL_BONAFIDE_KINDS[i] != NULL; i++) {
+        if (strcmp(kind, MODEL_BONAFIDE_KINDS[i]) == 0) {
+            m->bonafide_kind = (model_bonafide_kind)i;
+            return SPOOR_OK;
+        }
+    }
+    return error_set(err, SPOOR_ERR_USAGE, "--bonafide-score %.60s is none of mean, task, product, spoof-product", kind);
+}
+
 static spoor_status eval_model(options *o, spoor_context *ctx, spoor_error *err) {
     spoor_model *m;
     cli_corpus c = {0};
     TRY(spoor_model_open_with(ctx, o->model, &o->open, &m, err));
-    spoor_status status = eval_rows(ctx, o, m, &c, err);
+    spoor_status status = judge_as(m, o->bonafide, err);
+    if (status == SPOOR_OK) {
+        status = eval_rows(ctx, o, m, &c, err);
+    }
     cli_corpus_clear(&c);
     spoor_model_free(m);
     return status;

@@ -137,6 +137,9 @@ static void print_model(spoor_context *ctx, const json_t *meta) {
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         print_member(meta, keys[i]);
     }
+    if (json_object_get(meta, "bonafide_score") != NULL) { /* absent: the mean of log odds */
+        print_member(meta, "bonafide_score");
+    }
     print_tasks(ctx, meta);
 }
 

@@ -1,19 +1,24 @@
 /* train.c: `spoor train RECIPE`: a recipe becomes a run folder with a model. */
 #include "cli/cli.h"
 #include "cli/ui.h"
+#include "base/context.h"
+#include "train/draw.h"
 #include "train/trainer.h"
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_OUT = 'o', KEY_THREADS = 't', KEY_SEED = 256, KEY_RESUME, KEY_SET, MAX_SET = 256, MAX_THREADS = 1024, STAGE_TEXT = 128 };
+enum { KEY_OUT = 'o', KEY_THREADS = 't', KEY_SEED = 256, KEY_RESUME, KEY_SET, KEY_STAGE, KEY_DRY, KEY_JSON, MAX_SET = 256, MAX_THREADS = 1024, STAGE_TEXT = 128 };
 
 typedef struct options {
     trainer_options train;
     const char *set[MAX_SET];
     char seed[64];
     ui_progress progress;
+    bool dry, json;
+    spoor_context *ctx;
+    json_t *drawn; /* {"stages": [..]} of --json */
 } options;
 
 static const struct argp_option OPTIONS[] = {
@@ -21,6 +26,9 @@ static const struct argp_option OPTIONS[] = {
     {"resume", KEY_RESUME, NULL, 0, "go on from the folder's checkpoint; start where there is none", 0},
     {"threads", KEY_THREADS, "N", 0, "worker threads (default: one for each processor); changes no bit of the weights", 0},
     {"seed", KEY_SEED, "S", 0, "the same as --set seed=S", 0},
+    {"stage", KEY_STAGE, "NAME", 0, "of a recipe with stages: train this one alone", 0},
+    {"dry-run", KEY_DRY, NULL, 0, "only say what the first epoch draws, class by class; no recording and no weights are needed", 0},
+    {"json", KEY_JSON, NULL, 0, "of --dry-run: as JSON (docs/recipe.md)", 0},
     {"set", KEY_SET, "KEY=VALUE", 0, "change a setting of the recipe, as in --set optimiser.lr=0.001; may be repeated", 0},
     {0}};
 
@@ -36,6 +44,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     switch (key) {
     case KEY_OUT: o->train.out = arg; return 0;
     case KEY_RESUME: o->train.resume = true; return 0;
+    case KEY_STAGE: o->train.stage = arg; return 0;
+    case KEY_DRY: o->dry = true; return 0;
+    case KEY_JSON: o->json = true; return 0;
     case KEY_SET: add_set(o, arg, state); return 0;
     case KEY_SEED:
         snprintf(o->seed, sizeof o->seed, "seed=%s", arg);
@@ -59,6 +70,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if (o->train.recipe == NULL) {
             argp_error(state, "name a recipe");
+        }
+        if (o->json && !o->dry) {
+            argp_error(state, "--json goes with --dry-run");
         }
         return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -120,6 +134,32 @@ static void news(void *user, const trainer_news *n) {
     }
 }
 
+/* A trainer_drawn. */
+static void drawn(void *user, const char *stage, const json_t *balance) {
+    options *o = user;
+    if (o->json) {
+        json_t *one = json_deep_copy(balance);
+        (void)json_object_set_new(one, "stage", stage != NULL ? json_string(stage) : json_null());
+        (void)json_array_append_new(json_object_get(o->drawn, "stages"), one);
+        return;
+    }
+    char *text = draw_text(o->ctx, balance, 0);
+    printf("%s%s%s\n", stage != NULL ? stage : "", stage != NULL ? ": " : "", text != NULL ? text : "?");
+    ctx_free(o->ctx, text);
+}
+
+static spoor_status dry_run(options *o, spoor_error *err) {
+    o->drawn = json_pack("{s:[]}", "stages");
+    spoor_status status = trainer_draw(o->ctx, &o->train, drawn, err);
+    if (status == SPOOR_OK && o->json) {
+        char *text = json_dumps(o->drawn, JSON_INDENT(1));
+        printf("%s\n", text != NULL ? text : "");
+        free(text);
+    }
+    json_decref(o->drawn);
+    return status;
+}
+
 int cli_train(int argc, char **argv) {
     options o = {0};
     ui_progress_start(&o.progress, "computing", "recordings");
@@ -136,16 +176,15 @@ int cli_train(int argc, char **argv) {
     c.log = log_line;
     c.progress = progress;
     c.user = &o;
-    spoor_context *ctx = NULL;
     spoor_error err = {0};
-    spoor_status status = spoor_context_new(&c, &ctx, &err);
+    spoor_status status = spoor_context_new(&c, &o.ctx, &err);
     if (status == SPOOR_OK) {
-        status = trainer_run(ctx, &o.train, &err);
+        status = o.dry ? dry_run(&o, &err) : trainer_run(o.ctx, &o.train, &err);
     }
     ui_progress_clear(&o.progress);
     if (status != SPOOR_OK) {
         ui_error(&err);
     }
-    spoor_context_free(ctx);
+    spoor_context_free(o.ctx);
     return (int)status;
 }

@@ -18,6 +18,7 @@ struct sampler {
     uint32_t *pairable;     /* classes with two clips */
     uint32_t *permutation;  /* [max(n_clips, n_classes)] scratch */
     uint32_t *epoch_order;  /* [n_clips] */
+    nested *nested;         /* NULL: another kind */
     uint64_t epoch;         /* of epoch_order */
     bool have_epoch;
 };
@@ -52,6 +53,7 @@ void sampler_free(sampler *s) {
     ctx_free(s->ctx, s->pairable);
     ctx_free(s->ctx, s->permutation);
     ctx_free(s->ctx, s->epoch_order);
+    nested_free(s->nested);
     ctx_free(s->ctx, s);
 }
 
@@ -143,6 +145,12 @@ spoor_status sampler_new(spoor_context *ctx, const sampler_options *o, sampler *
     } else if (s->kind == SAMPLER_BALANCED && s->n_present == 0) {
         status = error_set(err, SPOOR_ERR_USAGE, "a balanced sampler needs labelled clips, but none has a label");
     }
+    if (status == SPOOR_OK && s->kind == SAMPLER_TAXONOMY) {
+        nested_options tree = *o->nested;
+        tree.seed = s->seed;
+        tree.n_clips = s->n_clips;
+        status = nested_new(ctx, &tree, &s->nested, err);
+    }
     if (status != SPOOR_OK) {
         sampler_free(s);
         return status;
@@ -151,7 +159,10 @@ spoor_status sampler_new(spoor_context *ctx, const sampler_options *o, sampler *
     return SPOOR_OK;
 }
 
-size_t sampler_steps(const sampler *s) { return s->n_clips < s->batch ? 1 : s->n_clips / s->batch; }
+size_t sampler_steps(const sampler *s) {
+    size_t clips = s->nested ? nested_epoch(s->nested) : s->n_clips;
+    return clips < s->batch ? 1 : clips / s->batch;
+}
 size_t sampler_single_classes(const sampler *s) { return s->n_single; }
 
 /* ---- the part without pairs ---- */
@@ -249,9 +260,10 @@ void sampler_batch(sampler *s, uint64_t epoch, uint64_t step, uint32_t *clip) {
     }
     size_t done = s->per_class * s->pairs, rest = s->batch - done;
     for (size_t i = 0; i < rest; i++) {
-        uint64_t index = step * rest + i;
-        clip[done + i] = s->kind == SAMPLER_SHUFFLED ? shuffled_clip(s, epoch, index)
-                                                     : balanced_clip(s, epoch * sampler_steps(s) * rest + index);
+        uint64_t index = step * rest + i, all = epoch * sampler_steps(s) * rest + index; /* of the epoch, of the training */
+        clip[done + i] = s->kind == SAMPLER_SHUFFLED   ? shuffled_clip(s, epoch, index)
+                         : s->kind == SAMPLER_BALANCED ? balanced_clip(s, all)
+                                                       : nested_clip(s->nested, all);
     }
 }
 

@@ -2,13 +2,14 @@
  * stop and go on anywhere. Knows clips by index and class, not files. */
 #ifndef DATA_SAMPLER_H
 #define DATA_SAMPLER_H
-#include "base/context.h"
+#include "data/nested.h"
 
 enum { SAMPLER_MAX_GROUPS = 8 };
 
 typedef enum sampler_kind {
     SAMPLER_SHUFFLED, /* every clip once an epoch; what does not fill a last batch is left out of that epoch */
-    SAMPLER_BALANCED  /* classes in turn, in a new order each round; within a class every clip before any comes again */
+    SAMPLER_BALANCED, /* classes in turn, in a new order each round; within a class every clip before any comes again */
+    SAMPLER_TAXONOMY  /* as nested.h says */
 } sampler_kind;
 
 typedef struct sampler_options {
@@ -24,6 +25,7 @@ typedef struct sampler_options {
     size_t n_classes;
     size_t n_groups;           /* in order of preference: page, speaker, text */
     const int32_t *const *group; /* [n_groups][n_clips] group number, -1 = not known; copied */
+    const nested_options *nested; /* of SAMPLER_TAXONOMY; its seed and n_clips are those above */
 } sampler_options;
 
 typedef struct sampler sampler;
@@ -31,7 +33,7 @@ typedef struct sampler sampler;
 /* SPOOR_ERR_USAGE: no clips, batch 0, pairs that do not fit into it, or fewer than `pairs` classes with enough clips. */
 spoor_status sampler_new(spoor_context *ctx, const sampler_options *options, sampler **out, spoor_error *err);
 void sampler_free(sampler *s);
-size_t sampler_steps(const sampler *s); /* batches of an epoch: max(1, n_clips / batch) */
+size_t sampler_steps(const sampler *s); /* batches of an epoch: max(1, clips / batch), clips: n_clips, or nested_epoch */
 /* The clips of a batch into clip[batch]. One thread at a time (it keeps the epoch's permutation). */
 void sampler_batch(sampler *s, uint64_t epoch, uint64_t step, uint32_t *clip);
 /* Classes that pairs cannot use because they have too few clips. */

@@ -18,7 +18,14 @@ static spoor_status choose_tasks(combine_source *s, spoor_error *err) {
         }
         s->keeps[k] = true;
     }
-    return SPOOR_OK;
+    bool all = true;
+    for (size_t k = 0; k < s->model->n_tasks; k++) {
+        all &= s->keeps[k];
+    }
+    return all || !net_has_backends(s->model->net)
+               ? SPOOR_OK
+               : error_set(err, SPOOR_ERR_USAGE, "%.200s has a back end for each task, whose embeddings belong together: name all "
+                           "of its tasks", s->in->path);
 }
 
 static spoor_status open_source(combine_plan *p, combine_source *s, spoor_error *err) {

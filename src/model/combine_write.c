@@ -151,7 +151,9 @@ static bool carry_over(const combine_plan *p, json_t *meta) {
     size_t who = judge(p);
     json_t *bonafide =
         who == SIZE_MAX || fusion != NULL ? NULL : json_object_get(p->source[who].model->meta, "bonafide");
+    json_t *kind = who == SIZE_MAX || fusion != NULL ? NULL : json_object_get(p->source[who].model->meta, "bonafide_score");
     return (section == NULL || json_object_set(meta, "known", section) == 0) &&
+           (kind == NULL || json_object_set(meta, "bonafide_score", kind) == 0) &&
            (bonafide == NULL || json_object_set(meta, "bonafide", bonafide) == 0);
 }
 

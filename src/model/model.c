@@ -21,7 +21,9 @@ enum {
 
 /* ---- tasks -------------------------------------------------------------------------------------------- */
 
-bool model_is_human(const char *name) { return strcmp(name, "bonafide") == 0 || strcmp(name, "human") == 0; }
+bool model_is_human(const char *name) {
+    return strcmp(name, "bonafide") == 0 || strcmp(name, "human") == 0 || strcmp(name, "real") == 0;
+}
 
 spoor_status model_task_init(spoor_context *ctx, model_task *task, const char *name, const char *const *classes,
                              size_t n, spoor_error *err) {
@@ -63,48 +65,6 @@ size_t model_find_task(const spoor_model *m, const char *name) {
         }
     }
     return SIZE_MAX;
-}
-
-size_t model_bonafide_task(const model_task *tasks, size_t n) {
-    size_t any = SIZE_MAX;
-    for (size_t i = 0; i < n; i++) {
-        if (tasks[i].human < 0 || tasks[i].n_classes < 2) {
-            continue;
-        }
-        if (strcmp(tasks[i].name, "bonafide") == 0) {
-            return i;
-        }
-        any = any == SIZE_MAX ? i : any;
-    }
-    return any;
-}
-
-double model_human_log_odds(const model_task *task, const float *logits) {
-    double top = -INFINITY, sum = 0;
-    for (size_t i = 0; i < task->n_classes; i++) {
-        if ((int64_t)i != task->human && (double)logits[i] > top) {
-            top = (double)logits[i];
-        }
-    }
-    for (size_t i = 0; i < task->n_classes; i++) {
-        if ((int64_t)i != task->human) {
-            sum += exp((double)logits[i] - top);
-        }
-    }
-    return (double)logits[task->human] - (top + log(sum));
-}
-
-double model_bonafide_score(const spoor_model *m, const float *logits) {
-    double sum = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < m->n_tasks; i++) {
-        if (m->tasks[i].human >= 0 && m->tasks[i].n_classes > 1) {
-            sum += model_human_log_odds(&m->tasks[i], logits);
-            n++;
-        }
-        logits += m->tasks[i].n_classes;
-    }
-    return n == 0 ? NAN : sum / (double)n;
 }
 
 size_t model_synthetic_logits(const model_task *task, const float *logits, float *out, int32_t *map) {
@@ -214,6 +174,7 @@ static spoor_status read_decision(spoor_model *m, const char *path, spoor_error 
     }
     m->bonafide_task = model_bonafide_task(m->tasks, m->n_tasks);
     m->bonafide = (calibrate_logistic){.scale = 1.0, .prior = 0.5, .informative = true};
+    TRY(in_model(model_bonafide_kind_from_json(json_object_get(m->meta, "bonafide_score"), &m->bonafide_kind, err), path, err));
     const json_t *bonafide = json_object_get(m->meta, "bonafide");
     return bonafide == NULL ? SPOOR_OK : calibrate_logistic_from_json(bonafide, &m->bonafide, err);
 }

@@ -6,13 +6,14 @@
  *   "frontend": {...}, "network": {...},
  *   "tasks": [{"name": "source", "classes": ["bonafide", "adain-vc", ...], "calibration": {...}}, ...],
  *   "known": {"task": "source", "openset": {...}},
+ *   "bonafide_score": "product",
  *   "bonafide": {...},
  *   "verify": {...},
  *   "provenance": {...}}
  * A task may be derived: "from": {"task": "source", "classes": ["vc", "tts", null, ...]} names its class for each class of
  * the other task; its synthetic classes are then ranked by the sums of the other's probabilities (model_derive).
  * calibration: calibrate_temperature_to_json; openset: openset_to_json; bonafide: calibrate_logistic_to_json of the
- * score of model_bonafide_score; provenance: anything (recipe, data, dev results). calibration, known and bonafide may be
+ * score of model_bonafide_score, of which bonafide_score names the kind (absent: mean); provenance: anything (recipe, data, dev results). calibration, known and bonafide may be
  * absent: temperature 1, everything known, llr = score. verify: verify_to_json, with "statistics" (openset_stats_to_json)
  * where they are its own ("verify.origin", ...); absent: comparisons are not calibrated. A scorer that stands on the train set has its statistics in
  * tensors whose names begin with "openset.", those that it needs and no other (openset_tensors).
@@ -20,7 +21,7 @@
  * A pretrained front end that is in the file has its tensors under "frontend."; one that is not ("embed": false) is named by
  * the path and the hash of its checkpoint.
  *
- * Names and the card hold no control characters. A class named "bonafide" or "human" is the task's human class: it takes
+ * Names and the card hold no control characters. A class named "bonafide", "human" or "real" is the task's human class: it takes
  * no part in ranking sources (that ranking is given that the speech is synthetic) nor in the known score.
  */
 #ifndef MODEL_MODEL_H
@@ -38,11 +39,22 @@ typedef struct model_task {
     char *name;
     size_t n_classes;
     char **classes;
-    int64_t human;      /* index of the class "bonafide" or "human"; -1 if there is none */
+    int64_t human;      /* index of the class "bonafide", "human" or "real"; -1 if there is none */
     int32_t *parent;    /* derived from another task: the class here for each class there, -1 = none; NULL: not derived */
     size_t from;        /* that task */
     double temperature; /* calibrated probabilities = softmax(mean logits / temperature) */
 } model_task;
+
+/* How the tasks with a human class judge together whether speech is human. With p_k the probability of task k's human class
+ * (softmax over all of its classes), z_k its log odds, K such tasks: */
+typedef enum model_bonafide_kind {
+    MODEL_BONAFIDE_MEAN,         /* mean of z_k */
+    MODEL_BONAFIDE_TASK,         /* z_k of the bona fide task alone (model_bonafide_task) */
+    MODEL_BONAFIDE_PRODUCT,      /* log odds of P = (prod_k p_k)^(1/K): eq. 2 of "Codec-Based Deepfake Source Tracing via
+                                  * Neural Audio Codec Taxonomy" (Interspeech 2025), which rises with P */
+    MODEL_BONAFIDE_SPOOF_PRODUCT /* log odds of P = 1 - (prod_k (1 - p_k))^(1/K): the form in that paper's published code */
+} model_bonafide_kind;
+extern const char *const MODEL_BONAFIDE_KINDS[]; /* their names in recipes and model files; NULL behind the last */
 
 struct spoor_model {
     spoor_context *ctx;
@@ -57,6 +69,7 @@ struct spoor_model {
     openset openset;
     openset_stats *openset_stats; /* what openset.stats points to; NULL: none */
     size_t bonafide_task; /* the task whose labels say what is bona fide; SIZE_MAX: none, no bona fide score */
+    model_bonafide_kind bonafide_kind;
     calibrate_logistic bonafide;
     verify verify;               /* how recordings are compared; by which statistics: model_space (compare.h) */
     openset_stats *verify_stats; /* its own; NULL: none */
@@ -72,7 +85,7 @@ spoor_status model_open(spoor_context *ctx, const char *path, const spoor_model_
 /* The same from the bytes of a file, which are needed during the call only; `name` is what sentences call it. */
 spoor_status model_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name, spoor_model **out,
                                spoor_error *err);
-/* Whether a class of this name is human speech: "bonafide" or "human". */
+/* Whether a class of this name is human speech: "bonafide", "human" or "real". */
 bool model_is_human(const char *name);
 /* Index of a task by name, or SIZE_MAX. */
 size_t model_find_task(const spoor_model *m, const char *name);
@@ -80,10 +93,11 @@ size_t model_find_task(const spoor_model *m, const char *name);
 size_t model_bonafide_task(const model_task *tasks, size_t n);
 /* Log odds of human speech by one task's logits: logit of the human class minus logsumexp of the others. */
 double model_human_log_odds(const model_task *task, const float *logits);
-/* Uncalibrated bona fide score from all logits (tasks one after the other): the mean of model_human_log_odds over the
- * tasks with a human class and another one. Heads that were trained on other questions err on other clips. NAN if no
- * task has one. */
+/* Uncalibrated bona fide score from all logits (tasks one after the other), of the model's kind, over the tasks with a human
+ * class and another one. (Heads that were trained on other questions err on other clips.) NAN if no task has one. */
 double model_bonafide_score(const spoor_model *m, const float *logits);
+/* The kind by its name; NULL: the mean. SPOOR_ERR_USAGE: another value. */
+spoor_status model_bonafide_kind_from_json(const json_t *json, model_bonafide_kind *out, spoor_error *err);
 /* The logits without the human class, into out[n_classes]; returns how many there are. map (may be NULL) gets the
  * class index of each. */
 size_t model_synthetic_logits(const model_task *task, const float *logits, float *out, int32_t *map);

@@ -551,6 +551,14 @@ tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features, const
 
 bool net_is_fused(const net *n) { return n->fused; }
 
+bool net_has_backends(const net *n) {
+    bool any = false;
+    for (size_t i = 0; i < n->n_members; i++) {
+        any |= body_splits(&n->members[i].body);
+    }
+    return any;
+}
+
 bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias) {
     bool has = n->fused && n->fusion.logistic;
     *weight = has ? n->fusion.heads[task].w : NULL;

@@ -119,6 +119,8 @@ bool net_fit_at(const net *n, size_t i, net_fit *out);
 /* The pooled vector of member i, before its norm: [B, size]. */
 tensor *net_member_pool(const net *n, size_t i, tape *t, tensor *features, const int64_t *rows);
 bool net_is_fused(const net *n);
+/* Whether it, or a member of it, has a back end for each task ("backends": "task"). */
+bool net_has_backends(const net *n);
 /* What a fit of a logistic fusion fills in: [C,E] and [C] of a task, E = net_embedding_size. false: there is no such head. */
 bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias);
 size_t net_fusion_models(const net *n); /* 0: no fusion */

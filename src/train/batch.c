@@ -1,11 +1,12 @@
 /* batch.c: see batch.h. */
 #include "train/batch.h"
+#include "train/draw.h"
 #include <math.h>
 #include <string.h>
 
 /* Streams of the recipe's seed; the sampler has a seed of its own derived from it. */
 enum { AS_IT_IS = -1, UNLABELLED = -2 };
-enum { STREAM_SAMPLER = 11, STREAM_CLIP, STREAM_MIX, STREAM_MATCHED, STREAM_RESYNTH, STREAM_MASK };
+enum { STREAM_CLIP = 12, STREAM_MIX, STREAM_MATCHED, STREAM_RESYNTH, STREAM_MASK };
 
 typedef struct scratch { /* of one worker */
     float *samples;
@@ -37,9 +38,6 @@ struct loader {
     batch out;
     uint64_t epoch, step;
 };
-
-/* Rows of a batch that are in content-matched pairs: behind the pairs of distinct classes, before the rest. */
-static int64_t matched_rows(const recipe *r) { return recipe_pair_rows(r) - r->per_class * r->pairs; }
 
 static void free_targets(spoor_context *ctx, int64_t **v, size_t n) {
     for (size_t i = 0; v && i < n; i++) {
@@ -108,29 +106,8 @@ static spoor_status make_matched(loader *l, const dataset_task *task, spoor_erro
 }
 
 static spoor_status make_sampler(loader *l, spoor_error *err) {
-    const recipe *r = l->r;
-    size_t task = 0;
-    const char *name = *r->sampler_task ? r->sampler_task : r->source_task;
-    for (size_t i = 0; i < l->d->n_tasks; i++) {
-        if (strcmp(l->d->task[i].from.name, name) == 0) {
-            task = i + 1;
-        }
-    }
-    bool needed = r->pairs > 0 || r->matched.n_content > 0 || r->sampler == SAMPLER_BALANCED;
-    if (task == 0 && (needed || *r->sampler_task)) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler.task: there is no task named %.80s", name);
-    }
-    task -= task > 0;
-    const int32_t *group[SAMPLER_MAX_GROUPS];
-    for (size_t g = 0; g < l->d->n_groups; g++) {
-        group[g] = l->d->group[g];
-    }
-    rng seed = rng_make((uint64_t)r->seed, STREAM_SAMPLER);
-    sampler_options o = {.kind = (sampler_kind)r->sampler, .seed = rng_u64(&seed),
-                         .batch = (size_t)(r->batch - matched_rows(r)), .pairs = (size_t)r->pairs,
-                         .per_class = (size_t)r->per_class, .n_clips = l->d->n_train, .label = l->d->task[task].label,
-                         .n_classes = l->d->task[task].n_classes, .n_groups = l->d->n_groups, .group = group};
-    TRY(sampler_new(l->ctx, &o, &l->sampler, err));
+    size_t task;
+    TRY(draw_sampler(l->ctx, l->r, l->d, &l->sampler, &task, err));
     return make_matched(l, &l->d->task[task], err);
 }
 
@@ -158,8 +135,8 @@ static bool make_buffers(loader *l) {
     l->clip = ctx_alloc(l->ctx, batch_rows, sizeof *l->clip);
     l->stretch = ctx_alloc(l->ctx, batch_rows, sizeof *l->stretch);
     l->through = ctx_alloc(l->ctx, batch_rows, sizeof *l->through);
-    l->block = ctx_alloc(l->ctx, (size_t)matched_rows(l->r), sizeof *l->block);
-    l->out.block = ctx_alloc(l->ctx, (size_t)matched_rows(l->r), sizeof *l->out.block);
+    l->block = ctx_alloc(l->ctx, (size_t)draw_matched_rows(l->r), sizeof *l->block);
+    l->out.block = ctx_alloc(l->ctx, (size_t)draw_matched_rows(l->r), sizeof *l->out.block);
     l->one = ctx_alloc(l->ctx, batch_rows, sizeof *l->one);
     l->other = ctx_alloc(l->ctx, batch_rows, sizeof *l->other);
     bool waves = l->r->finetune.on, mixes = l->r->mixup != RECIPE_MIXUP_NONE;

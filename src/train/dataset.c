@@ -153,7 +153,7 @@ static spoor_status number_content(dataset *d, const recipe *r, spoor_error *err
     return status;
 }
 
-static spoor_status fill(dataset *d, const recipe *r, spoor_error *err) {
+static spoor_status fill(dataset *d, const recipe *r, bool listed, spoor_error *err) {
     TRY(read_manifests(d, r, err));
     TRY(choose_rows(d, r, err));
     d->task = ctx_calloc(d->ctx, r->n_tasks, sizeof *d->task);
@@ -166,24 +166,35 @@ static spoor_status fill(dataset *d, const recipe *r, spoor_error *err) {
     }
     TRY(number_groups(d, r, err));
     TRY(r->matched.n_content > 0 ? number_content(d, r, err) : SPOOR_OK);
+    if (listed) {
+        return SPOOR_OK;
+    }
     TRY(manifest_check_files(d->manifest, d->rows, d->n, err));
     return cache_new(d->ctx, d->paths, d->n, (size_t)r->cache_mb << 20, &d->cache, err);
 }
 
-spoor_status dataset_new(spoor_context *ctx, const recipe *r, dataset **out, spoor_error *err) {
+static spoor_status make(spoor_context *ctx, const recipe *r, bool listed, dataset **out, spoor_error *err) {
     *out = NULL;
     dataset *d = ctx_calloc(ctx, 1, sizeof *d);
     if (!d) {
         return error_memory(err, "reading the data");
     }
     d->ctx = ctx;
-    spoor_status status = fill(d, r, err);
+    spoor_status status = fill(d, r, listed, err);
     if (status != SPOOR_OK) {
         dataset_free(d);
         return status;
     }
     *out = d;
     return SPOOR_OK;
+}
+
+spoor_status dataset_new(spoor_context *ctx, const recipe *r, dataset **out, spoor_error *err) {
+    return make(ctx, r, false, out, err);
+}
+
+spoor_status dataset_new_listed(spoor_context *ctx, const recipe *r, dataset **out, spoor_error *err) {
+    return make(ctx, r, true, out, err);
 }
 
 spoor_status dataset_load(dataset *d, const recipe *r, pool *p, spoor_error *err) {

@@ -30,6 +30,8 @@ typedef struct dataset {
 
 /* Read the manifests, number the labels, check that all files are there. The recipe must outlive the dataset. */
 spoor_status dataset_new(spoor_context *ctx, const recipe *r, dataset **out, spoor_error *err);
+/* The same of rows and labels alone: whether the files are there is not looked at, and none can be loaded. */
+spoor_status dataset_new_listed(spoor_context *ctx, const recipe *r, dataset **out, spoor_error *err);
 void dataset_free(dataset *d);
 /* Decode the recordings. */
 spoor_status dataset_load(dataset *d, const recipe *r, pool *p, spoor_error *err);

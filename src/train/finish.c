@@ -64,9 +64,13 @@ json_t *trainer_meta(const trainer *t) {
     json_t *provenance = json_pack("{s:s,s:O,s:o,s:I,s:I}", "spoor", SPOOR_VERSION, "recipe", t->r->resolved, "labels",
                                    label_spec(t), "train_clips", (json_int_t)t->d->n_train, "dev_clips",
                                    (json_int_t)t->d->n_dev);
-    return json_pack("{s:i,s:s,s:o,s:i,s:o,s:O,s:o,s:o}", "format", 1, "name", t->r->name, "card", card(t), "window",
+    json_t *meta = json_pack("{s:i,s:s,s:o,s:i,s:o,s:O,s:o,s:o}", "format", 1, "name", t->r->name, "card", card(t), "window",
                      AUDIO_WINDOW, "frontend", frontend_describe(t->fe), "network", t->r->network, "tasks", task_list(t), "provenance",
                      provenance);
+    if (meta && t->r->bonafide_score != MODEL_BONAFIDE_MEAN) { /* absent: the mean, as in files from before there was a choice */
+        (void)json_object_set_new(meta, "bonafide_score", json_string(MODEL_BONAFIDE_KINDS[t->r->bonafide_score]));
+    }
+    return meta;
 }
 
 static json_t *data_hashes(const trainer *t, spoor_error *err) {
@@ -95,6 +99,9 @@ static spoor_status describe(trainer *t, const double *value, spoor_error *err) 
     }
     for (size_t i = 0; t->d->n_dev > 0 && i < t->r->n_metrics; i++) {
         (void)json_object_set_new(dev, t->r->metric[i].name, value[i] == value[i] ? json_real(value[i]) : json_null());
+    }
+    if (task_weights_learned(t->weights)) {
+        (void)json_object_set_new(provenance, "task_weights", trainer_weights(t));
     }
     (void)json_object_set_new(provenance, "data", hashes);
     (void)json_object_set_new(provenance, "dev", dev);

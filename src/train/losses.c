@@ -168,10 +168,18 @@ static tensor *pair_loss(tape *t, const losses_options *o, tensor *embedding) {
     return count == 1 ? part[0] : op_weighted_sum(t, part, weight, count);
 }
 
+/* The loss of a task times its learned weight. */
+static tensor *learned_part(tape *t, tensor *learned, size_t task, tensor *loss) {
+    int64_t one = 1, n = tensor_count(learned);
+    tensor *all = op_softmax(t, op_reshape(t, learned, 2, (int64_t[]){1, n}));
+    tensor *own = op_slice_frames(t, op_reshape(t, all, 3, (int64_t[]){1, n, 1}), (int64_t)task, 1);
+    return op_mul(t, op_reshape(t, own, 1, &one), op_reshape(t, loss, 1, &one));
+}
+
 static tensor *loss_of(tape *t, const net *n, const net_output *out, const losses_options *o, losses_parts *parts) {
     tensor *part[NET_MAX_TASKS + 1];
     real weight[NET_MAX_TASKS + 1];
-    size_t tasks = net_tasks(n), count = 0, which[NET_MAX_TASKS];
+    size_t tasks = net_tasks(n), count = 0;
     *parts = (losses_parts){0};
     if (!tape_ok(t)) {
         return NULL;
@@ -179,8 +187,9 @@ static tensor *loss_of(tape *t, const net *n, const net_output *out, const losse
     for (size_t i = 0; i < tasks; i++) {
         if (out->logits[i]) { /* a member of an ensemble may leave tasks to others */
             part[count] = task_loss(t, o, i, out, parts);
-            weight[count] = o->task[i].weight;
-            which[count++] = i;
+            parts->task[i] = part[count] ? part[count]->data[0] : 0;
+            weight[count++] = o->learned ? 1 : o->task[i].weight;
+            part[count - 1] = o->learned ? learned_part(t, o->learned, i, part[count - 1]) : part[count - 1];
         }
     }
     tasks = count;
@@ -191,9 +200,6 @@ static tensor *loss_of(tape *t, const net *n, const net_output *out, const losse
     tensor *total = op_weighted_sum(t, part, weight, count);
     if (!total) {
         return NULL;
-    }
-    for (size_t i = 0; i < tasks; i++) {
-        parts->task[which[i]] = part[i]->data[0];
     }
     parts->pair = count > tasks ? part[tasks]->data[0] : 0;
     parts->total = total->data[0];

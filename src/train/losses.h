@@ -1,6 +1,6 @@
 /* losses.h: the training loss of a batch: masked cross-entropy of every task, One-Class Softmax
  * where a task has such a head, mixup's second half, multi-class N-pair on
- * the embeddings; a weighted sum of these. Of an ensemble: the sum over its members of each one's own loss (the log shows
+ * the embeddings; a weighted sum of these ("l = lambda_1 BIN + lambda_2 VQ + ...", where the weights may be learned along). Of an ensemble: the sum over its members of each one's own loss (the log shows
  * the mean). */
 #ifndef TRAIN_LOSSES_H
 #define TRAIN_LOSSES_H
@@ -8,7 +8,7 @@
 #include "tensor/ops.h"
 
 typedef struct losses_task {
-    real weight;
+    real weight;               /* of its loss, where weights are not learned */
     real smoothing;
     const real *class_weight;  /* [classes] or NULL */
     const int64_t *target;     /* [rows]; -1 = no label */
@@ -26,6 +26,7 @@ typedef struct losses_block { /* rows start .. start + pairs - 1 are anchors, th
 typedef struct losses_options {
     int64_t plain, mixed;
     const losses_task *task;   /* [tasks of the net] */
+    tensor *learned;           /* [tasks] of which the softmax are the tasks' weights; NULL: losses_task.weight */
     const int64_t *const *partner; /* [tasks][mixed]; NULL where mixed = 0 */
     const real *lambda;        /* [mixed] */
     real plain_weight;         /* of the mean loss of the plain rows */

@@ -35,6 +35,7 @@ static const setting SETTINGS[] = {
     {"data", "page_column", TEXT, AT(page_column), 0, 0, 0, "page"},
     {"data", "setting_column", TEXT, AT(setting_column), 0, 0, 0, "setting"},
     {"data", "source_task", TEXT, AT(source_task), 0, 0, 0, "source"},
+    {"", "task_weights", CHOICE, AT(task_weights), 0, 0, 0, "fixed|softmax|learned"},
     {"", "augment_p", NUMBER, AT(augment_p), 1, 0, 1, NULL},
     {"spec_augment", "time_masks", INTEGER, AT(time_masks), 0, 0, 64, NULL},
     {"spec_augment", "time_width", INTEGER, AT(time_width), 20, 0, 100000, NULL},
@@ -64,7 +65,11 @@ static const setting SETTINGS[] = {
     {"ge2e", "weight", NUMBER, AT(ge2e.weight), 0, 0, 1e6, NULL},
     {"ge2e", "task", TEXT, AT(ge2e.task), 0, 0, 0, "source"},
     {"ge2e", "kind", CHOICE, AT(ge2e.contrast), 0, 0, 0, "softmax|contrast"},
-    {"sampler", "kind", CHOICE, AT(sampler), 0, 0, 0, "shuffled|balanced"},
+    {"sampler", "kind", CHOICE, AT(sampler), 0, 0, 0, "shuffled|balanced|taxonomy"},
+    {"sampler", "by", TEXT, AT(sampler_by), 0, 0, 0, ""},
+    {"sampler", "within", TEXT, AT(sampler_within), 0, 0, 0, "source"},
+    {"sampler", "human", NUMBER, AT(sampler_human), 0.5, 0, 1, NULL},
+    {"sampler", "clips", INTEGER, AT(sampler_clips), 0, 0, 1e9, NULL},
     {"sampler", "task", TEXT, AT(sampler_task), 0, 0, 0, ""},
     {"sampler", "pairs", INTEGER, AT(pairs), 0, 0, 32768, NULL},
     {"sampler", "per_class", INTEGER, AT(per_class), 2, 2, 32768, NULL},
@@ -107,6 +112,7 @@ static const setting SETTINGS[] = {
     {"model", "half", FLAG, AT(half), 0, 0, 1, NULL},
     {"model", "acceptance", NUMBER, AT(acceptance), 0.95, 0.01, 1, NULL},
     {"model", "prior", NUMBER, AT(prior), 0.5, 1e-6, 0.999999, NULL},
+    {"model", "bonafide_score", CHOICE, AT(bonafide_score), 0, 0, 0, "mean|task|product|spoof-product"},
 };
 enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 
@@ -269,6 +275,10 @@ static spoor_status check_batch(const recipe *r, spoor_error *err) {
     if (r->ge2e.weight > 0 && (r->pairs < 2 || r->pairs > OP_GE2E_CLASSES)) {
         return error_set(err, SPOOR_ERR_USAGE, "ge2e.weight needs sampler.pairs of 2 to %d classes, with sampler.per_class clips each",
                          OP_GE2E_CLASSES);
+    }
+    if (r->sampler == SAMPLER_TAXONOMY ? !*r->sampler_by : *r->sampler_by != '\0' || r->sampler_clips > 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "sampler: kind: taxonomy needs by, the column of the classes; by and clips go with it "
+                         "alone");
     }
     if (r->oc.linear_judges && !r->oc.linear) {
         return error_set(err, SPOOR_ERR_USAGE, "oc.judge: linear needs oc.linear: true");

@@ -37,6 +37,7 @@ typedef struct recipe_task {
     double smoothing;
     int64_t min_clips;         /* classes with fewer train clips count as missing */
     bool balanced;             /* class_weights: balanced (n / (classes * n_class)) or none */
+    const json_t *class_weights; /* {CLASS: weight}, as they are; NULL: not given */
 } recipe_task;
 
 typedef enum recipe_metric_kind {
@@ -55,6 +56,8 @@ typedef enum recipe_mixup_kind { RECIPE_MIXUP_NONE, RECIPE_MIXUP, RECIPE_REGMIXU
 /* What is mixed: waveforms, features, or embeddings (between the network's body and its heads). */
 typedef enum recipe_mixup_level { RECIPE_MIX_FEATURES, RECIPE_MIX_INPUT, RECIPE_MIX_EMBEDDING } recipe_mixup_level;
 typedef enum recipe_average_kind { RECIPE_AVERAGE_NONE, RECIPE_AVERAGE_EMA, RECIPE_AVERAGE_SWA } recipe_average_kind;
+/* What the weights of the tasks become: themselves, their softmax, or the softmax of parameters that begin with them. */
+typedef enum recipe_weights_kind { RECIPE_WEIGHTS_FIXED, RECIPE_WEIGHTS_SOFTMAX, RECIPE_WEIGHTS_LEARNED } recipe_weights_kind;
 typedef enum recipe_schedule_kind { RECIPE_CONSTANT, RECIPE_COSINE, RECIPE_STEP } recipe_schedule_kind;
 
 typedef struct recipe_factor {
@@ -147,8 +150,12 @@ typedef struct recipe {
     bool npair_normalise;
     recipe_oc oc;
     recipe_ge2e ge2e;
+    int task_weights;       /* recipe_weights_kind */
     int sampler;
     const char *sampler_task;
+    const char *sampler_by, *sampler_within; /* columns of the taxonomy's classes, and of what a class consists of */
+    double sampler_human;   /* share of bona fide clips */
+    int64_t sampler_clips;  /* of an epoch; 0: until each bona fide clip was drawn once */
     int64_t pairs, per_class;
     bool crossed;           /* content-matched pairs are turned round in turn */
     recipe_matched matched;
@@ -174,6 +181,7 @@ typedef struct recipe {
     bool half;               /* weights of the model file as F16 */
     double acceptance;       /* of known sources, for the threshold */
     double prior;            /* of bona fide, for probabilities */
+    int bonafide_score;      /* model_bonafide_kind */
 } recipe;
 
 /* set: "key.key=value" (value as in YAML, without lists) applied before checking. SPOOR_ERR_USAGE names file and key;

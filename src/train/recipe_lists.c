@@ -123,6 +123,22 @@ static spoor_status read_manifests(spoor_context *ctx, const json_t *list, recip
     return SPOOR_OK;
 }
 
+/* {CLASS: weight}; which classes there are is not known yet. */
+static spoor_status check_class_weights(const json_t *given, const char *where, spoor_error *err) {
+    const char *name;
+    json_t *value;
+    double most = 0;
+    json_object_foreach((json_t *)(uintptr_t)given, name, value) {
+        double w = json_is_number(value) ? json_number_value(value) : -1;
+        if (!(w >= 0 && w <= 1e6)) {
+            return error_set(err, SPOOR_ERR_USAGE, "%s.class_weights.%.60s must be a number from 0 to 1e6", where, name);
+        }
+        most = w > most ? w : most;
+    }
+    return most > 0 ? SPOOR_OK
+                    : error_set(err, SPOOR_ERR_USAGE, "%s.class_weights must give at least one class a weight above 0", where);
+}
+
 static spoor_status read_task(spoor_context *ctx, const char *name, json_t *json, recipe_task *t, spoor_error *err) {
     static const char *const KEYS[] = {"column", "except", "weight", "smoothing", "min_clips", "class_weights", "from",
                                        NULL};
@@ -149,13 +165,15 @@ static spoor_status read_task(spoor_context *ctx, const char *name, json_t *json
     TRY(config_number(json, where, "weight", 1, 0, 1e6, &t->weight, err));
     TRY(config_number(json, where, "smoothing", 0, 0, 0.99, &t->smoothing, err));
     TRY(config_int(json, where, "min_clips", 1, 1, 1000000, &t->min_clips, err));
-    int balanced;
-    TRY(config_choice(json, where, "class_weights", WEIGHTS, 0, &balanced, err));
+    int balanced = 0;
+    t->class_weights = json_is_object(json_object_get(json, "class_weights")) ? json_object_get(json, "class_weights") : NULL;
+    TRY(t->class_weights ? check_class_weights(t->class_weights, where, err)
+                         : config_choice(json, where, "class_weights", WEIGHTS, 0, &balanced, err));
     t->balanced = balanced == 1;
     int failed = json_object_set_new(json, "weight", json_real(t->weight)) |
                  json_object_set_new(json, "smoothing", json_real(t->smoothing)) |
                  json_object_set_new(json, "min_clips", json_integer(t->min_clips)) |
-                 json_object_set_new(json, "class_weights", json_string(WEIGHTS[balanced]));
+                 (t->class_weights ? 0 : json_object_set_new(json, "class_weights", json_string(WEIGHTS[balanced])));
     return failed ? error_memory(err, "reading a recipe") : SPOOR_OK;
 }
 

@@ -4,7 +4,7 @@
 #include "net/net.h"
 #include "train/recipe.h"
 
-enum { RECIPE_MAX_STAGES = 8, RECIPE_STAGE_NAME = 64 /* most bytes of a name */ };
+enum { RECIPE_MAX_STAGES = 16, RECIPE_STAGE_NAME = 64 /* most bytes of a name */ };
 
 typedef struct recipe_stage {
     const char *name; /* NULL: the recipe has no stages, and this is all of it */

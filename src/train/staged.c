@@ -2,6 +2,7 @@
  * folder is that of the stage that counts, or one model of several stages. A recipe without stages is trained in the run folder itself. */
 #include "base/io.h"
 #include "model/combine.h"
+#include "train/draw.h"
 #include "train/recipe_stages.h"
 #include "train/trainer_state.h"
 #include <stdlib.h>
@@ -47,7 +48,7 @@ static spoor_status begin(staged *g, spoor_error *err) {
     struct stat st;
     spoor_status status = path && text ? io_make_folder(g->folder, err) : error_memory(err, "starting a training");
     bool before = status == SPOOR_OK && stat(path, &st) == 0;
-    if (before && !g->options->resume) {
+    if (before && !g->options->resume && !g->options->stage) { /* a single stage finds out for itself */
         status = error_set(err, SPOOR_ERR_USAGE, "%s already holds a training; add --resume to go on with it, or choose another "
                            "folder with --out", g->folder);
     } else if (before) {
@@ -58,6 +59,19 @@ static spoor_status begin(staged *g, spoor_error *err) {
     ctx_free(g->ctx, path);
     free(text);
     return status;
+}
+
+static bool chosen(const trainer_options *o, const recipe_stage *stage) {
+    return !o->stage || (stage->name && strcmp(stage->name, o->stage) == 0);
+}
+
+static spoor_status check_stage(const trainer_options *o, const recipe_stages *s, spoor_error *err) {
+    bool found = !o->stage;
+    for (size_t i = 0; i < s->n; i++) {
+        found = found || chosen(o, &s->stage[i]);
+    }
+    return found ? SPOOR_OK : error_set(err, SPOOR_ERR_USAGE, "%s has no stage named %.80s%s%s", o->recipe, o->stage,
+                                        s->stage[0].name ? "; the first one is " : "", s->stage[0].name ? s->stage[0].name : "");
 }
 
 static spoor_status run_stage(staged *g, size_t i, spoor_error *err) {
@@ -157,7 +171,10 @@ static spoor_status run(staged *g, spoor_error *err) {
         if (!g->sub[i]) {
             return error_memory(err, "starting a training");
         }
-        TRY(run_stage(g, i, err));
+        TRY(chosen(g->options, &g->s->stage[i]) ? run_stage(g, i, err) : SPOOR_OK);
+    }
+    if (g->options->stage) {
+        return SPOOR_OK;
     }
     return g->s->n_shared > 0 ? combine(g, err) : finish(g, err);
 }
@@ -166,11 +183,40 @@ spoor_status trainer_run(spoor_context *ctx, const trainer_options *options, spo
     staged g = {.ctx = ctx, .options = options};
     TRY(recipe_stages_open(ctx, options->recipe, options->set, options->n_set, &g.s, err));
     g.folder = options->out ? ctx_strdup(ctx, options->out) : ctx_printf(ctx, "runs/%s", g.s->stage[0].r->name);
-    spoor_status status = g.folder ? run(&g, err) : error_memory(err, "starting a training");
+    spoor_status status = g.folder ? check_stage(options, g.s, err) : error_memory(err, "starting a training");
+    if (status == SPOOR_OK) {
+        status = run(&g, err);
+    }
     for (size_t i = 0; i < RECIPE_MAX_STAGES; i++) {
         ctx_free(ctx, g.sub[i]);
     }
     ctx_free(ctx, g.folder);
     recipe_stages_free(g.s);
+    return status;
+}
+
+static spoor_status draw_stage(spoor_context *ctx, const recipe *r, json_t **out, spoor_error *err) {
+    dataset *d;
+    TRY(dataset_new_listed(ctx, r, &d, err));
+    spoor_status status = draw_balance(ctx, r, d, out, err);
+    dataset_free(d);
+    return status;
+}
+
+spoor_status trainer_draw(spoor_context *ctx, const trainer_options *options, trainer_drawn drawn, spoor_error *err) {
+    recipe_stages *s;
+    TRY(recipe_stages_open(ctx, options->recipe, options->set, options->n_set, &s, err));
+    spoor_status status = check_stage(options, s, err);
+    for (size_t i = 0; i < s->n && status == SPOOR_OK; i++) {
+        json_t *balance = NULL;
+        if (chosen(options, &s->stage[i])) {
+            status = draw_stage(ctx, s->stage[i].r, &balance, err);
+        }
+        if (balance) {
+            drawn(options->user, s->stage[i].name, balance);
+        }
+        json_decref(balance);
+    }
+    recipe_stages_free(s);
     return status;
 }

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "trace/trace.h"
 #include "train/centroids.h"
+#include "train/draw.h"
 #include "train/fitted.h"
 #include "train/heads.h"
 #include "train/initial.h"
@@ -102,29 +103,16 @@ static spoor_status make_optimiser(trainer *t, spoor_error *err) {
     return SPOOR_OK;
 }
 
-/* weight of class c = n / (classes * n_c), as scikit-learn's "balanced" */
-static spoor_status make_class_weights(trainer *t, spoor_error *err) {
-    t->class_weight = ctx_calloc(t->ctx, t->d->n_tasks, sizeof *t->class_weight);
-    if (!t->class_weight) {
-        return error_memory(err, "starting a training");
+/* How much tasks and classes count; where that is learned, it is trained, averaged and saved with the rest. */
+static spoor_status weigh_tasks(trainer *t, spoor_error *err) {
+    TRY(task_weights_new(t->ctx, t->r, t->d, &t->weights, err));
+    if (!task_weights_params(t->weights)) {
+        return SPOOR_OK;
     }
-    for (size_t i = 0; i < t->d->n_tasks; i++) {
-        const dataset_task *d = &t->d->task[i];
-        if (!t->r->task[i].balanced) {
-            continue;
-        }
-        t->class_weight[i] = ctx_alloc(t->ctx, d->n_classes, sizeof **t->class_weight);
-        if (!t->class_weight[i]) {
-            return error_memory(err, "starting a training");
-        }
-        size_t total = 0;
-        for (size_t c = 0; c < d->n_classes; c++) {
-            total += d->count[c];
-        }
-        for (size_t c = 0; c < d->n_classes; c++) {
-            t->class_weight[i][c] = (float)((double)total / ((double)d->n_classes * (double)d->count[c]));
-        }
-    }
+    TRY(params_new(t->ctx, 0, &t->all, err));
+    TRY(params_adopt(t->all, t->params, err));
+    TRY(params_adopt(t->all, task_weights_params(t->weights), err));
+    t->params = t->all;
     return SPOOR_OK;
 }
 
@@ -181,6 +169,7 @@ static spoor_status make_model(trainer *t, spoor_error *err) {
     openset_init(&m->openset);
     m->bonafide = (calibrate_logistic){.scale = 1, .prior = t->r->prior, .informative = true};
     m->bonafide_task = model_bonafide_task(m->tasks, m->n_tasks);
+    m->bonafide_kind = (model_bonafide_kind)t->r->bonafide_score;
     m->known_task = model_find_task(m, t->r->source_task);
     if (m->known_task != SIZE_MAX && m->tasks[m->known_task].n_classes == (m->tasks[m->known_task].human >= 0)) {
         m->known_task = SIZE_MAX;
@@ -206,6 +195,20 @@ static void skip_parts(trainer *t) {
             loader_skip_part(t->loader, i);
         }
     }
+}
+
+/* How balanced the first epoch is; tasks with many classes are left to `spoor train --dry-run`. */
+static spoor_status say_balance(const trainer *t, spoor_error *err) {
+    json_t *balance;
+    TRY(draw_balance(t->ctx, t->r, t->d, &balance, err));
+    char *text = draw_text(t->ctx, balance, 8);
+    json_decref(balance);
+    if (!text) {
+        return error_memory(err, "counting what is drawn");
+    }
+    ctx_log(t->ctx, SPOOR_LOG_INFO, "%s", text);
+    ctx_free(t->ctx, text);
+    return SPOOR_OK;
 }
 
 static void say_pairs(const trainer *t) {
@@ -262,10 +265,11 @@ static spoor_status make(trainer *t, spoor_error *err) {
     TRY(resynth_new(t->ctx, t->r, t->d, &t->generators, err));
     TRY(loader_new(t->ctx, t->r, t->d, t->fe, t->augment, t->generators, t->threads, &t->loader, err));
     TRY(use_store(t, err));
+    TRY(weigh_tasks(t, err));
     TRY(make_optimiser(t, err));
-    TRY(make_class_weights(t, err));
     TRY(make_model(t, err));
     say_pairs(t);
+    TRY(say_balance(t, err));
     skip_parts(t);
     return SPOOR_OK;
 }
@@ -282,16 +286,14 @@ static void unmake(trainer *t) {
     json_decref(t->model.meta);
     openset_stats_free(t->model.openset_stats);
     ctx_free(t->ctx, t->logits);
-    for (size_t i = 0; t->class_weight && i < t->d->n_tasks; i++) {
-        ctx_free(t->ctx, t->class_weight[i]);
-    }
-    ctx_free(t->ctx, t->class_weight);
     average_free(t->average);
     average_free(t->best);
     optimiser_free(t->optimiser);
     loader_free(t->loader);
     stored_free(t->stored);
     ctx_free(t->ctx, t->extract);
+    params_free(t->all);
+    task_weights_free(t->weights);
     finetune_free(t->finetune);
     net_free(t->net);
     resynth_free(t->generators);
@@ -345,11 +347,12 @@ static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
     losses_task tasks[NET_MAX_TASKS];
     const recipe_oc *oc = &t->r->oc;
     for (size_t i = 0; i < t->d->n_tasks; i++) {
-        tasks[i] = (losses_task){(real)t->r->task[i].weight, (real)t->r->task[i].smoothing, t->class_weight[i], b->target[i],
-                                 (real)oc->weight, {(real)oc->r_real, (real)oc->r_fake, (real)oc->alpha},
+        tasks[i] = (losses_task){(real)task_weights_of(t->weights, i), (real)t->r->task[i].smoothing,
+                                 task_weights_classes(t->weights, i), b->target[i], (real)oc->weight, {(real)oc->r_real, (real)oc->r_fake, (real)oc->alpha},
                                  t->model.tasks[i].human};
     }
     losses_options o = {.plain = b->plain, .mixed = b->mixed, .task = tasks,
+                        .learned = task_weights_learned(t->weights),
                         .partner = (const int64_t *const *)b->partner, .lambda = b->lambda,
                         .plain_weight = 1, .mixed_weight = (real)t->r->mixup_eta,
                         .pairs = t->r->pairs, .n_blocks = b->n_blocks, .block = b->block,

@@ -29,11 +29,18 @@ typedef struct trainer_options {
     const char *const *set;  /* "key.key=value" */
     size_t n_set;
     const char *out;         /* run folder; NULL: runs/NAME */
+    const char *stage;       /* of a recipe with stages: this one alone; NULL: all of them */
     bool resume;             /* go on where a checkpoint is; without one, start */
     unsigned threads;        /* 0 = as many as there are processors */
     void (*news)(void *user, const trainer_news *news); /* NULL: none */
     void *user;
 } trainer_options;
+
+/* What trainer_draw tells of a stage (stage: NULL where the recipe has none): draw_balance (draw.h), borrowed. */
+typedef void (*trainer_drawn)(void *user, const char *stage, const json_t *balance);
+/* What each stage (or the one that options name) draws in its first epoch, by rows and labels alone: nothing is decoded, trained
+ * or written. */
+spoor_status trainer_draw(spoor_context *ctx, const trainer_options *options, trainer_drawn drawn, spoor_error *err);
 
 /* Cancelled by the context's callback it saves a checkpoint and returns SPOOR_ERR_CANCELLED. */
 spoor_status trainer_run(spoor_context *ctx, const trainer_options *options, spoor_error *err);

@@ -78,6 +78,14 @@ void trainer_tell(trainer *t, const json_t *line) {
     t->options->news(t->options->user, &news);
 }
 
+json_t *trainer_weights(const trainer *t) {
+    json_t *out = json_object();
+    for (size_t i = 0; i < t->d->n_tasks; i++) {
+        (void)json_object_set_new(out, t->d->task[i].from.name, json_real(task_weights_of(t->weights, i)));
+    }
+    return out;
+}
+
 json_t *trainer_epoch_line(trainer *t, double seconds) {
     const double *sums = t->place.sums, n = sums[SUM_BATCHES];
     json_t *line = json_pack("{s:s,s:I,s:f,s:f,s:f,s:f}", "kind", "epoch", "epoch", (json_int_t)t->place.epoch + 1, "loss",
@@ -88,6 +96,9 @@ json_t *trainer_epoch_line(trainer *t, double seconds) {
         (void)json_object_set_new(tasks, t->d->task[i].from.name, json_real(sums[SUM_TASKS + i] / n));
     }
     (void)json_object_set_new(line, "tasks", tasks);
+    if (task_weights_learned(t->weights)) {
+        (void)json_object_set_new(line, "task_weights", trainer_weights(t));
+    }
     if (t->r->npair_weight > 0) {
         (void)json_object_set_new(line, "npair", json_real(sums[SUM_PAIR] / n));
     }

@@ -7,6 +7,7 @@
 #include "train/checkpoint.h"
 #include "train/dev.h"
 #include "train/finetune.h"
+#include "train/task_weights.h"
 #include "train/trainer.h"
 
 /* Where and as what a recipe is trained. */
@@ -40,7 +41,8 @@ typedef struct trainer {
     average *average, *best;
     loader *loader;
     schedule schedule;
-    float **class_weight; /* [tasks]; NULL entries: none */
+    task_weights *weights;
+    struct params *all;   /* params and what of the weights is learned; NULL: nothing is */
     uint64_t tape_key;    /* of the seeds of dropout */
     checkpoint_place place;
     /* dev */
@@ -67,6 +69,8 @@ spoor_status trainer_write_line(trainer *t, const json_t *line, spoor_error *err
 spoor_status trainer_batch_line(trainer *t, double rate, double norm, const losses_parts *parts, spoor_error *err);
 /* Means over the epoch; NULL: out of memory. */
 json_t *trainer_epoch_line(trainer *t, double seconds);
+/* What each task counts now, by name. */
+json_t *trainer_weights(const trainer *t);
 /* To the caller; line: of an epoch that is over, else NULL. */
 void trainer_tell(trainer *t, const json_t *line);
 

@@ -130,7 +130,7 @@ static void bad_stages(void **state) {
     (void)state;
     static const struct {
         const char *set, *says;
-    } cases[] = {{"stages=3", "list of 1 to 8"},
+    } cases[] = {{"stages=3", "list of 1 to 16"},
                  {"stages.0=3", "entry 1"},
                  {"stages.0.name=a/b", "entry 1"},
                  {"stages.0.name=..", "entry 1"},
