@@ -122,10 +122,18 @@ SPOOR_API const char *spoor_gallery_name(const spoor_gallery *gallery, size_t in
 
 typedef struct spoor_audio spoor_audio;
 
+/* Silences at the beginning and the end of a recording, and long ones in it: docs/silence.md has the rule. */
+typedef enum spoor_silence {
+    SPOOR_SILENCE_AS_TRAINED, /* taken out where the model was trained without them */
+    SPOOR_SILENCE_KEEP,
+    SPOOR_SILENCE_REMOVE
+} spoor_silence;
+
 typedef struct spoor_audio_options {
     int channel;          /* -1: mix all channels down; >= 0: take this channel, counted from 0 */
     double raw_rate;      /* > 0: the input is headerless 16-bit little-endian PCM of this rate in hertz */
     int raw_channels;     /* channels of headerless input */
+    spoor_silence silence;
 } spoor_audio_options;
 
 SPOOR_API void spoor_audio_options_init(spoor_audio_options *options);

@@ -1,32 +1,25 @@
 /* assess.c: can this recording be judged at all? Counts over blocks of 512 samples (32 ms), in fixed memory.
  *
- * Level of a block: its power without its mean (so that a constant offset is silence), in dB of full scale.
- * Loudest level: the highest that at least 0.1 s of the recording reaches, so that a click does not set it.
+ * Levels, the loudest level and silence: level.h.
  * Signal ("active"): blocks within 40 dB of the loudest level. Speech in pauses lies lower, its weakest sounds do not.
- * Silence: loudest level under -90 dBFS, the last bit of 16-bit sound.
  * Bandwidth: for each block the power density in bands of 125 Hz (Blackman-Harris window, side lobes under -92 dB). A
  * block reaches up to its highest band that lies within 60 dB of its strongest band and 9 dB above the rounding noise of
  * the file's sample format (mu-law and A-law: 38 dB below the block). The bandwidth is the frequency that a tenth of the loud blocks (within 20 dB of the loudest
  * level) reach. Counting blocks rather than adding power keeps clicks, which are wide, from hiding a narrow recording.
  * What this cannot see: narrow speech below wide noise, as a lossy codec may add it, counts as wide. */
-#include "audio/audio.h"
+#include "audio/level.h"
 #include <kissfft/kiss_fftr.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    BLOCK = 512,
+    BLOCK = LEVEL_BLOCK,
     BINS_PER_BAND = 4,                      /* 4 x 31.25 Hz */
     BANDS = BLOCK / 2 / BINS_PER_BAND,
-    LEVEL_STEP = 2,                         /* dB */
-    LEVEL_LOW = -200,                       /* dBFS of level 0, with everything lower */
-    LEVELS = 160,
-    LOUD_SAMPLES = AUDIO_RATE / 10,
     ACTIVE_RANGE = 40 / LEVEL_STEP,         /* levels */
     LOUD_RANGE = 20 / LEVEL_STEP
 };
-#define SILENCE_DBFS (-90.0)
 #define MIN_SECONDS 0.5
 #define MIN_BANDWIDTH 3000.0
 #define BAND_HZ (AUDIO_RATE / (double)BLOCK * BINS_PER_BAND)
@@ -112,18 +105,8 @@ static size_t reached(audio_assess *a, double mean, double power) {
 
 /* A block, the last one possibly shorter (then without a spectrum). */
 static void count_block(audio_assess *a) {
-    double mean = 0, power = 0;
-    for (size_t i = 0; i < a->fill; i++) {
-        mean += (double)a->block[i];
-    }
-    mean /= (double)a->fill;
-    for (size_t i = 0; i < a->fill; i++) {
-        double d = (double)a->block[i] - mean;
-        power += d * d;
-    }
-    double dbfs = 10 * log10(power / (double)a->fill + 1e-30);
-    double place = floor((dbfs - LEVEL_LOW) / LEVEL_STEP);
-    size_t level = place <= 0 ? 0 : place >= LEVELS - 1 ? LEVELS - 1 : (size_t)place;
+    double mean, power;
+    size_t level = level_of(a->block, a->fill, &mean, &power);
     a->samples_at[level] += a->fill;
     a->energy_at[level] += power;
     if (a->fill == BLOCK && power > 0) {
@@ -144,16 +127,6 @@ void audio_assess_add(audio_assess *a, const float *samples, size_t n) {
             count_block(a);
         }
     }
-}
-
-/* One more than the highest level that LOUD_SAMPLES reach. */
-static size_t loudest(const audio_assess *a) {
-    uint64_t seen = 0;
-    size_t top = LEVELS;
-    while (top > 0 && (seen += a->samples_at[top - 1]) < LOUD_SAMPLES) {
-        top--;
-    }
-    return top;
 }
 
 static double bandwidth(const audio_assess *a, size_t top) {
@@ -184,7 +157,7 @@ static void judge(audio_assessment *out, const audio_levels *levels, bool silent
         (void)snprintf(out->reason, room, "it lasts %.3f s; at least %.1f s are needed", out->seconds, MIN_SECONDS);
     } else if (silent) {
         out->verdict = AUDIO_SILENT;
-        (void)snprintf(out->reason, room, "it is silent: less than 0.1 s is louder than %.0f dBFS", SILENCE_DBFS);
+        (void)snprintf(out->reason, room, "it is silent: less than 0.1 s is louder than %.0f dBFS", LEVEL_SILENCE);
     } else if (out->active_seconds < MIN_SECONDS) {
         out->verdict = AUDIO_TOO_SHORT;
         (void)snprintf(out->reason, room, "only %.2f s of its %.2f s are signal, the rest is silence; %.1f s are needed",
@@ -201,8 +174,8 @@ void audio_assess_finish(audio_assess *a, audio_assessment *out) {
         count_block(a);
     }
     audio_levels levels = audio_get_levels(a->audio);
-    size_t top = loudest(a);
-    bool silent = (double)top * LEVEL_STEP + LEVEL_LOW <= SILENCE_DBFS;
+    size_t top = level_loudest(a->samples_at);
+    bool silent = level_is_silence(top);
     uint64_t active = 0;
     double energy = 0;
     for (size_t l = silent ? LEVELS : top > ACTIVE_RANGE ? top - ACTIVE_RANGE : 0; l < LEVELS; l++) {

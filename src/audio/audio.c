@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "audio/audio.h"
 #include "audio/container.h"
+#include "audio/silence.h"
 #include "audio/source.h"
 #include <math.h>
 #include <sndfile.h>
@@ -51,6 +52,8 @@ struct spoor_audio {
     size_t out_at, out_n;
     bool source_done, done;
     audio_levels levels;
+    silence *cut; /* NULL: read whole */
+    bool fixed;   /* whether it is, whatever the model */
 };
 
 /* ---- libsndfile's view of the bytes ------------------------------------------------------------------- */
@@ -151,6 +154,7 @@ void spoor_audio_free(spoor_audio *audio) {
     if (audio->file != NULL) {
         sf_close(audio->file);
     }
+    silence_free(audio->cut);
     soxr_delete(audio->resampler);
     source_close(&audio->bytes.source);
     ctx_free(audio->ctx, audio->decoded);
@@ -186,10 +190,16 @@ static spoor_status audio_new(spoor_context *ctx, const char *name, const spoor_
     a->channel = o.channel;
     a->raw_rate = o.raw_rate;
     a->raw_channels = o.raw_channels;
+    a->fixed = o.silence != SPOOR_SILENCE_AS_TRAINED;
     a->name = ctx_strdup(ctx, name);
-    if (a->name == NULL) {
+    audio_silence how;
+    audio_silence_init(&how);
+    spoor_status status = a->name == NULL                      ? error_memory(err, "opening a recording")
+                          : o.silence == SPOOR_SILENCE_REMOVE ? silence_new(ctx, &how, &a->cut, err)
+                                                              : SPOOR_OK;
+    if (status != SPOOR_OK) {
         spoor_audio_free(a);
-        return error_memory(err, "opening a recording");
+        return status;
     }
     shown_name(name, a->shown);
     *out = a;
@@ -382,6 +392,10 @@ audio_info audio_get_info(const spoor_audio *a) {
 
 audio_levels audio_get_levels(const spoor_audio *a) { return a->levels; }
 
+spoor_context *audio_context(const spoor_audio *a) { return a->ctx; }
+
+const char *audio_shown_name(const spoor_audio *a) { return a->shown; }
+
 spoor_status audio_sha256(spoor_audio *a, char hex[65], spoor_error *err) {
     if (a->samples != NULL) {
         unsigned char hash[crypto_hash_sha256_BYTES];
@@ -516,7 +530,7 @@ static spoor_status fill_out(spoor_audio *a, spoor_error *err) {
     return SPOOR_OK;
 }
 
-spoor_status audio_read(spoor_audio *a, float *out, size_t n, size_t *got, spoor_error *err) {
+spoor_status audio_read_whole(spoor_audio *a, float *out, size_t n, size_t *got, spoor_error *err) {
     *got = 0;
     while (*got < n) {
         if (a->out_at == a->out_n) {
@@ -534,7 +548,11 @@ spoor_status audio_read(spoor_audio *a, float *out, size_t n, size_t *got, spoor
     return SPOOR_OK;
 }
 
-spoor_status audio_rewind(spoor_audio *a, spoor_error *err) {
+spoor_status audio_read(spoor_audio *a, float *out, size_t n, size_t *got, spoor_error *err) {
+    return a->cut != NULL ? silence_read(a->cut, a, out, n, got, err) : audio_read_whole(a, out, n, got, err);
+}
+
+spoor_status audio_rewind_whole(spoor_audio *a, spoor_error *err) {
     if (!a->started) {
         return SPOOR_OK;
     }
@@ -557,34 +575,34 @@ spoor_status audio_rewind(spoor_audio *a, spoor_error *err) {
     return resampler_open(a, err);
 }
 
-spoor_status audio_load(spoor_context *ctx, const char *path, const spoor_audio_options *options, float **samples,
-                        size_t *n, spoor_error *err) {
-    *samples = NULL;
-    *n = 0;
-    spoor_audio *a;
-    TRY(spoor_audio_open(ctx, path, options, &a, err));
-    const size_t limit = (size_t)(AUDIO_LOAD_SECONDS_MAX * AUDIO_RATE);
-    float *block = NULL;
-    size_t capacity = 0, have = 0, got;
-    spoor_status status;
-    do {
-        if (!ctx_grow(ctx, (void **)&block, &capacity, have + BLOCK, sizeof *block)) {
-            status = error_memory(err, "loading a recording");
-            break;
-        }
-        status = audio_read(a, block + have, capacity - have, &got, err);
-        if (status == SPOOR_OK && have + got > limit) {
-            status = error_set(err, SPOOR_ERR_LIMIT, "%s is over the limit of %.0f minutes for a clip in memory",
-                               a->shown, AUDIO_LOAD_SECONDS_MAX / 60);
-        }
-        have += got;
-    } while (status == SPOOR_OK && got > 0);
-    spoor_audio_free(a);
-    if (status != SPOOR_OK) {
-        ctx_free(ctx, block);
-        return status;
+spoor_status audio_rewind(spoor_audio *a, spoor_error *err) {
+    if (a->cut != NULL) {
+        silence_restart(a->cut);
     }
-    *samples = block;
-    *n = have;
-    return SPOOR_OK;
+    return audio_rewind_whole(a, err);
+}
+
+/* ---- silence ------------------------------------------------------------------------------------------ */
+
+static spoor_status use_silence(spoor_audio *a, const audio_silence *how, spoor_error *err) {
+    silence *cut = NULL;
+    if (how != NULL) {
+        TRY(silence_new(a->ctx, how, &cut, err));
+    }
+    silence_free(a->cut);
+    a->cut = cut;
+    return audio_rewind(a, err);
+}
+
+spoor_status audio_set_silence(spoor_audio *a, const audio_silence *how, spoor_error *err) {
+    a->fixed = true;
+    return use_silence(a, how, err);
+}
+
+spoor_status audio_follow_silence(spoor_audio *a, const audio_silence *how, spoor_error *err) {
+    return a->fixed || (how == NULL && a->cut == NULL) ? SPOOR_OK : use_silence(a, how, err);
+}
+
+double audio_silence_removed(const spoor_audio *a) {
+    return a->cut != NULL ? (double)silence_removed(a->cut) / AUDIO_RATE : -1;
 }

@@ -9,6 +9,7 @@
 #ifndef AUDIO_AUDIO_H
 #define AUDIO_AUDIO_H
 #include "base/context.h"
+#include <jansson.h>
 
 #define AUDIO_RATE 16000                      /* hertz of everything behind audio_read */
 #define AUDIO_WINDOW 64600                    /* samples of a window: 4.0375 s, as ASVspoof systems use */
@@ -30,6 +31,8 @@ typedef struct audio_info {
 } audio_info;
 
 audio_info audio_get_info(const spoor_audio *audio);
+spoor_context *audio_context(const spoor_audio *audio);
+const char *audio_shown_name(const spoor_audio *audio); /* printable and short, for sentences; lives as long as the audio */
 
 /* SHA-256 of the bytes of the file (of the float samples for spoor_audio_open_samples), 64 hexadecimal digits. */
 spoor_status audio_sha256(spoor_audio *audio, char hex[65], spoor_error *err);
@@ -58,9 +61,39 @@ typedef struct audio_levels {
 audio_levels audio_get_levels(const spoor_audio *audio);
 
 /* The whole recording, from the beginning. *samples is freed with ctx_free. Over AUDIO_LOAD_SECONDS_MAX:
- * SPOOR_ERR_LIMIT. options may be NULL. */
+ * SPOOR_ERR_LIMIT. */
+spoor_status audio_load_open(spoor_audio *audio, float **samples, size_t *n, spoor_error *err);
+/* The same by its path. options may be NULL. */
 spoor_status audio_load(spoor_context *ctx, const char *path, const spoor_audio_options *options, float **samples,
                         size_t *n, spoor_error *err);
+
+/* ---- without its silences ------------------------------------------------------------------------------ */
+
+/* Blocks of 512 samples (32 ms of 16 kHz) that lie `below` dB or more under the recording's loudest level (level.h; in steps of
+ * 2 dB) are silent: with 40 dB, those that the assessment does not count as signal. A silence at the beginning or the end is cut
+ * down to `margin` seconds beside the sound; one between sounds that lasts `inner` seconds or more to `margin` beside either.
+ * What is left is joined without a fade. A recording that is silent altogether (under -90 dBFS, or too short to say) stays as
+ * it is. The recording is read twice, in memory that does not grow with it. */
+typedef struct audio_silence {
+    double below;  /* dB, 6 to 100 */
+    double inner;  /* seconds, up to 10 and at least two margins */
+    double margin; /* seconds, 0 to 5 */
+} audio_silence;
+void audio_silence_init(audio_silence *how); /* 40 dB, 0.3 s, 0.1 s */
+/* SPOOR_ERR_USAGE for what is out of range, as `where`.below and so on. */
+spoor_status audio_silence_check(const audio_silence *how, const char *where, spoor_error *err);
+/* {"below", "inner", "margin"}, each of which may be missing; and back (a new reference; NULL: out of memory). */
+spoor_status audio_silence_from_json(const json_t *json, const char *where, audio_silence *out, spoor_error *err);
+json_t *audio_silence_to_json(const audio_silence *how);
+/* The identity of a recording without its silences from that of the whole one, both SHA-256, in place. */
+void audio_silence_identity(const audio_silence *how, char hex[65]);
+
+/* From now on, and from the beginning, the recording is read without its silences; how = NULL: whole. Whatever its options. */
+spoor_status audio_set_silence(spoor_audio *audio, const audio_silence *how, spoor_error *err);
+/* The same where its options leave that to the model (SPOOR_SILENCE_AS_TRAINED), and audio_set_silence was never called. */
+spoor_status audio_follow_silence(spoor_audio *audio, const audio_silence *how, spoor_error *err);
+/* Seconds that were taken out of what was read so far; negative where it is read whole. */
+double audio_silence_removed(const spoor_audio *audio);
 
 /* ---- is there enough to judge? ------------------------------------------------------------------------ */
 

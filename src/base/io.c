@@ -255,6 +255,14 @@ void io_sha256(const void *data, size_t size, char hex[65]) {
     (void)sodium_bin2hex(hex, 65, hash, sizeof hash);
 }
 
+uint64_t io_sha256_number(const char hex[65]) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < 16; i++) {
+        number = number << 4 | (uint64_t)(hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10);
+    }
+    return number;
+}
+
 spoor_status io_sha256_file(const char *path, char hex[65], spoor_error *err) {
     int fd;
     struct stat st;

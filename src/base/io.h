@@ -33,5 +33,7 @@ spoor_status io_make_folder(const char *path, spoor_error *err);
 
 /* SHA-256 as 64 hexadecimal digits and a NUL. */
 void io_sha256(const void *data, size_t size, char hex[65]);
+/* The first 16 of those digits as a number. */
+uint64_t io_sha256_number(const char hex[65]);
 spoor_status io_sha256_file(const char *path, char hex[65], spoor_error *err);
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_MANIFEST = 1024, KEY_ROOT, KEY_SPLIT, KEY_WHERE, KEY_HOP, MAX_JOBS = 1024 };
+enum { KEY_MANIFEST = 1024, KEY_ROOT, KEY_SPLIT, KEY_WHERE, KEY_HOP, KEY_SILENCE, MAX_JOBS = 1024 };
 
 static const struct argp_option OPTIONS[] = {
     {"manifest", KEY_MANIFEST, "CSV", 0, "recordings of a list: a table with the columns path, split and labels; may be repeated", 0},
@@ -15,6 +15,8 @@ static const struct argp_option OPTIONS[] = {
     {"split", KEY_SPLIT, "NAME", 0, "rows of this split (all: every row; default: dev for eval, all for embed)", 0},
     {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; may be repeated", 0},
     {"hop", KEY_HOP, "SECONDS", 0, "distance of windows (default: one window)", 0},
+    {"silence", KEY_SILENCE, UI_SILENCE, 0,
+     "take long silences out of the recordings before, or leave them (default: as the model was trained)", 0},
     {"jobs", 'j', "N", 0, "recordings side by side (default: processors)", 0},
     {"threads", 'j', NULL, OPTION_ALIAS, NULL, 0},
     {0}};
@@ -39,6 +41,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         o->where[o->n_where++] = arg;
         return 0;
     case KEY_ROOT: o->root = arg; return 0;
+    case KEY_SILENCE: o->silence = ui_silence(state, arg); return 0;
     case KEY_SPLIT: o->split = strcmp(arg, "all") == 0 ? NULL : arg; return 0;
     case KEY_HOP:
         o->hop = strtod(arg, &end);
@@ -135,10 +138,43 @@ spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cl
     return SPOOR_OK;
 }
 
+/* With or without silences as the options say, else as the model does. */
+static spoor_status open_whole(const cli_corpus *c, size_t clip, spoor_audio **audio, spoor_error *err) {
+    spoor_audio_options o;
+    spoor_audio_options_init(&o);
+    o.silence = c->how->silence;
+    if (c->how->degrade && degrade_silence(c->how->degrade) >= 0) {
+        o.silence = degrade_silence(c->how->degrade) ? SPOOR_SILENCE_REMOVE : SPOOR_SILENCE_KEEP;
+    }
+    TRY(spoor_audio_open(c->ctx, c->paths[clip], &o, audio, err));
+    return audio_follow_silence(*audio, model_silence(c->model), err);
+}
+
+/* Samples that are heard as they are. */
+static spoor_status open_samples(const cli_corpus *c, const float *samples, size_t n, spoor_audio **audio, spoor_error *err) {
+    TRY(spoor_audio_open_samples(c->ctx, samples, n, AUDIO_RATE, audio, err));
+    return audio_set_silence(*audio, NULL, err);
+}
+
+static spoor_status degraded(const cli_corpus *c, size_t clip, spoor_audio *from, float **owned, size_t *n, spoor_error *err) {
+    TRY(audio_load_open(from, owned, n, err));
+    return degrade_apply(c->how->degrade, c->ids[clip], *owned, *n, err);
+}
+
 static spoor_status open_path(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
     const cli_corpus *c = user;
+    spoor_audio *whole = NULL;
+    size_t n = 0;
     *owned = NULL;
-    return spoor_audio_open(c->ctx, c->paths[clip], NULL, audio, err);
+    if (!c->how->degrade || !degrade_changes(c->how->degrade)) {
+        return open_whole(c, clip, audio, err);
+    }
+    spoor_status status = open_whole(c, clip, &whole, err);
+    if (status == SPOOR_OK) {
+        status = degraded(c, clip, whole, owned, &n, err);
+    }
+    spoor_audio_free(whole);
+    return status == SPOOR_OK ? open_samples(c, *owned, n, audio, err) : status;
 }
 
 static spoor_status first_window(spoor_context *ctx, spoor_audio *from, float *samples, spoor_error *err) {
@@ -156,16 +192,24 @@ static spoor_status first_window(spoor_context *ctx, spoor_audio *from, float *s
 
 static spoor_status open_first_window(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
     const cli_corpus *c = user;
-    spoor_audio *whole;
-    TRY(spoor_audio_open(c->ctx, c->paths[clip], NULL, &whole, err));
+    spoor_audio *whole = NULL;
+    spoor_status status = open_whole(c, clip, &whole, err);
     *owned = ctx_alloc(c->ctx, AUDIO_WINDOW, sizeof **owned);
-    spoor_status status = *owned ? first_window(c->ctx, whole, *owned, err) : error_memory(err, "opening a recording");
+    if (status == SPOOR_OK) {
+        status = *owned ? first_window(c->ctx, whole, *owned, err) : error_memory(err, "opening a recording");
+    }
     spoor_audio_free(whole);
-    return status == SPOOR_OK ? spoor_audio_open_samples(c->ctx, *owned, AUDIO_WINDOW, AUDIO_RATE, audio, err) : status;
+    return status == SPOOR_OK ? open_samples(c, *owned, AUDIO_WINDOW, audio, err) : status;
 }
 
 spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_options *o, spoor_error *err) {
     unsigned threads = o->threads ? o->threads : pool_processors();
+    ctx_free(c->ctx, c->logits);
+    ctx_free(c->ctx, c->embedding);
+    ctx_free(c->ctx, c->errors);
+    c->model = m;
+    c->how = o;
+    c->failed = 0;
     c->logits = ctx_calloc(c->ctx, c->n, trace_logits_size(m) * sizeof *c->logits);
     c->embedding = ctx_calloc(c->ctx, c->n, (size_t)net_embedding_size(m->net) * sizeof *c->embedding);
     c->errors = ctx_calloc(c->ctx, c->n, sizeof *c->errors);

@@ -1,6 +1,7 @@
 /* corpus.h: the recordings of manifests (or named files) through a model, for `spoor eval` and `spoor embed`. */
 #ifndef CLI_CORPUS_H
 #define CLI_CORPUS_H
+#include "audio/augment/degrade.h"
 #include "cli/lists.h"
 #include "train/score.h"
 #include <argp.h>
@@ -17,15 +18,19 @@ typedef struct cli_corpus_options {
     unsigned threads; /* 0 = processors */
     double hop;       /* seconds; 0 = one window */
     bool first_window; /* of each recording that alone */
+    spoor_silence silence;
+    const degrade *degrade; /* what happens to each recording first; NULL: nothing */
 } cli_corpus_options;
 
-/* --manifest, --root, --split, --where, --hop, --jobs and those of lists.h: a child parser whose input is a cli_corpus_options. */
+/* --manifest, --root, --split, --where, --hop, --silence, --jobs and those of lists.h: a child parser whose input is a cli_corpus_options. */
 extern const struct argp cli_corpus_argp;
 /* What --manifest does, for a command that has a short option for it. */
 void cli_corpus_manifest(cli_corpus_options *o, const char *csv, const struct argp_state *state);
 
 typedef struct cli_corpus {
     spoor_context *ctx;
+    const spoor_model *model; /* while they are scored */
+    const cli_corpus_options *how;
     manifest *manifest;
     size_t *rows, n;      /* of the manifest; NULL for named files */
     const char **ids;     /* [n] */
@@ -40,7 +45,7 @@ typedef struct cli_corpus {
 spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cli_corpus *out, spoor_error *err);
 /* Named files, which are their own ids; `paths` must live as long. */
 spoor_status cli_corpus_files(spoor_context *ctx, char *const *paths, size_t n, cli_corpus *out, spoor_error *err);
-/* The recordings through the model. Those that fail are named on stderr and counted; the others go on. */
+/* The recordings through the model, in place of what an earlier call made. Those that fail are named on stderr and counted; the others go on. */
 spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_options *o, spoor_error *err);
 void cli_corpus_clear(cli_corpus *c);
 #endif

@@ -1,10 +1,12 @@
 /* eval.c: `spoor eval`: how good a model is on labelled recordings, or what a score file says. */
 #include "cli/cli.h"
+#include "cli/conditions.h"
 #include "cli/corpus.h"
 #include "cli/ui.h"
 #include "eval/report_tables.h"
 #include "eval/scores.h"
 #include "report/eval_html.h"
+#include "report/json.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +18,13 @@ enum {
     KEY_PRECISION, KEY_BY, KEY_DCF, KEY_THRESHOLD, KEY_THRESHOLD_FROM, KEY_OPEN_TASK,
     KEY_SOURCE, KEY_POLARITY, KEY_LLR, KEY_PROBABILITIES, KEY_CLASSES, KEY_HEADER, KEY_KEY, KEY_KEY_ID, KEY_KEY_LABEL,
     KEY_KEY_PAGE, KEY_KEY_SETTING, KEY_KEY_SOURCE, KEY_MERGE, KEY_MERGE_FILE,
-    KEY_HTML, KEY_BONAFIDE
+    KEY_HTML, KEY_BONAFIDE, KEY_DEGRADE
 };
 
 enum { MAX_TARGETS = 256, MAX_MERGES = 256 };
 
 typedef struct options {
-    const char *model, *scores, *out, *html;
+    const char *model, *scores, *out, *html, *degrade;
     spoor_model_options open;
     cli_corpus_options corpus;
     eval_options eval;
@@ -49,6 +51,10 @@ static const struct argp_option OPTIONS[] = {
      "--folds calibrated, else as it is",
      1},
     {"out", KEY_OUT, "FILE", 0, "write the scores to a file that --scores reads", 1},
+    {"degrade", KEY_DEGRADE, "LIST", 0,
+     "how the figures change where recordings are degraded first: names such as mp3-64, opus-16, telephone, gsm, noise-20, "
+     "no-silence, separated by commas, or all (docs/eval.md)",
+     1},
     {"scores", KEY_SCORES, "FILE", 0, "evaluate a score file instead of a model", 2},
     {"score-column", KEY_SCORE, "C", 0, "of a foreign score file: the score (a name or a number from 1)", 2},
     {"label-column", KEY_LABEL, "C", 0, "its true label", 2},
@@ -241,6 +247,9 @@ static void check(const options *o, struct argp_state *state) {
     if (o->scores == NULL && (o->model == NULL || o->corpus.n_manifests == 0)) {
         argp_error(state, "give a model and --manifest, or --scores");
     }
+    if (o->degrade != NULL && (o->scores != NULL || o->out != NULL || o->html != NULL)) {
+        argp_error(state, "--degrade needs a model and recordings, and goes with neither --out nor --html");
+    }
     if (o->scores == NULL && o->foreign) {
         argp_error(state, "the options of columns go with --scores");
     }
@@ -264,6 +273,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_SCORES: o->scores = arg; return 0;
     case KEY_OUT: o->out = arg; return 0;
     case KEY_HTML: o->html = arg; return 0;
+    case KEY_DEGRADE: o->degrade = arg; return 0;
     case KEY_PRECISION: ui_precision(state, arg, &o->open); return 0;
     case KEY_BY: parse_by(arg, o, state); return 0;
     case KEY_DCF: parse_dcf(arg, o, state); return 0;
@@ -417,10 +427,10 @@ static spoor_status check_polarity(spoor_context *ctx, const options *o, const e
     return SPOOR_OK;
 }
 
-static spoor_status print_report(spoor_context *ctx, options *o, const eval_set *set, spoor_error *err) {
-    json_t *report = NULL;
-    char *text = NULL, *from = NULL;
+static spoor_status make_report(spoor_context *ctx, options *o, const eval_set *set, json_t **report, spoor_error *err) {
+    char *from = NULL;
     merges m;
+    *report = NULL;
     spoor_status status = merge_set(ctx, o, &set, &m, err);
     if (status == SPOOR_OK) {
         status = choose_threshold(ctx, o, set, &from, err);
@@ -429,29 +439,40 @@ static spoor_status print_report(spoor_context *ctx, options *o, const eval_set 
         o->eval.known = (eval_threshold){set->known_threshold, "the model's own"};
     }
     if (status == SPOOR_OK) {
-        status = eval_report(ctx, set, &o->eval, &report, err);
+        status = eval_report(ctx, set, &o->eval, report, err);
     }
     if (status == SPOOR_OK && o->html != NULL) {
-        status = report_eval_html(ctx, o->html, set, report, err);
+        status = report_eval_html(ctx, o->html, set, *report, err);
     }
     merges_clear(ctx, &m);
     ctx_free(ctx, from);
-    if (status != SPOOR_OK) {
-        json_decref(report);
-        return status;
+    return status;
+}
+
+static spoor_status print_json(const json_t *report, spoor_error *err) {
+    char *json = json_dumps(report, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    if (json == NULL) {
+        return error_memory(err, "printing a report");
     }
-    if (o->json) {
-        char *json = json_dumps(report, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-        status = json ? SPOOR_OK : error_memory(err, "printing a report");
-        printf("%s\n", json ? json : "");
-        free(json);
-    } else {
+    printf("%s\n", json);
+    free(json);
+    return ui_flush(err);
+}
+
+static spoor_status print_report(spoor_context *ctx, options *o, const eval_set *set, spoor_error *err) {
+    json_t *report = NULL;
+    char *text = NULL;
+    spoor_status status = make_report(ctx, o, set, &report, err);
+    if (status == SPOOR_OK && o->json) {
+        status = print_json(report, err);
+    } else if (status == SPOOR_OK) {
         status = eval_report_text(ctx, report, &text, err);
         printf("%s", text ? text : "");
         ctx_free(ctx, text);
+        status = status == SPOOR_OK ? ui_flush(err) : status;
     }
     json_decref(report);
-    return status == SPOOR_OK ? ui_flush(err) : status;
+    return status;
 }
 
 static spoor_status eval_scores(options *o, spoor_context *ctx, spoor_error *err) {
@@ -469,8 +490,9 @@ static spoor_status eval_scores(options *o, spoor_context *ctx, spoor_error *err
     return status;
 }
 
-static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, spoor_error *err) {
-    TRY(cli_corpus_read(ctx, &o->corpus, c, err));
+/* The recordings through the model, as o->corpus says, and the report on them; NULL: print it. */
+static spoor_status eval_once(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, json_t **report,
+                              spoor_error *err) {
     TRY(cli_corpus_score(c, m, &o->corpus, err));
     score_labels *labels = NULL;
     score_set *set = NULL;
@@ -482,13 +504,10 @@ static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cl
     }
     if (status == SPOOR_OK) {
         o->eval.system = spoor_model_name(m);
-        status = print_report(ctx, o, &set->set, err);
+        status = report ? make_report(ctx, o, &set->set, report, err) : print_report(ctx, o, &set->set, err);
     }
     score_set_free(set);
     score_labels_free(labels);
-    if (status == SPOOR_OK && c->failed > 0) {
-        status = error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be evaluated", c->failed, c->n);
-    }
     return status;
 }
 
@@ -505,6 +524,60 @@ static spoor_status judge_as(spoor_model *m, const char *kind, spoor_error *err)
         }
     }
     return error_set(err, SPOOR_ERR_USAGE, "--bonafide-score %.60s is none of mean, task, product, spoof-product", kind);
+}
+
+/* One condition after the other; *failed: recordings that failed in any. */
+static spoor_status eval_each(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, const conditions *all,
+                              json_t *list, size_t *failed, spoor_error *err) {
+    for (size_t i = 0; i < all->n; i++) {
+        json_t *report = NULL;
+        o->corpus.degrade = all->each[i];
+        spoor_status status = eval_once(ctx, o, m, c, &report, err);
+        *failed = c->failed > *failed ? c->failed : *failed;
+        if (status != SPOOR_OK) {
+            json_decref(report);
+            return status;
+        }
+        if (json_array_append_new(list, conditions_entry(all->each[i], c->failed, report)) != 0) {
+            return error_memory(err, "evaluating under conditions");
+        }
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status eval_conditions(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, size_t *failed,
+                                    spoor_error *err) {
+    conditions all;
+    json_t *root = json_pack("{s:o?, s:[]}", "system", report_text(spoor_model_name(m)), "conditions");
+    spoor_status status = root ? conditions_parse(ctx, o->degrade, o->eval.seed, &all, err)
+                               : error_memory(err, "evaluating under conditions");
+    if (root && status == SPOOR_OK) {
+        status = eval_each(ctx, o, m, c, &all, json_object_get(root, "conditions"), failed, err);
+    }
+    if (status == SPOOR_OK && o->json) {
+        status = print_json(root, err);
+    } else if (status == SPOOR_OK) {
+        conditions_print(ctx, root);
+        status = ui_flush(err);
+    }
+    if (root) {
+        conditions_clear(&all);
+    }
+    json_decref(root);
+    return status;
+}
+
+static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, spoor_error *err) {
+    size_t failed = 0;
+    TRY(cli_corpus_read(ctx, &o->corpus, c, err));
+    if (o->degrade) {
+        TRY(eval_conditions(ctx, o, m, c, &failed, err));
+    } else {
+        TRY(eval_once(ctx, o, m, c, NULL, err));
+        failed = c->failed;
+    }
+    return failed == 0 ? SPOOR_OK
+                       : error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be evaluated", failed, c->n);
 }
 
 static spoor_status eval_model(options *o, spoor_context *ctx, spoor_error *err) {

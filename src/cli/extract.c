@@ -34,6 +34,7 @@ enum {
     KEY_REPLACE,
     KEY_DRY,
     KEY_JSON,
+    KEY_SILENCE,
     MAX_SET = 256,
     MAX_THREADS = 1024
 };
@@ -45,6 +46,7 @@ typedef struct options {
     size_t n_set;
     int64_t copies, seed; /* -1: not said */
     bool half, replace, dry, json;
+    spoor_silence silence;
     ui_progress progress;
 } options;
 
@@ -65,6 +67,8 @@ static const struct argp_option OPTIONS[] = {
     {"root", KEY_ROOT, "DIR", 0, "where the manifest's paths begin (default: its folder)", 0},
     {"split", KEY_SPLIT, "NAME", 0, "rows of this split (default: all)", 0},
     {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; may be repeated", 0},
+    {"silence", KEY_SILENCE, UI_SILENCE, 0,
+     "read recordings without their silences, or whole (default: as the model of --frontend was trained)", 0},
     {"threads", KEY_THREADS, "N", 0, "recordings side by side (default: processors); changes no bit", 0},
     {"jobs", KEY_THREADS, NULL, OPTION_ALIAS, NULL, 0},
     {"replace", KEY_REPLACE, NULL, 0, "remove features that are there, of whatever front end, and start anew", 0},
@@ -93,7 +97,7 @@ static void check(const options *o, struct argp_state *state) {
     bool wanted = o->corpus.n_manifests > 0;
     if (o->recipe) {
         if (wanted || o->frontend || o->augment || o->copies >= 0 || o->seed >= 0 || o->corpus.root ||
-            o->corpus.split || o->corpus.n_where > 0) {
+            o->corpus.split || o->corpus.n_where > 0 || o->silence != SPOOR_SILENCE_AS_TRAINED) {
             argp_error(state, "--recipe says all but --out, --half and --threads: leave the other options out");
         }
     } else if (!wanted || !o->frontend || !o->out || o->n_set > 0) {
@@ -120,6 +124,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_SPLIT: o->corpus.split = strcmp(arg, "all") == 0 ? NULL : arg; return 0;
     case KEY_WHERE: add_text(o->corpus.where, &o->corpus.n_where, CORPUS_MAX_WHERE, arg, state); return 0;
     case KEY_THREADS: o->corpus.threads = (unsigned)whole_number(arg, 1, MAX_THREADS, "--threads", state); return 0;
+    case KEY_SILENCE: o->silence = ui_silence(state, arg); return 0;
     case KEY_REPLACE: o->replace = true; return 0;
     case KEY_DRY: o->dry = true; return 0;
     case KEY_JSON: o->json = true; return 0;
@@ -150,6 +155,7 @@ typedef struct sources {
     dataset *dataset;
     spoor_model *model;
     frontend *own; /* NULL: the model's */
+    audio_silence silence;
     augment *chain;
     recordings *recordings; /* of its steps; NULL: none */
     char *out;
@@ -247,6 +253,12 @@ static spoor_status use_chain_of(sources *s, const options *o, const json_t *jso
 
 static spoor_status from_options(sources *s, const options *o, spoor_error *err) {
     TRY(make_frontend(s, o->frontend, err));
+    audio_silence_init(&s->silence);
+    if (o->silence != SPOOR_SILENCE_AS_TRAINED) {
+        s->x.silence = o->silence == SPOOR_SILENCE_REMOVE ? &s->silence : NULL;
+    } else {
+        s->x.silence = s->model ? model_silence(s->model) : NULL;
+    }
     if (o->augment) {
         json_t *json;
         TRY(read_yaml(s->ctx, o->augment, &json, err));
@@ -267,6 +279,7 @@ static spoor_status from_recipe(sources *s, const options *o, spoor_error *err) 
     TRY(dataset_new(s->ctx, r, &s->dataset, err));
     TRY(frontend_new_with(s->ctx, r->frontend, &(frontend_options){.folder = r->folder}, &s->own, err));
     s->x.fe = s->own;
+    s->x.silence = r->cut ? &r->silence : NULL;
     if (r->cache_copies > 0) {
         recordings_options own = {r->folder, recipe_recordings_bytes(r), o->corpus.threads, false};
         TRY(use_chain(s, r->augment, &own, err));

@@ -1,6 +1,7 @@
 /* extract.h: what extract.c (options, where things come from, what is said) and extract_run.c (the work) share. */
 #ifndef CLI_EXTRACT_H
 #define CLI_EXTRACT_H
+#include "audio/audio.h"
 #include "audio/augment/augment.h"
 #include "base/pool.h"
 #include "frontend/store.h"
@@ -12,6 +13,7 @@ typedef struct extraction {
     const frontend *fe;
     const augment *chain; /* NULL where copies is 0 */
     uint64_t copies, seed;
+    const audio_silence *silence; /* recordings are read without theirs; NULL: whole */
     const char *const *paths; /* [n] */
     size_t n;
     pool *pool;

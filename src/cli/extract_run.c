@@ -64,7 +64,20 @@ typedef struct planning {
     spoor_error errors[PLAN_BLOCK];
 } planning;
 
-/* By the header; where that does not say, by decoding. */
+static spoor_status load(const extraction *x, size_t clip, float **samples, size_t *n, spoor_error *err) {
+    *samples = NULL;
+    *n = 0;
+    spoor_audio *audio;
+    TRY(spoor_audio_open(x->ctx, x->paths[clip], NULL, &audio, err));
+    spoor_status status = audio_follow_silence(audio, x->silence, err);
+    if (status == SPOOR_OK) {
+        status = audio_load_open(audio, samples, n, err);
+    }
+    spoor_audio_free(audio);
+    return status;
+}
+
+/* By the header, silences included; where that does not say, by decoding. */
 static spoor_status length_of(extraction *x, size_t clip, spoor_error *err) {
     spoor_audio *audio;
     TRY(spoor_audio_open(x->ctx, x->paths[clip], NULL, &audio, err));
@@ -73,7 +86,7 @@ static spoor_status length_of(extraction *x, size_t clip, spoor_error *err) {
     if (x->seconds[clip] < 0) {
         float *samples;
         size_t n;
-        TRY(audio_load(x->ctx, x->paths[clip], NULL, &samples, &n, err));
+        TRY(load(x, clip, &samples, &n, err));
         x->seconds[clip] = (double)n / AUDIO_RATE;
         ctx_free(x->ctx, samples);
     }
@@ -88,6 +101,9 @@ static void plan_one(void *arg, int64_t item, unsigned worker) {
     spoor_error *err = &p->errors[item];
     uint64_t missing = 0;
     err->status = io_sha256_file(x->paths[clip], x->audio[clip], err);
+    if (err->status == SPOOR_OK && x->silence) {
+        audio_silence_identity(x->silence, x->audio[clip]);
+    }
     for (uint64_t copy = 0; err->status == SPOOR_OK && copy <= x->copies; copy++) {
         store_key key;
         bool there = false;
@@ -209,13 +225,8 @@ static void free_workers(const extraction *x, worker *w) {
 /* The random numbers of a copy depend on the seed, the recording's bytes and the copy's number, on nothing else. */
 static spoor_status augment_copy(const extraction *x, const worker *w, size_t clip, uint64_t copy, float *samples,
                                  size_t n, spoor_error *err) {
-    uint64_t audio = 0;
-    for (int i = 0; i < 16; i++) { /* 64 bits of its hash */
-        char digit = x->audio[clip][i];
-        audio = audio << 4 | (uint64_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
-    }
     rng r = rng_make(x->seed, STREAM_COPY);
-    r = rng_make(rng_u64(&r), audio);
+    r = rng_make(rng_u64(&r), io_sha256_number(x->audio[clip]));
     r = rng_make(rng_u64(&r), copy);
     return augment_apply(x->chain, w->augment, NULL, &r, samples, n, err);
 }
@@ -226,7 +237,7 @@ static void compute_job(const extraction *x, const worker *w, uint64_t job, resu
     spoor_error *err = &r->error;
     float *samples = NULL;
     *r = (result){0};
-    err->status = audio_load(x->ctx, x->paths[clip], NULL, &samples, &n, err);
+    err->status = load(x, clip, &samples, &n, err);
     if (err->status == SPOOR_OK && n == 0) {
         err->status = error_set(err, SPOOR_ERR_INPUT, "%s has no sound in it", x->paths[clip]);
     }

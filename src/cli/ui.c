@@ -180,3 +180,10 @@ void ui_precision(struct argp_state *state, const char *arg, spoor_model_options
     }
     out->precision = arg;
 }
+
+spoor_silence ui_silence(const struct argp_state *state, const char *arg) {
+    if (strcmp(arg, "remove") != 0 && strcmp(arg, "keep") != 0) {
+        argp_error(state, "--silence is remove or keep, not \"%s\"", arg);
+    }
+    return arg[0] == 'r' ? SPOOR_SILENCE_REMOVE : SPOOR_SILENCE_KEEP;
+}

@@ -24,6 +24,10 @@ spoor_status ui_flush(spoor_error *err);
 #define UI_PRECISION "f32|bf16|int8"
 void ui_precision(struct argp_state *state, const char *arg, spoor_model_options *out);
 
+/* The option --silence: as the model was trained where it is not given. */
+#define UI_SILENCE "remove|keep"
+spoor_silence ui_silence(const struct argp_state *state, const char *arg);
+
 /* One line on stderr that is redrawn at most ten times a second and cut to the terminal's width. Does nothing unless
  * stderr is a terminal. */
 typedef struct ui_progress {

@@ -1,6 +1,5 @@
 /* cache.c: see cache.h. */
 #include "data/cache.h"
-#include "audio/audio.h"
 #include <math.h>
 #include <string.h>
 
@@ -17,7 +16,8 @@ struct clip_cache {
     const char *const *paths;
     kept *clips;
     size_t n, skip, limit, bytes, n_kept;
-    bool first_channel;
+    bool first_channel, cut;
+    audio_silence silence; /* where cut */
     /* of the block being filled */
     size_t first;
     spoor_error *errors; /* [FILL_BLOCK] */
@@ -69,7 +69,14 @@ static spoor_status decode(const clip_cache *c, size_t clip, float **samples, si
     spoor_audio_options options;
     spoor_audio_options_init(&options);
     options.channel = c->first_channel ? 0 : options.channel;
-    TRY(audio_load(c->ctx, c->paths[clip], &options, samples, n, err));
+    spoor_audio *audio;
+    TRY(spoor_audio_open(c->ctx, c->paths[clip], &options, &audio, err));
+    spoor_status status = audio_follow_silence(audio, c->cut ? &c->silence : NULL, err);
+    if (status == SPOOR_OK) {
+        status = audio_load_open(audio, samples, n, err);
+    }
+    spoor_audio_free(audio);
+    TRY(status);
     if (*n == 0) {
         ctx_free(c->ctx, *samples);
         *samples = NULL;
@@ -137,6 +144,11 @@ spoor_status cache_fill(clip_cache *c, pool *p, spoor_error *err) {
 }
 
 void cache_first_channel(clip_cache *c) { c->first_channel = true; }
+
+void cache_without_silence(clip_cache *c, const audio_silence *how) {
+    c->cut = true;
+    c->silence = *how;
+}
 
 void cache_skip(clip_cache *c, size_t n) { c->skip = n < c->n ? n : c->n; }
 

@@ -2,7 +2,7 @@
  * they are asked for. Samples are exact: 16 bits where the recording has no more, else float. */
 #ifndef DATA_CACHE_H
 #define DATA_CACHE_H
-#include "base/context.h"
+#include "audio/audio.h"
 #include "base/pool.h"
 
 typedef struct clip_cache clip_cache;
@@ -15,6 +15,8 @@ void cache_free(clip_cache *c);
 void cache_skip(clip_cache *c, size_t n);
 /* Of a recording with several channels take the first instead of their mean. */
 void cache_first_channel(clip_cache *c);
+/* Recordings are decoded without their silences. */
+void cache_without_silence(clip_cache *c, const audio_silence *how);
 /* Decode on the workers of the pool until the limit is reached, in order, some at a time. SPOOR_ERR_INPUT if recordings
  * cannot be read or are empty: how many, and what is wrong with the first; all (up to 100) go to the log.
  * SPOOR_ERR_CANCELLED between. */

@@ -35,6 +35,11 @@ static spoor_status open_source(combine_plan *p, combine_source *s, spoor_error 
         return error_set(err, SPOOR_ERR_USAGE, "%.200s is a fusion itself; name the models that it was made of",
                          s->in->path);
     }
+    if (!json_equal(json_object_get(s->model->meta, "silence"), json_object_get(p->source[0].model->meta, "silence")) &&
+        s->model->cut + p->source[0].model->cut > 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "%.200s and %.200s were not trained with the same silences taken out", s->in->path,
+                         p->source[0].in->path);
+    }
     if (s->model->window != p->source[0].model->window) {
         return error_set(err, SPOOR_ERR_USAGE, "%.200s has another window than %.200s", s->in->path,
                          p->source[0].in->path);

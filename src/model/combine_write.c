@@ -254,9 +254,10 @@ spoor_status combine_describe(combine_plan *p, spoor_error *err) {
         json_t *card = make_card(p);
         json_t *provenance = json_pack("{s:s, s:o, s:o}", "spoor", SPOOR_VERSION, "models", describe_models(p),
                                        "labels", describe_labels(p));
-        p->meta = json_pack("{s:i, s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "format", 1, "name", name, "card", card,
+        p->meta = json_pack("{s:i, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:O*}", "format", 1, "name", name, "card", card,
                             "window", (json_int_t)p->source[0].model->window, "frontend", combine_frontend(p),
-                            "network", net_config(p->net), "tasks", describe_tasks(p), "provenance", provenance);
+                            "network", net_config(p->net), "tasks", describe_tasks(p), "provenance", provenance, "silence",
+                            json_object_get(p->source[0].model->meta, "silence"));
         status = p->meta != NULL && carry_over(p, p->meta) ? SPOOR_OK : error_memory(err, "combining models");
     }
     ctx_free(p->ctx, name);

@@ -189,6 +189,17 @@ static spoor_status copy_text(spoor_model *m, const char *path, const char *key,
     return *out == NULL ? error_memory(err, "opening a model") : SPOOR_OK;
 }
 
+static spoor_status read_silence(spoor_model *m, const char *path, spoor_error *err) {
+    const json_t *silence = json_object_get(m->meta, "silence");
+    m->cut = silence != NULL;
+    if (m->cut && audio_silence_from_json(silence, "silence", &m->silence, err) != SPOOR_OK) {
+        return bad(path, err, "what it says about silence is none of its settings");
+    }
+    return SPOOR_OK;
+}
+
+const audio_silence *model_silence(const spoor_model *m) { return m->cut ? &m->silence : NULL; }
+
 static spoor_status read_meta(spoor_model *m, const char *path, const safetensors *f, spoor_error *err) {
     const char *text = safetensors_meta(f, "spoor");
     if (text == NULL) {
@@ -211,6 +222,7 @@ static spoor_status read_meta(spoor_model *m, const char *path, const safetensor
     TRY(copy_text(m, path, "name", "unnamed", &m->name, err));
     TRY(copy_text(m, path, "card", "", &m->card, err));
     TRY(read_tasks(m, path, err));
+    TRY(read_silence(m, path, err));
     return read_decision(m, path, err);
 }
 

@@ -3,13 +3,14 @@
  * Immutable once opened and shared between threads (forward passes go through net with a tape of the caller's).
  *
  * "spoor": {"format": 1, "name": "...", "card": "one line", "window": 64600,
- *   "frontend": {...}, "network": {...},
+ *   "frontend": {...}, "network": {...}, "silence": {...},
  *   "tasks": [{"name": "source", "classes": ["bonafide", "adain-vc", ...], "calibration": {...}}, ...],
  *   "known": {"task": "source", "openset": {...}},
  *   "bonafide_score": "product",
  *   "bonafide": {...},
  *   "verify": {...},
  *   "provenance": {...}}
+ * silence (audio_silence_to_json): it was trained on recordings without their silences, and hears others so too; absent: whole.
  * A task may be derived: "from": {"task": "source", "classes": ["vc", "tts", null, ...]} names its class for each class of
  * the other task; its synthetic classes are then ranked by the sums of the other's probabilities (model_derive).
  * calibration: calibrate_temperature_to_json; openset: openset_to_json; bonafide: calibrate_logistic_to_json of the
@@ -26,6 +27,7 @@
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
+#include "audio/audio.h"
 #include "frontend/frontend.h"
 #include "net/net.h"
 #include "openset/calibrate.h"
@@ -63,6 +65,8 @@ struct spoor_model {
     model_task *tasks;
     size_t n_tasks;
     int64_t window; /* samples at 16 kHz */
+    bool cut;       /* recordings are heard without their silences: */
+    audio_silence silence;
     char *name, *card;
     char sha256[65]; /* of the file */
     size_t known_task;    /* which task's logits give the known score; SIZE_MAX: none */
@@ -85,6 +89,8 @@ spoor_status model_open(spoor_context *ctx, const char *path, const spoor_model_
 /* The same from the bytes of a file, which are needed during the call only; `name` is what sentences call it. */
 spoor_status model_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name, spoor_model **out,
                                spoor_error *err);
+/* The silences that the model does without, for audio_follow_silence; NULL: none. */
+const audio_silence *model_silence(const spoor_model *m);
 /* Whether a class of this name is human speech: "bonafide", "human" or "real". */
 bool model_is_human(const char *name);
 /* Index of a task by name, or SIZE_MAX. */

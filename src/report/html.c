@@ -266,6 +266,9 @@ static void put_numbers(report_html *h, const spoor_result *r) {
         h, "%.2f s, of which %.2f s signal; level %.1f dBFS, peak %.1f dBFS, bandwidth %.1f kHz, clipped %.2f %%<br>",
         r->seconds, r->assessment.active_seconds, r->assessment.rms_dbfs, r->assessment.peak_dbfs,
         r->assessment.bandwidth / 1000.0, 100.0 * r->assessment.clipped);
+    if (r->silence_removed >= 0) {
+        page_putf(h, "%.2f s of silence were taken out before<br>", r->silence_removed);
+    }
     page_text(h, r->format);
     page_putf(h, ", %.0f Hz, %d channel%s</td></tr></table>", r->rate, r->channels, r->channels == 1 ? "" : "s");
     page_putf(h, "<p class=\"hash\">file sha256 %s<br>model sha256 %s<br>spoor %s</p>", r->sha256, r->model->sha256,

@@ -79,10 +79,11 @@ static json_t *model_json(const spoor_model *m) {
 
 static json_t *audio_json(const spoor_result *r) {
     const audio_assessment *a = &r->assessment;
-    return json_pack("{s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "format", report_text(r->format), "rate",
+    return json_pack("{s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o*}", "format", report_text(r->format), "rate",
                      number(r->rate), "channels", r->channels, "signal_seconds", number(a->active_seconds), "peak_dbfs",
                      number(a->peak_dbfs), "rms_dbfs", number(a->rms_dbfs), "clipped", number(a->clipped), "bandwidth",
-                     number(a->bandwidth));
+                     number(a->bandwidth), "silence_removed",
+                     r->silence_removed >= 0 ? number(r->silence_removed) : NULL);
 }
 
 /* {"name", "score", "threshold", "llr", "known", "ranked"}; the name where the verdict gives one. */

@@ -70,7 +70,11 @@ static void verdict_line(FILE *out, const spoor_result *r) {
 
 void report_text_result(FILE *out, const spoor_result *r, size_t top) {
     char *name = report_plain_name(r->ctx, r->name);
-    fprintf(out, "%s  %.2f s\n", name == NULL ? "?" : name, r->seconds);
+    fprintf(out, "%s  %.2f s", name == NULL ? "?" : name, r->seconds);
+    if (r->silence_removed >= 0) {
+        fprintf(out, " without %.2f s of silence", r->silence_removed);
+    }
+    fprintf(out, "\n");
     ctx_free(r->ctx, name);
     verdict_line(out, r);
     if (r->verdict == SPOOR_NOT_ASSESSABLE) {

@@ -48,6 +48,10 @@ void spoor_session_free(spoor_session *s) {
     ctx_free(s->ctx, s);
 }
 
+spoor_status session_follow(const spoor_session *s, spoor_audio *audio, spoor_error *err) {
+    return audio_follow_silence(audio, model_silence(s->model), err);
+}
+
 size_t trace_logits_size(const spoor_model *m) {
     size_t n = 0;
     for (size_t i = 0; i < m->n_tasks; i++) {

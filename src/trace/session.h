@@ -3,6 +3,9 @@
 #define TRACE_SESSION_H
 #include "trace/trace.h"
 
+/* Whether the recording is heard with its silences: as the model was trained, where its options do not say. */
+spoor_status session_follow(const spoor_session *s, spoor_audio *audio, spoor_error *err);
+
 struct spoor_session {
     spoor_context *ctx;
     spoor_model *model;

@@ -253,6 +253,7 @@ static spoor_status trace_into(spoor_session *s, spoor_audio *audio, const spoor
     TRY(prepare(s, audio, o->name, sum, r, err));
     audio_assess *assess = NULL;
     audio_windows *windows = NULL;
+    TRY(session_follow(s, audio, err));
     TRY(audio_assess_new(s->ctx, audio, &assess, err));
     spoor_status status =
         audio_windows_new(s->ctx, audio, (size_t)llround(o->hop_seconds * AUDIO_RATE), assess, &windows, err);
@@ -262,6 +263,7 @@ static spoor_status trace_into(spoor_session *s, spoor_audio *audio, const spoor
     if (status == SPOOR_OK) {
         audio_assess_finish(assess, &r->assessment);
         r->seconds = r->assessment.seconds;
+        r->silence_removed = audio_silence_removed(audio);
         if (r->assessment.verdict == AUDIO_ASSESSABLE) {
             status = decide(r, sum, o->gallery, err);
         } else {

@@ -25,6 +25,7 @@ struct spoor_result {
     char sha256[65];
     char format[96];
     double seconds, rate;
+    double silence_removed; /* seconds, which `seconds` does not count; negative: heard whole */
     int channels;
     audio_assessment assessment;
     spoor_verdict verdict;

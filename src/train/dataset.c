@@ -170,7 +170,11 @@ static spoor_status fill(dataset *d, const recipe *r, bool listed, spoor_error *
         return SPOOR_OK;
     }
     TRY(manifest_check_files(d->manifest, d->rows, d->n, err));
-    return cache_new(d->ctx, d->paths, d->n, (size_t)r->cache_mb << 20, &d->cache, err);
+    TRY(cache_new(d->ctx, d->paths, d->n, (size_t)r->cache_mb << 20, &d->cache, err));
+    if (r->cut) {
+        cache_without_silence(d->cache, &r->silence);
+    }
+    return SPOOR_OK;
 }
 
 static spoor_status make(spoor_context *ctx, const recipe *r, bool listed, dataset **out, spoor_error *err) {

@@ -5,18 +5,24 @@
 #include <math.h>
 #include <string.h>
 
+/* Samples of the cache, which has taken the silences out where the recipe says so. */
+static spoor_status open_samples(const dataset *d, const float *samples, size_t n, spoor_audio **audio, spoor_error *err) {
+    TRY(spoor_audio_open_samples(d->ctx, samples, n, AUDIO_RATE, audio, err));
+    return audio_set_silence(*audio, NULL, err);
+}
+
 static spoor_status open_clip(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
     const dataset *d = user;
     size_t n;
     TRY(cache_whole(d->cache, d->n_train + clip, owned, &n, err));
-    return spoor_audio_open_samples(d->ctx, *owned, n, AUDIO_RATE, audio, err);
+    return open_samples(d, *owned, n, audio, err);
 }
 
 static spoor_status open_first_window(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
     const dataset *d = user;
     size_t n;
     TRY(cache_whole(d->cache, clip, owned, &n, err));
-    return spoor_audio_open_samples(d->ctx, *owned, n < AUDIO_WINDOW ? n : AUDIO_WINDOW, AUDIO_RATE, audio, err);
+    return open_samples(d, *owned, n < AUDIO_WINDOW ? n : AUDIO_WINDOW, audio, err);
 }
 
 /* Clips first .. first + n - 1 of the dataset, each opened by `open`. */

@@ -64,9 +64,9 @@ json_t *trainer_meta(const trainer *t) {
     json_t *provenance = json_pack("{s:s,s:O,s:o,s:I,s:I}", "spoor", SPOOR_VERSION, "recipe", t->r->resolved, "labels",
                                    label_spec(t), "train_clips", (json_int_t)t->d->n_train, "dev_clips",
                                    (json_int_t)t->d->n_dev);
-    json_t *meta = json_pack("{s:i,s:s,s:o,s:i,s:o,s:O,s:o,s:o}", "format", 1, "name", t->r->name, "card", card(t), "window",
+    json_t *meta = json_pack("{s:i,s:s,s:o,s:i,s:o,s:O,s:o,s:o,s:o*}", "format", 1, "name", t->r->name, "card", card(t), "window",
                      AUDIO_WINDOW, "frontend", frontend_describe(t->fe), "network", t->r->network, "tasks", task_list(t), "provenance",
-                     provenance);
+                     provenance, "silence", t->r->cut ? audio_silence_to_json(&t->r->silence) : NULL);
     if (meta && t->r->bonafide_score != MODEL_BONAFIDE_MEAN) { /* absent: the mean, as in files from before there was a choice */
         (void)json_object_set_new(meta, "bonafide_score", json_string(MODEL_BONAFIDE_KINDS[t->r->bonafide_score]));
     }

@@ -118,7 +118,7 @@ enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 
 /* Keys that are no plain settings: {section, key}. */
 static const char *const OTHERS[][2] = {{"data", "manifests"}, {"data", "train"}, {"data", "dev"}, {"data", "tasks"},
-                                        {"data", "groups"},    {"dev", "metrics"}, {"dev", "select"}, {"", "frontend"},
+                                        {"data", "groups"},    {"data", "silence"}, {"dev", "metrics"}, {"dev", "select"}, {"", "frontend"},
                                         {"", "network"},       {"", "augment"},    {"finetune", "freeze"},
                                         {"finetune", "lr_factors"}, {"sampler", "matched"}, {"sampler", "resynth"},
                                         {"openset", "scorers"}};
@@ -290,9 +290,23 @@ static spoor_status check_batch(const recipe *r, spoor_error *err) {
     return SPOOR_OK;
 }
 
+/* Written back with every default, as the rest of `resolved` is. */
+static spoor_status read_silence(recipe *r, spoor_error *err) {
+    json_t *data = json_object_get(r->resolved, "data"), *silence = json_object_get(data, "silence");
+    r->cut = silence && !json_is_null(silence);
+    if (!r->cut) {
+        return SPOOR_OK;
+    }
+    TRY(audio_silence_from_json(silence, "data.silence", &r->silence, err));
+    return json_object_set_new(data, "silence", audio_silence_to_json(&r->silence)) == 0
+               ? SPOOR_OK
+               : error_memory(err, "reading a recipe");
+}
+
 static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     TRY(read_sections(r, err));
     TRY(recipe_read_data(ctx, r, err));
+    TRY(read_silence(r, err));
     TRY(recipe_read_dev(ctx, r, err));
     TRY(recipe_read_finetune(ctx, r, err));
     TRY(recipe_read_matched(ctx, r, err));

@@ -2,7 +2,7 @@
  * each setting. Sections that belong to a module (frontend, network, augment) are passed on as JSON; it checks them. */
 #ifndef TRAIN_RECIPE_H
 #define TRAIN_RECIPE_H
-#include "base/context.h"
+#include "audio/audio.h"
 #include "data/manifest.h"
 #include "data/sampler.h"
 #include <jansson.h>
@@ -133,6 +133,8 @@ typedef struct recipe {
     size_t n_groups;
     int64_t crop;          /* samples of training clips, at most a window of the model */
     int64_t cache_mb;
+    bool cut; /* data.silence: recordings are read without their silences: */
+    audio_silence silence;
     const char *page_column, *setting_column;
     const char *source_task;                    /* whose logits tell known from unknown */
 

@@ -161,8 +161,11 @@ spoor_status score_recording(spoor_session *s, spoor_audio *audio, size_t hop, f
                 ctx_calloc(s->ctx, n_logits, sizeof(double)), ctx_calloc(s->ctx, n_embedding, sizeof(double)), 0};
     audio_windows *w = NULL;
     spoor_status status = sum.logits && sum.embedding && sum.logits_sum && sum.embedding_sum
-                              ? audio_windows_new(s->ctx, audio, hop, NULL, &w, err)
+                              ? session_follow(s, audio, err)
                               : error_memory(err, "scoring a recording");
+    if (status == SPOOR_OK) {
+        status = audio_windows_new(s->ctx, audio, hop, NULL, &w, err);
+    }
     if (status == SPOOR_OK) {
         status = add_windows(s, w, n_logits, n_embedding, &sum, err);
     }

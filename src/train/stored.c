@@ -98,6 +98,9 @@ static void check_one(void *arg, int64_t item, unsigned worker) {
     size_t clip = s->first + (size_t)item;
     spoor_error *err = &s->errors[item];
     err->status = io_sha256_file(s->d->paths[clip], s->audio[clip], err);
+    if (err->status == SPOOR_OK && s->r->cut) {
+        audio_silence_identity(&s->r->silence, s->audio[clip]);
+    }
     s->missing[item] = 0;
     for (uint64_t copy = 0; err->status == SPOOR_OK && copy <= (uint64_t)s->r->cache_copies; copy++) {
         store_key key;
