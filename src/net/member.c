@@ -14,7 +14,7 @@ static size_t add_keys(const char **list, size_t n, const char *const *keys) {
 }
 
 spoor_status member_check_keys(const json_t *config, const char *where, int kind, bool is_member, spoor_error *err) {
-    static const char *const all[] = {"kind", "pool_norm", "embedding", "embedding_dropout", "mix", "crop", NULL};
+    static const char *const all[] = {"kind", "feature_norm", "pool_norm", "embedding", "embedding_dropout", "mix", "crop", NULL};
     static const char *const single[] = {"task_heads", NULL}, *const ensemble[] = {"kind", "task_heads", "members",
                                                                                    "fusion", NULL};
     static const char *const member_of[] = {"first", "columns", "spans",   "rows",       "weight",
@@ -31,6 +31,7 @@ spoor_status member_check_keys(const json_t *config, const char *where, int kind
 
 static spoor_status configure(member *m, const json_t *config, int kind, int64_t columns, spoor_error *err) {
     TRY(config_number(config, "network", "crop", 1, 0.01, 1, &m->crop, err));
+    TRY(config_bool(config, "network", "feature_norm", false, &m->feature_norm, err));
     TRY(config_bool(config, "network", "pool_norm", false, &m->pool_norm, err));
     TRY(config_int(config, "network", "embedding", 0, 0, 65536, &m->embedding, err));
     TRY(config_number(config, "network", "embedding_dropout", 0, 0, 0.95, &m->embedding_dropout, err));
@@ -40,13 +41,15 @@ static spoor_status configure(member *m, const json_t *config, int kind, int64_t
                          (long long)columns, (long long)m->mix);
     }
     columns = m->mix > 0 ? columns / m->mix : columns;
+    m->width = columns;
     TRY(config_number(config, "network", "logistic", 0, 0, 1e6, &m->logistic, err));
     TRY(config_int(config, "network", "copies", 0, 0, 16, &m->copies, err));
     const char *pooling = json_string_value(json_object_get(config, "pooling"));
-    if (m->logistic > 0 && (!m->pool_norm || m->embedding > 0 || m->mix > 0 || json_object_get(config, "layers") != NULL ||
+    if (m->logistic > 0 && (!m->pool_norm || m->feature_norm || m->embedding > 0 || m->mix > 0 ||
+                            json_object_get(config, "layers") != NULL ||
                             (pooling != NULL && strcmp(pooling, "stats") != 0))) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.logistic goes with pooling: stats and pool_norm: true, without embedding, "
-                         "layers and mix");
+        return error_set(err, SPOOR_ERR_USAGE, "network.logistic goes with pooling: stats and pool_norm: true, without feature_norm, "
+                         "embedding, layers and mix");
     }
     return body_configure(&m->body, (body_kind)kind, config, columns, err);
 }
@@ -288,6 +291,7 @@ json_t *member_describe(const net *n, const member *m) {
                 (m->logistic <= 0 || json_object_set_new(out, "logistic", json_real(m->logistic)) == 0) &&
                 (m->copies == 0 || json_object_set_new(out, "copies", json_integer(m->copies)) == 0) &&
                 (m->crop >= 1 || json_object_set_new(out, "crop", json_real(m->crop)) == 0) &&
+                (!m->feature_norm || json_object_set_new(out, "feature_norm", json_true()) == 0) &&
                 json_object_set_new(out, "pool_norm", json_boolean(m->pool_norm)) == 0 &&
                 (m->mix == 0 || json_object_set_new(out, "mix", json_integer(m->mix)) == 0) &&
                 json_object_set_new(out, "embedding", json_integer(m->embedding)) == 0 &&

@@ -101,6 +101,10 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
         (void)snprintf(name, sizeof name, "%smix", prefix);
         TRY(params_add(n->params, name, 1, &m->mix, PARAM_ZEROS, 0, true, false, &m->mix_weights, err));
     }
+    if (m->feature_norm) {
+        (void)snprintf(name, sizeof name, "%sfeature_norm", prefix);
+        TRY(nn_batch_norm_init(&m->feature, n->params, name, m->width, err));
+    }
     TRY(body_init(&m->body, n->params, prefix, err));
     TRY(body_splits(&m->body) ? SPOOR_OK : init_way(n, m, 0, prefix, err));
     for (size_t i = 0; i < n->n_tasks; i++) {
@@ -313,7 +317,8 @@ static tensor *own_frames(const member *m, tape *t, tensor *x) {
 
 static tensor *member_input(const member *m, tape *t, tensor *features, const int64_t *rows) {
     tensor *x = own_frames(m, t, own_rows(m, t, own_columns(m, t, features), rows));
-    return m->mix > 0 ? op_mix_layers(t, x, m->mix_weights) : x;
+    x = m->mix > 0 ? op_mix_layers(t, x, m->mix_weights) : x;
+    return m->feature_norm ? nn_batch_norm_forward(&m->feature, t, x) : x;
 }
 
 /* Behind back end k. */

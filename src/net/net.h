@@ -39,6 +39,7 @@ typedef struct net_output {
  *    "dropout": 0, "pooling": "class-token" | "stats" | "attentive",
  *    "attention": "relative" | "tcm",   tcm: over time and channels, with head tokens and sinusoidal positions (layers.h);
  *                                       with "class-token" alone
+ *    "feature_norm": false,     batch norm of each column of the features, over clips and frames, in front
  *    "pool_norm": false,        batch norm on the pooled vector
  *    "embedding": 0,            0: the pooled vector itself; E > 0: Linear to E (no activation) is the embedding
  *    "embedding_dropout": 0,    dropout between the embedding and the heads

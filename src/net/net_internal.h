@@ -22,6 +22,9 @@ typedef struct member {
     double weight;
     int64_t mix; /* layers side by side in a row of features, of which a learned weighted sum is taken; 0: none */
     tensor *mix_weights;
+    int64_t width;       /* columns that the body sees */
+    bool feature_norm;   /* batch norm of each of them, over clips and frames */
+    nn_batch_norm feature;
     double crop;         /* share of the frames that a training step sees */
     body body;
     double logistic;     /* > 0: fitted with this L2 penalty, not trained */

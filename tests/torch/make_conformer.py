@@ -139,6 +139,8 @@ class Conformer(nn.Module):
             self.stem.append(StemLayer(channels, s))
             channels = s["channels"]
             bands = (bands + 2 * (s["kernel"][1] // 2) - s["kernel"][1]) // s["stride"][1] + 1
+        if c.get("feature_norm"):
+            self.feature_norm = nn.BatchNorm1d(input_dim)
         self.project, self.project_norm = nn.Linear(channels * bands, c["dim"]), nn.BatchNorm2d(1)
         if c["pooling"] == "class-token":
             self.class_token = nn.Parameter(torch.rand(c["dim"]))
@@ -153,6 +155,8 @@ class Conformer(nn.Module):
         self.heads = nn.ModuleDict({n: nn.Linear(c["embedding"] or pooled, k) for n, k in tasks.items()})
 
     def forward(self, x):
+        if self.c.get("feature_norm"):
+            x = self.feature_norm(x.transpose(1, 2)).transpose(1, 2)
         if len(self.stem):
             x = x[:, None]
             for layer in self.stem:
@@ -245,7 +249,7 @@ def make(case, c, batch, frames, bands, seed, spread=0.0):
 
 base = {"dim": 12, "depth": 2, "heads": 2, "ff_mult": 4, "conv_mult": 2, "kernel": 5, "max_distance": 4, "embedding": 0}
 make("token", {**base, "pooling": "class-token"}, 6, 13, 10, 1)
-make("stats", {**base, "pooling": "stats", "depth": 1, "kernel": 4, "heads": 3, "pool_norm": True, "embedding": 7}, 5, 9, 8, 2, spread=1.0)
+make("stats", {**base, "pooling": "stats", "depth": 1, "kernel": 4, "heads": 3, "feature_norm": True, "pool_norm": True, "embedding": 7}, 5, 9, 8, 2, spread=1.0)
 make("stem", {**base, "pooling": "attentive", "depth": 1, "max_distance": 20, "embedding": 16,
               "stem": [{"channels": 4, "kernel": [3, 3], "stride": [2, 2]}, {"channels": 3, "kernel": [3, 5], "stride": [1, 2]}]},
      4, 21, 16, 3)
