@@ -162,6 +162,10 @@ tensor *op_top_k(tape *t, tensor *x, tensor *score, int64_t k);
 /* x / max(||x||_2, eps) for each row. normalise.c */
 tensor *op_normalise(tape *t, tensor *x, real eps);
 
+/* y[B,G]: y_bg = log sum_c weight_gc exp(x_bc) of x[B,C]; weight[G,C] >= 0, constant, one above 0 in each group. With weights 0
+ * and 1: the log of the probability, but for one constant a row, that the class is in group g. subset.c */
+tensor *op_log_mix(tape *t, tensor *x, const real *weight, int64_t groups);
+
 /* ---- losses: one-element tensors ---- */
 /* Mean cross-entropy of logits[B,C] as torch defines it: target -1 = label missing (left out); class_weight[C] or NULL
  * (weighted mean: divided by the sum of the targets' weights); label smoothing s in [0,1):
@@ -169,6 +173,10 @@ tensor *op_normalise(tape *t, tensor *x, real eps);
 tensor *op_cross_entropy(tape *t, tensor *logits, const int64_t *target, const real *class_weight, real smoothing);
 /* The same against a distribution target[B,C] (mixup); row_weight[B] or NULL; rows of weight 0 are left out. */
 tensor *op_soft_cross_entropy(tape *t, tensor *logits, const real *target, const real *row_weight);
+/* Loss of a class that is known only to be one of a set: the weighted mean over rows of log sum_c exp(x_c) - log sum_c m_c exp(x_c),
+ * x = logits[B,C]; member m[B,C] >= 0 (1: in the set; a share where it is half known). One class alone in the set: its negative log-
+ * likelihood. row_weight[B] >= 0 or NULL. Rows without a member and rows of weight 0 are left out; none left: 0. subset.c */
+tensor *op_set_nll(tape *t, tensor *logits, const real *member, const real *row_weight);
 /* Multi-class N-pair (Sohn 2016): f, p [N,E], row i of f and of p are two clips of one class, all classes distinct:
  * (1/N) sum_i log(1 + sum_{j!=i} exp(f_i.p_j - f_i.p_i)) + l2 * (1/N) sum_i (|f_i|^2 + |p_i|^2)/2. N = 0: 0. n_pair.c */
 tensor *op_n_pair(tape *t, tensor *f, tensor *p, real l2);
