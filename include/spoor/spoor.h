@@ -92,6 +92,8 @@ SPOOR_API spoor_status spoor_model_open(spoor_context *ctx, const char *path, sp
 
 typedef struct spoor_model_options {
     const char *precision; /* of a pretrained front end's matrix products: "f32", "bf16" or "int8"; NULL: as it was trained */
+    const char *taxonomy;  /* file of how sources are built (docs/data.md), for the tree of a result; NULL: the model's own, else the
+                            * one that is built in, where the model answers its attributes */
 } spoor_model_options;
 
 SPOOR_API void spoor_model_options_init(spoor_model_options *options);

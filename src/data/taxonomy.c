@@ -298,28 +298,46 @@ static spoor_status read_all(taxonomy *t, const char *name, spoor_error *err) {
     return read_sources(t, err);
 }
 
-spoor_status taxonomy_open(spoor_context *ctx, const char *path, taxonomy **out, spoor_error *err) {
-    *out = NULL;
+/* Takes over json. */
+static spoor_status from_json(spoor_context *ctx, json_t *json, const char *name, taxonomy **out, spoor_error *err) {
     taxonomy *t = ctx_calloc(ctx, 1, sizeof *t);
     if (!t) {
+        json_decref(json);
         return no_memory(err);
     }
     t->ctx = ctx;
-    const char *name = path ? path : TAXONOMY_BUILTIN;
+    t->json = json;
     spoor_error inner = {SPOOR_OK, ""};
-    spoor_status status = load(ctx, path, 0, &t->json, &inner);
-    bool loaded = status == SPOOR_OK;
-    if (loaded) {
-        status = read_all(t, name, &inner);
-    }
+    spoor_status status = read_all(t, name, &inner);
     if (status != SPOOR_OK) {
         taxonomy_free(t);
-        return error_set(err, status == SPOOR_ERR_USAGE ? SPOOR_ERR_INPUT : status, "%s%s%s", loaded ? name : "",
-                         loaded ? ": " : "", inner.message);
+        return error_set(err, status == SPOOR_ERR_USAGE ? SPOOR_ERR_INPUT : status, "%s: %s", name, inner.message);
     }
     *out = t;
     return SPOOR_OK;
 }
+
+spoor_status taxonomy_open(spoor_context *ctx, const char *path, taxonomy **out, spoor_error *err) {
+    *out = NULL;
+    json_t *json;
+    spoor_error inner = {SPOOR_OK, ""};
+    spoor_status status = load(ctx, path, 0, &json, &inner);
+    if (status != SPOOR_OK) {
+        return error_set(err, status == SPOOR_ERR_USAGE ? SPOOR_ERR_INPUT : status, "%s", inner.message);
+    }
+    return from_json(ctx, json, path ? path : TAXONOMY_BUILTIN, out, err);
+}
+
+spoor_status taxonomy_from_json(spoor_context *ctx, const json_t *json, const char *name, taxonomy **out, spoor_error *err) {
+    *out = NULL;
+    if (!json_is_object(json)) {
+        return error_set(err, SPOOR_ERR_INPUT, "%s: a taxonomy is an object with attributes and sources", name);
+    }
+    json_t *copy = json_deep_copy(json);
+    return copy ? from_json(ctx, copy, name, out, err) : no_memory(err);
+}
+
+const json_t *taxonomy_json(const taxonomy *t) { return t->json; }
 
 void taxonomy_free(taxonomy *t) {
     if (t) {

@@ -201,6 +201,37 @@ static json_t *kept_tasks(const combine_plan *p, const combine_source *s, const 
     return list;
 }
 
+/* The new number of class `old`; order[new] = old, NULL: as it was. */
+static json_int_t moved_to(const int32_t *order, size_t n, json_int_t old) {
+    for (size_t c = 0; order != NULL && old >= 0 && c < n; c++) {
+        if (order[c] == old) {
+            return (json_int_t)c;
+        }
+    }
+    return old;
+}
+
+/* The lists of a joint head in the new order of its classes, with the new numbers of the parents' classes. */
+static bool move_joint(const combine_source *s, size_t task, json_t *head) {
+    const int32_t *order = s->order[task];
+    size_t n = s->model->tasks[task].n_classes;
+    json_t *list, *human = json_object_get(head, "human");
+    const char *name;
+    bool good = human == NULL || json_object_set_new(head, "human", json_integer(moved_to(order, n, json_integer_value(human)))) == 0;
+    json_object_foreach(json_object_get(head, "parents"), name, list) {
+        size_t parent = model_find_task(s->model, name);
+        json_t *old = json_copy(list);
+        for (size_t c = 0; old != NULL && c < n; c++) {
+            json_int_t v = json_integer_value(json_array_get(old, order == NULL ? c : (size_t)order[c]));
+            v = moved_to(s->order[parent], s->model->tasks[parent].n_classes, v);
+            good = json_array_set_new(list, c, json_integer(v)) == 0 && good;
+        }
+        good = good && old != NULL;
+        json_decref(old);
+    }
+    return good;
+}
+
 /* The settings of heads that a member has, without those of tasks that it leaves to others; the human class of a
  * one-class head moves with the order of the classes. */
 static bool set_heads(const combine_source *s, const json_t *tasks, json_t *member) {
@@ -212,7 +243,9 @@ static bool set_heads(const combine_source *s, const json_t *tasks, json_t *memb
         const char *name = json_string_value(json_array_get(tasks, i));
         json_t *head = json_deep_copy(json_object_get(own, name));
         const int32_t *order = s->order[model_find_task(s->model, name)];
-        if (head != NULL && order != NULL && json_object_get(head, "human") != NULL) {
+        if (head != NULL && json_object_get(head, "parents") != NULL) {
+            good = move_joint(s, model_find_task(s->model, name), head) && good;
+        } else if (head != NULL && order != NULL && json_object_get(head, "human") != NULL) {
             json_int_t human = json_integer_value(json_object_get(head, "human"));
             good = json_object_set_new(head, "human", json_integer(order[0] == human ? 0 : 1)) == 0 && good;
         }

@@ -132,6 +132,12 @@ static spoor_status read_task(spoor_model *m, const char *path, const json_t *it
         TRY(calibrate_temperature_from_json(calibration, &t, err));
         task->temperature = t.temperature;
     }
+    const json_t *unseen = json_object_get(item, "calibration_unseen");
+    if (unseen != NULL) {
+        calibrate_temperature t;
+        TRY(calibrate_temperature_from_json(unseen, &t, err));
+        task->unseen = t.temperature;
+    }
     return SPOOR_OK;
 }
 
@@ -166,6 +172,12 @@ static spoor_status read_decision(spoor_model *m, const char *path, spoor_error 
             return bad(path, err, "the known score names no task of the model");
         }
         TRY(openset_from_json(json_object_get(known, "openset"), &m->openset, err));
+        const json_t *accepted = json_object_get(known, "accepted");
+        m->accepted = (model_accepted){json_number_value(json_object_get(accepted, "known")),
+                                       json_number_value(json_object_get(accepted, "unknown"))};
+        if (!(m->accepted.known >= 0 && m->accepted.known <= 1 && m->accepted.unknown >= 0 && m->accepted.unknown <= 1)) {
+            return bad(path, err, "the shares that its threshold accepts are not between 0 and 1");
+        }
     } else {
         m->known_task = model_find_task(m, "source");
     }
@@ -357,6 +369,9 @@ static spoor_status open_file(spoor_context *ctx, const char *path, const safete
     if (status == SPOOR_OK) {
         status = build_network(m, &(source){path, f}, &options, err);
     }
+    if (status == SPOOR_OK) {
+        status = model_take_taxonomy(m, options.taxonomy, err);
+    }
     if (status != SPOOR_OK) {
         spoor_model_free(m);
         return status;
@@ -425,6 +440,7 @@ void spoor_model_free(spoor_model *m) {
     ctx_free(m->ctx, m->card);
     openset_stats_free(m->openset_stats);
     openset_stats_free(m->verify_stats);
+    taxonomy_free(m->taxonomy);
     ctx_free(m->ctx, m->path);
     net_free(m->net);
     frontend_free(m->frontend);

@@ -9,6 +9,7 @@
  *   "bonafide_score": "product",
  *   "bonafide": {...},
  *   "verify": {...},
+ *   "taxonomy": {...},
  *   "provenance": {...}}
  * silence (audio_silence_to_json): it was trained on recordings without their silences, and hears others so too; absent: whole.
  * A task may be derived: "from": {"task": "source", "classes": ["vc", "tts", null, ...]} names its class for each class of
@@ -19,6 +20,10 @@
  * where they are its own ("verify.origin", ...); absent: comparisons are not calibrated. A scorer that stands on the train set has its statistics in
  * tensors whose names begin with "openset.", those that it needs and no other (openset_tensors).
  *
+ * taxonomy: taxonomy_json, of how the sources are built; absent: the one that is built in, where a task is one of its attributes.
+ * A task's "calibration_unseen" (as calibration) is that of sources which the model does not know, and "known"."accepted" the shares
+ * {"known", "unknown"} of dev's recordings that the threshold accepts: see model_attribute.
+ *
  * A pretrained front end that is in the file has its tensors under "frontend."; one that is not ("embed": false) is named by
  * the path and the hash of its checkpoint.
  *
@@ -28,6 +33,7 @@
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 #include "audio/audio.h"
+#include "data/taxonomy.h"
 #include "frontend/frontend.h"
 #include "net/net.h"
 #include "openset/calibrate.h"
@@ -45,6 +51,7 @@ typedef struct model_task {
     int32_t *parent;    /* derived from another task: the class here for each class there, -1 = none; NULL: not derived */
     size_t from;        /* that task */
     double temperature; /* calibrated probabilities = softmax(mean logits / temperature) */
+    double unseen;      /* the temperature of what is said of sources that the model does not know; 0: not fitted */
 } model_task;
 
 /* How the tasks with a human class judge together whether speech is human. With p_k the probability of task k's human class
@@ -57,6 +64,10 @@ typedef enum model_bonafide_kind {
     MODEL_BONAFIDE_SPOOF_PRODUCT /* log odds of P = 1 - (prod_k (1 - p_k))^(1/K): the form in that paper's published code */
 } model_bonafide_kind;
 extern const char *const MODEL_BONAFIDE_KINDS[]; /* their names in recipes and model files; NULL behind the last */
+
+typedef struct model_accepted { /* shares of dev's recordings of known and of unknown sources; both 0: not measured */
+    double known, unknown;
+} model_accepted;
 
 struct spoor_model {
     spoor_context *ctx;
@@ -71,12 +82,14 @@ struct spoor_model {
     char sha256[65]; /* of the file */
     size_t known_task;    /* which task's logits give the known score; SIZE_MAX: none */
     openset openset;
+    model_accepted accepted;   /* what its threshold accepts */
     openset_stats *openset_stats; /* what openset.stats points to; NULL: none */
     size_t bonafide_task; /* the task whose labels say what is bona fide; SIZE_MAX: none, no bona fide score */
     model_bonafide_kind bonafide_kind;
     calibrate_logistic bonafide;
     verify verify;               /* how recordings are compared; by which statistics: model_space (compare.h) */
     openset_stats *verify_stats; /* its own; NULL: none */
+    taxonomy *taxonomy;          /* of the sources; NULL: no task is an attribute of one */
     char *path;                  /* the file it was opened from */
     json_t *meta; /* the whole "spoor" object */
 };
@@ -110,6 +123,29 @@ size_t model_synthetic_logits(const model_task *task, const float *logits, float
 /* Replace the logits of derived tasks: what the task's own head says of human against synthetic stays, and the synthetic
  * part is shared out by the other task's probabilities (given that the speech is synthetic). logits: of all tasks. */
 spoor_status model_derive(const spoor_model *m, float *logits, spoor_error *err);
+/* ---- attributes (attributes.c) ----
+ * A row of logits has the classes of all tasks one after the other, then the evidence of each parent of the joint head (net/joint.h),
+ * in the order of the parents. */
+size_t model_row_size(const spoor_model *m);
+/* Of a row whose joint task's logits are final (means over windows): the parents' logits become T log sum_c M exp(z_c / T) with the
+ * joint task's temperature T, which is the parents' too, so that their probabilities are the sums of its. No joint head: nothing. */
+void model_join(const spoor_model *m, float *row);
+bool model_is_parent(const spoor_model *m, size_t task); /* of the joint head */
+/* Whether a task is an attribute of sources: a parent of the joint head, or named by the taxonomy; not the known task, nor one
+ * that tells human from synthetic alone. */
+bool model_is_attribute(const spoor_model *m, size_t task);
+/* The logits that speak of sources outside of the list: the evidence of a parent of the joint head, else the task's own. */
+const float *model_evidence(const spoor_model *m, const float *row, size_t task);
+/* P(the model knows the source), before the recording as likely as not, given on which side of the threshold its known score is:
+ * a / (a + b) with the shares a of known and b of unknown sources that are there too. 1 or 0 where those were not measured; NAN: it has
+ * no score. */
+double model_known_probability(const spoor_model *m, double known);
+/* What is said of an attribute of a source. p[n_classes], given that the speech is synthetic (the class of human speech has 0):
+ * w s + (1 - w) r with w = P(known), s = softmax(logits / temperature), r = softmax(evidence / the temperature for unseen sources). s
+ * alone where that was not fitted or w is NAN. */
+void model_attribute(const spoor_model *m, size_t task, const float *row, double w, double *p);
+/* Another taxonomy (path NULL or "": the model's own or the one that is built in, where they fit). SPOOR_ERR_INPUT. */
+spoor_status model_take_taxonomy(spoor_model *m, const char *path, spoor_error *err);
 json_t *model_parent_to_json(const model_task *tasks, size_t index); /* a new reference; NULL: out of memory */
 spoor_status model_parent_from_json(spoor_model *m, size_t index, const json_t *json, spoor_error *err);
 spoor_status model_parents_check(const spoor_model *m, spoor_error *err);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const KINDS[] = {"linear", "one-class", "centroids", NULL};
+static const char *const KINDS[] = {"linear", "one-class", "centroids", "joint", NULL};
 static const char *const JUDGES[] = {"centre", "linear", NULL};
 
 /* ---- making ---- */
@@ -52,13 +52,24 @@ spoor_status head_configure(const json_t *config, const net_task *tasks, size_t 
         TRY(config_choice(own, "network.task_heads", "kind", KINDS, 0, &kind, err));
         out[i].kind = (head_kind)kind;
         if (kind != HEAD_ONE_CLASS) {
-            static const char *const KEYS[] = {"kind", NULL};
-            TRY(config_keys(own, "network.task_heads", KEYS, err));
+            static const char *const KEYS[] = {"kind", NULL}, *const JOINT[] = {"kind", "human", "parents", NULL};
+            TRY(config_keys(own, "network.task_heads", kind == HEAD_JOINT ? JOINT : KEYS, err));
+            out[i].joint = kind == HEAD_JOINT ? json_deep_copy(own) : NULL;
+            if (kind == HEAD_JOINT && out[i].joint == NULL) {
+                return error_memory(err, "making a network");
+            }
         } else {
             TRY(configure_one_class(own, &tasks[i], &out[i], err));
         }
     }
     return SPOOR_OK;
+}
+
+void head_options_clear(head_options *heads, size_t n_tasks) {
+    for (size_t i = 0; i < n_tasks; i++) {
+        json_decref(heads[i].joint);
+        heads[i].joint = NULL;
+    }
 }
 
 bool head_describe(const head_options *heads, const net_task *tasks, size_t n_tasks, json_t **out) {
@@ -69,8 +80,9 @@ bool head_describe(const head_options *heads, const net_task *tasks, size_t n_ta
             continue;
         }
         *out = *out == NULL ? json_object() : *out;
-        json_t *own = o->kind == HEAD_CENTROIDS ? json_pack("{s:s}", "kind", KINDS[o->kind])
-                                                : json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", KINDS[o->kind], "human",
+        json_t *own = o->kind == HEAD_JOINT       ? json_deep_copy(o->joint)
+                      : o->kind == HEAD_CENTROIDS ? json_pack("{s:s}", "kind", KINDS[o->kind])
+                                                  : json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", KINDS[o->kind], "human",
                                                             (json_int_t)o->human, "r_real", o->r_real, "r_fake", o->r_fake,
                                                             "alpha", o->alpha, "linear", o->linear, "judge",
                                                             JUDGES[o->linear_judges]);
@@ -101,7 +113,7 @@ spoor_status head_init(head *h, const head_options *o, params *p, const char *na
                        spoor_error *err) {
     char part[192];
     *h = (head){.o = *o};
-    if (o->kind == HEAD_LINEAR || o->linear) {
+    if (o->kind == HEAD_LINEAR || o->kind == HEAD_JOINT || o->linear) {
         TRY(nn_linear_init(&h->linear, p, name, embedding, classes, true, err));
     }
     if (o->kind == HEAD_ONE_CLASS) {

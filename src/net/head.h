@@ -1,5 +1,6 @@
 /* head.h: from an embedding to the logits of one task. A linear layer; or One-Class Softmax's learned centre, the cosine of the
- * embedding to which says how human a clip is; or cosines to the classes' centroids, as GE2E compares. */
+ * embedding to which says how human a clip is; or cosines to the classes' centroids, as GE2E compares. A joint head (joint.h) begins
+ * as linear ones. */
 #ifndef NET_HEAD_H
 #define NET_HEAD_H
 #include "net/net.h"
@@ -9,7 +10,7 @@
 #define HEAD_OFFSET (-5)
 #define HEAD_EPS 1e-12 /* the least length of an embedding or a centre in a cosine */
 
-typedef enum head_kind { HEAD_LINEAR, HEAD_ONE_CLASS, HEAD_CENTROIDS } head_kind;
+typedef enum head_kind { HEAD_LINEAR, HEAD_ONE_CLASS, HEAD_CENTROIDS, HEAD_JOINT } head_kind;
 
 typedef struct head_options {
     head_kind kind;
@@ -17,6 +18,7 @@ typedef struct head_options {
     double r_real, r_fake, alpha;
     bool linear;           /* one-class: a linear layer beside the centre */
     bool linear_judges;    /* its logits are the answer, not the centre's */
+    json_t *joint;         /* joint: its settings (joint.h), a reference; the head itself is linear */
 } head_options;
 
 typedef struct head {
@@ -37,6 +39,8 @@ typedef struct head_output {
 /* "task_heads" of the "network" object (NULL: all linear), one entry of out for each task. SPOOR_ERR_USAGE: an unknown task or
  * setting, or a one-class head of a task that has not two classes. */
 spoor_status head_configure(const json_t *config, const net_task *tasks, size_t n_tasks, head_options *out, spoor_error *err);
+/* Gives up what head_configure filled, or began to fill, in. */
+void head_options_clear(head_options *heads, size_t n_tasks);
 /* What head_configure reads into *out (NULL: all are linear); false: out of memory. */
 bool head_describe(const head_options *heads, const net_task *tasks, size_t n_tasks, json_t **out);
 /* Parameters NAME.weight and NAME.bias of the linear layer; NAME.centre; NAME.centroids, NAME.scale and NAME.offset. */

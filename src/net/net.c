@@ -91,6 +91,28 @@ static spoor_status init_way(net *n, member *m, size_t k, const char *prefix, sp
                : SPOOR_OK;
 }
 
+static spoor_status init_joint(net *n, member *m, spoor_error *err) {
+    net_task own[NET_MAX_TASKS];
+    for (size_t i = 0; i < n->n_tasks; i++) {
+        own[i] = (net_task){n->tasks[i].name, m->classes[i]};
+    }
+    for (size_t i = 0; i < n->n_tasks; i++) {
+        if (!m->answers[i] || m->head_options[i].kind != HEAD_JOINT) {
+            continue;
+        }
+        if (m->joint != NULL) {
+            return error_set(err, SPOOR_ERR_USAGE, "network.task_heads: one task can have a joint head, not two");
+        }
+        TRY(joint_new(n->ctx, m->head_options[i].joint, i, own, m->answers, n->n_tasks, &m->joint, err));
+        for (size_t k = 0; k < m->joint->n; k++) {
+            if (m->head_options[m->joint->parent[k].task].kind != HEAD_LINEAR) {
+                return error_set(err, SPOOR_ERR_USAGE, "network.task_heads: the parents of a joint head have linear heads");
+            }
+        }
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status init_member(net *n, size_t index, spoor_error *err) {
     member *m = &n->members[index];
     char prefix[32] = "", name[128];
@@ -118,7 +140,7 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
             TRY(head_init(&m->heads[i], &m->head_options[i], n->params, name, member_vector(m), m->classes[i], err));
         }
     }
-    return SPOOR_OK;
+    return init_joint(n, m, err);
 }
 
 static int64_t joined_embeddings(const net *n) {
@@ -266,6 +288,11 @@ void net_free(net *n) {
     for (size_t i = 0; i < n->n_tasks; i++) {
         ctx_free(n->ctx, n->tasks[i].name);
     }
+    for (size_t i = 0; n->members != NULL && i < n->n_members; i++) {
+        joint_free(n->members[i].joint);
+        head_options_clear(n->members[i].head_options, n->members[i].own_heads ? n->n_tasks : 0);
+    }
+    head_options_clear(n->heads, n->n_tasks);
     params_free(n->params);
     ctx_free(n->ctx, n->members);
     ctx_free(n->ctx, n);
@@ -354,13 +381,8 @@ static void split_forward(const net *n, const member *m, tape *t, tensor *x, con
     out->embedding = tape_ok(t) ? op_concat(t, joined, count, 1) : NULL;
 }
 
-static void member_forward(const net *n, const member *m, tape *t, tensor *features, const net_step *step, net_output *out) {
-    tensor *x = member_input(m, t, features, step->rows);
-    *out = (net_output){0};
-    if (body_splits(&m->body)) {
-        split_forward(n, m, t, x, step, out);
-        return;
-    }
+/* One vector that all heads see. */
+static void single_forward(const net *n, const member *m, tape *t, tensor *x, const net_step *step, net_output *out) {
     x = out->embedding = way_forward(m, 0, t, body_forward(&m->body, t, x));
     x = step->mix != NULL ? op_mix_rows(t, x, step->mix) : x;
     tensor *y = op_dropout(t, x, m->embedding_dropout);
@@ -371,6 +393,19 @@ static void member_forward(const net *n, const member *m, tape *t, tensor *featu
     }
 }
 
+static void member_forward(const net *n, const member *m, tape *t, tensor *features, const net_step *step, net_output *out) {
+    tensor *x = member_input(m, t, features, step->rows);
+    *out = (net_output){0};
+    if (body_splits(&m->body)) {
+        split_forward(n, m, t, x, step, out);
+    } else {
+        single_forward(n, m, t, x, step, out);
+    }
+    if (m->joint != NULL) {
+        joint_forward(m->joint, t, out->logits, out->evidence);
+    }
+}
+
 /* Members [first, first + size) of an ensemble, those that are there in this pass: one model. */
 typedef struct group {
     size_t first, size, count;
@@ -378,14 +413,14 @@ typedef struct group {
     net_output *said; /* [count] */
 } group;
 
-/* The logits of task k: see net.h. NULL: none of them answers it. */
-static tensor *product(const net *n, tape *t, size_t k, const group *g) {
+/* The logits (or the evidence) of task k: see net.h. NULL: none of them answers it (or has any). */
+static tensor *product(const net *n, tape *t, size_t k, const group *g, bool evidence) {
     tensor *all = NULL;
     bool alone = answering(n, k, g->first, g->size) == 1;
     for (size_t i = 0; i < g->count; i++) {
-        tensor *own = g->said[i].logits[k];
+        tensor *own = evidence ? g->said[i].evidence[k] : g->said[i].logits[k];
         real weight = (real)g->who[i]->weight;
-        if (!g->who[i]->answers[k]) {
+        if (!g->who[i]->answers[k] || (evidence && own == NULL)) {
             continue;
         }
         if (alone) {
@@ -419,7 +454,8 @@ static void group_forward(const net *n, tape *t, tensor *features, const net_ste
     *out = (net_output){.embedding = embedded == 0 ? NULL : op_concat(t, joined, embedded, 1), .n_members = g->count,
                         .members = g->said};
     for (size_t k = 0; k < n->n_tasks; k++) {
-        out->logits[k] = product(n, t, k, g);
+        out->logits[k] = product(n, t, k, g, false);
+        out->evidence[k] = product(n, t, k, g, true);
     }
 }
 
@@ -572,6 +608,15 @@ bool net_fusion_head(const net *n, size_t task, tensor **weight, tensor **bias) 
 }
 
 tensor *net_centroids(const net *n, size_t task) { return n->ensemble ? NULL : n->members[0].heads[task].centroids; }
+
+const net_joint *net_joint_head(const net *n) {
+    for (size_t i = 0; !n->fused && i < n->n_members; i++) {
+        if (n->members[i].joint != NULL) {
+            return n->members[i].joint;
+        }
+    }
+    return NULL;
+}
 
 size_t net_fusion_models(const net *n) { return n->fused ? n->fusion.n_groups : 0; }
 

@@ -10,6 +10,7 @@
 enum { NET_MAX_TASKS = 32, NET_MAX_CLASSES = 65536, NET_MAX_MEMBERS = 16 };
 
 typedef struct net net;
+typedef struct net_joint net_joint; /* joint.h */
 struct frontend;
 
 /* Scores of a fused model: see "fusion" below. */
@@ -26,6 +27,7 @@ typedef struct net_output {
     tensor *logits[NET_MAX_TASKS];  /* [B,C_i], in the order of the tasks; NULL where none (that learns) answers the task */
     tensor *cosine[NET_MAX_TASKS];  /* [B,1] to the centre of a one-class head; NULL: another head */
     tensor *linear[NET_MAX_TASKS];  /* [B,C_i] of the linear layer beside that centre; NULL: there is none */
+    tensor *evidence[NET_MAX_TASKS]; /* [B,C_i] of a parent of a joint head: its own linear layer; NULL: it is none */
     tensor *scale[NET_MAX_TASKS], *offset[NET_MAX_TASKS]; /* [1] of the cosines of a head with centroids; NULL: another head */
     size_t n_members;               /* of an ensemble; 0: the network is one */
     const struct net_output *members; /* what each member says alone: losses are taken of these; lives as long as the step */
@@ -73,6 +75,8 @@ typedef struct net_output {
  * and, of any of these, "task_heads": {TASK: {"kind": "linear"}} (the default) or, of a task with two classes,
  *   {"kind": "one-class", "human": 0 (which class), "r_real": 0.9, "r_fake": 0.2, "alpha": 20,
  *    "linear": false (a linear layer beside the centre), "judge": "centre" | "linear"}: One-Class Softmax, see head.h
+ *   {"kind": "joint", "human": 0, "parents": {TASK: [..]}}: its classes' logits are sums of those of the values that they have in
+ *   other tasks and of their own, and the other tasks' probabilities sums of theirs; see joint.h. One task at most
  *   {"kind": "centroids"}: cosines to the means of the training clips' embeddings, which net_centroids gives to be filled
  * The members of an ensemble are trained side by side, each by its own loss, of its own tasks. Their embeddings are joined,
  * and the logits of a task are sum_m weight_m * log_softmax(logits_m) over the members that answer it: a product of experts,
@@ -129,6 +133,8 @@ size_t net_fusion_models(const net *n); /* 0: no fusion */
 bool net_fusion_scores(const net *n, size_t model, size_t task, size_t *first, size_t *classes);
 /* The centroids [C,E] of the head of a task; NULL: it has another head, or the network is an ensemble. */
 tensor *net_centroids(const net *n, size_t task);
+/* The joint head of the network; NULL: there is none, or it belongs to a member of a fusion. */
+const net_joint *net_joint_head(const net *n);
 int64_t net_embedding_size(const net *n);
 size_t net_tasks(const net *n);
 const net_task *net_task_at(const net *n, size_t i);

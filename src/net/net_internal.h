@@ -5,6 +5,7 @@
 #include "net/body.h"
 #include "net/fusion.h"
 #include "net/head.h"
+#include "net/joint.h"
 
 enum { NET_MAX_SPANS = FRONTEND_MAX_PARTS, NET_KIND_ENSEMBLE = BODY_KINDS };
 _Static_assert((int)NET_MAX_TASKS == (int)AASIST_MAX_BACKS, "a task can have a back end");
@@ -40,6 +41,7 @@ typedef struct member {
     bool own_heads;                 /* settings of its heads are its own, not the network's */
     head_options head_options[NET_MAX_TASKS];
     head heads[NET_MAX_TASKS];
+    net_joint *joint;               /* of the task that has a joint head; NULL: none has */
 } member;
 
 struct net {

@@ -1,5 +1,6 @@
 /* session.c: the scratch memory of one thread, and one window through front end and network; see trace.h. */
 #include "trace/session.h"
+#include "net/joint.h"
 #include <string.h>
 
 spoor_status spoor_session_new(spoor_model *model, spoor_session **out, spoor_error *err) {
@@ -52,13 +53,7 @@ spoor_status session_follow(const spoor_session *s, spoor_audio *audio, spoor_er
     return audio_follow_silence(audio, model_silence(s->model), err);
 }
 
-size_t trace_logits_size(const spoor_model *m) {
-    size_t n = 0;
-    for (size_t i = 0; i < m->n_tasks; i++) {
-        n += m->tasks[i].n_classes;
-    }
-    return n;
-}
+size_t trace_logits_size(const spoor_model *m) { return model_row_size(m); }
 
 spoor_status trace_window_forward(spoor_session *s, const float *samples, float *logits, float *embedding,
                                   spoor_error *err) {
@@ -75,5 +70,12 @@ spoor_status trace_window_forward(spoor_session *s, const float *samples, float 
         memcpy(to, out.logits[i]->data, m->tasks[i].n_classes * sizeof *to);
         to += m->tasks[i].n_classes;
     }
+    const net_joint *j = net_joint_head(m->net);
+    for (size_t i = 0; j != NULL && i < j->n; i++) {
+        size_t k = j->parent[i].task;
+        memcpy(to, out.evidence[k]->data, m->tasks[k].n_classes * sizeof *to);
+        to += m->tasks[k].n_classes;
+    }
+    model_join(m, logits);
     return model_derive(m, logits, err);
 }

@@ -162,6 +162,7 @@ static spoor_status decide(spoor_result *r, sums *sum, const spoor_gallery *g, s
     for (size_t i = 0; i < sum->n_logits; i++) {
         r->logits[i] = (float)(sum->logits[i] / n);
     }
+    model_join(m, r->logits);
     r->bonafide_llr = bonafide_llr(m, r->logits);
     r->bonafide_p = bonafide_probability(m, r->bonafide_llr);
     int32_t best;

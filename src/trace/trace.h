@@ -51,7 +51,7 @@ typedef void (*trace_sink)(void *user, const float *samples, size_t n);
 spoor_status trace_run(spoor_session *session, spoor_audio *audio, const spoor_trace_options *options, trace_sink sink,
                        void *user, spoor_result **out, spoor_error *err);
 
-/* Logits (all tasks one after the other, trace_logits_size values) and embedding of one window of model->window samples. */
+/* Logits (model_row_size values) and embedding of one window of model->window samples. */
 size_t trace_logits_size(const spoor_model *m);
 spoor_status trace_window_forward(spoor_session *session, const float *samples, float *logits, float *embedding,
                                   spoor_error *err);

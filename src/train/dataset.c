@@ -201,6 +201,26 @@ spoor_status dataset_new_listed(spoor_context *ctx, const recipe *r, dataset **o
     return make(ctx, r, true, out, err);
 }
 
+spoor_status dataset_majority(const dataset *d, const dataset_task *from, const dataset_task *own, int32_t *of, spoor_error *err) {
+    size_t *votes = ctx_calloc(d->ctx, own->n_classes, sizeof *votes);
+    if (!votes) {
+        return error_memory(err, "starting a training");
+    }
+    for (size_t s = 0; s < from->n_classes; s++) {
+        memset(votes, 0, own->n_classes * sizeof *votes);
+        of[s] = -1;
+        for (size_t i = 0; i < d->n_train; i++) {
+            int32_t c = own->label[i];
+            if (from->label[i] == (int32_t)s && c >= 0) {
+                votes[c]++;
+                of[s] = of[s] < 0 || votes[c] > votes[of[s]] ? c : of[s];
+            }
+        }
+    }
+    ctx_free(d->ctx, votes);
+    return SPOOR_OK;
+}
+
 spoor_status dataset_load(dataset *d, const recipe *r, pool *p, spoor_error *err) {
     size_t skip = *r->cache_path ? d->n_train : 0; /* their features come from a store */
     cache_skip(d->cache, skip);

@@ -33,6 +33,9 @@ spoor_status dataset_new(spoor_context *ctx, const recipe *r, dataset **out, spo
 /* The same of rows and labels alone: whether the files are there is not looked at, and none can be loaded. */
 spoor_status dataset_new_listed(spoor_context *ctx, const recipe *r, dataset **out, spoor_error *err);
 void dataset_free(dataset *d);
+/* of[classes of `from`]: the class of `own` that most training clips of each class of `from` have (of equals the first that got so
+ * many); -1: none has one. */
+spoor_status dataset_majority(const dataset *d, const dataset_task *from, const dataset_task *own, int32_t *of, spoor_error *err);
 /* Decode the recordings. */
 spoor_status dataset_load(dataset *d, const recipe *r, pool *p, spoor_error *err);
 #endif

@@ -1,6 +1,7 @@
 /* heads.c: see heads.h. */
 #include "train/heads.h"
 #include "model/model.h"
+#include "net/joint.h"
 #include <string.h>
 
 static spoor_status find_task(const dataset *d, const char *key, const char *name, const dataset_task **out, spoor_error *err) {
@@ -59,7 +60,85 @@ static spoor_status choose_centroids(const recipe *r, const dataset *d, spoor_er
     return put(r, r->ge2e.task, json_pack("{s:s}", "kind", "centroids"), err);
 }
 
+/* The values of every class in parent `own`, a list of its classes' numbers; JOINT_NONE where nothing is known. */
+static spoor_status values_of(const dataset *d, const dataset_task *task, const dataset_task *own, json_t *list, bool *has,
+                              spoor_error *err) {
+    int32_t *value = ctx_alloc(d->ctx, task->n_classes, sizeof *value);
+    spoor_status status = value ? dataset_majority(d, task, own, value, err) : error_memory(err, "choosing heads");
+    for (size_t c = 0; status == SPOOR_OK && c < task->n_classes; c++) {
+        has[c] = has[c] || value[c] >= 0;
+        if (json_array_append_new(list, json_integer(value[c] < 0 ? JOINT_NONE : value[c])) != 0) {
+            status = error_memory(err, "choosing heads");
+        }
+    }
+    ctx_free(d->ctx, value);
+    return status;
+}
+
+/* What is missing of classes of which something else is known: any value, but human speech has none. */
+static void open_values(const dataset_task *task, const bool *has, json_t *parents) {
+    const char *name;
+    json_t *list;
+    json_object_foreach(parents, name, list) {
+        for (size_t c = 0; c < task->n_classes; c++) {
+            if (has[c] && !model_is_human(task->classes[c]) && json_integer_value(json_array_get(list, c)) == JOINT_NONE) {
+                (void)json_array_set_new(list, c, json_integer(JOINT_UNKNOWN));
+            }
+        }
+    }
+}
+
+static spoor_status check_joint(const recipe *r, const dataset *d, const dataset_task *task, spoor_error *err) {
+    for (size_t i = 0; i < d->n_tasks; i++) {
+        bool own = &d->task[i] == task, parent = false;
+        const char *name = d->task[i].from.name;
+        for (size_t p = 0; p < r->joint.n_parents; p++) {
+            parent = parent || strcmp(r->joint.parents[p], name) == 0;
+        }
+        if (own && (r->task[i].smoothing > 0 || parent)) {
+            return error_set(err, SPOOR_ERR_USAGE, parent ? "joint.parents: the task %.60s cannot be its own parent"
+                                                          : "data.tasks.%.60s.smoothing: a joint head has no smoothing", name);
+        }
+        if ((own || parent) && (r->task[i].from || (r->oc.weight > 0 && strcmp(r->oc.task, name) == 0) ||
+                                (r->ge2e.weight > 0 && strcmp(r->ge2e.task, name) == 0))) {
+            return error_set(err, SPOOR_ERR_USAGE, "joint: the task %.60s has another kind of head, or its answer from another task", name);
+        }
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status choose_joint(const recipe *r, const dataset *d, spoor_error *err) {
+    const dataset_task *t = NULL, *own = NULL;
+    TRY(find_task(d, "joint.task", r->joint.task, &t, err));
+    TRY(check_joint(r, d, t, err));
+    bool *has = ctx_calloc(d->ctx, t->n_classes, sizeof *has);
+    json_t *parents = json_object();
+    spoor_status status = has && parents ? SPOOR_OK : error_memory(err, "choosing heads");
+    for (size_t i = 0; status == SPOOR_OK && i < r->joint.n_parents; i++) {
+        json_t *list = json_array();
+        status = find_task(d, "joint.parents", r->joint.parents[i], &own, err);
+        status = status == SPOOR_OK ? values_of(d, t, own, list, has, err) : status;
+        if (json_object_set_new(parents, r->joint.parents[i], list) != 0 && status == SPOOR_OK) {
+            status = error_memory(err, "choosing heads");
+        }
+    }
+    if (status == SPOOR_OK) {
+        open_values(t, has, parents);
+        json_t *head = json_pack("{s:s,s:O}", "kind", "joint", "parents", parents);
+        for (size_t c = 0; head && c < t->n_classes; c++) {
+            if (model_is_human(t->classes[c])) {
+                (void)json_object_set_new(head, "human", json_integer((json_int_t)c));
+            }
+        }
+        status = put(r, r->joint.task, head, err);
+    }
+    ctx_free(d->ctx, has);
+    json_decref(parents);
+    return status;
+}
+
 spoor_status heads_choose(const recipe *r, const dataset *d, spoor_error *err) {
+    TRY(r->joint.n_parents > 0 ? choose_joint(r, d, err) : SPOOR_OK);
     TRY(r->oc.weight > 0 ? choose_one_class(r, d, err) : SPOOR_OK);
     return r->ge2e.weight > 0 ? choose_centroids(r, d, err) : SPOOR_OK;
 }

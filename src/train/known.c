@@ -143,6 +143,12 @@ spoor_status known_describe(spoor_model *m, spoor_error *err) {
         return SPOOR_OK;
     }
     json_t *known = json_pack("{s:s,s:o}", "task", m->tasks[m->known_task].name, "openset", openset_to_json(&m->openset));
+    json_t *accepted = json_pack("{s:f,s:f}", "known", m->accepted.known, "unknown", m->accepted.unknown);
+    if (known && m->accepted.known > 0 && json_object_set(known, "accepted", accepted) != 0) {
+        json_decref(known);
+        known = NULL;
+    }
+    json_decref(accepted);
     return known && json_object_set_new(m->meta, "known", known) == 0 ? SPOOR_OK : error_memory(err, "calibrating");
 }
 
@@ -196,6 +202,21 @@ static spoor_status fix(spoor_model *m, const score_labels *l, const double *kno
     return done ? SPOOR_OK : openset_fix_threshold(m->ctx, &m->openset, score, targets, acceptance, err);
 }
 
+/* What the threshold accepts; one more clip of each side is put on either side of it, since dev is small. */
+static void measure_accepted(spoor_model *m, const score_labels *l, const double *known) {
+    size_t n[2] = {0, 0}, accepted[2] = {0, 0};
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->clip[i].is_known >= 0) {
+            n[l->clip[i].is_known]++;
+            accepted[l->clip[i].is_known] += known[i] >= m->openset.threshold;
+        }
+    }
+    m->accepted = (model_accepted){0, 0};
+    if (n[0] > 0 && n[1] > 0) {
+        m->accepted = (model_accepted){(double)(accepted[1] + 1) / (double)(n[1] + 2), (double)(accepted[0] + 1) / (double)(n[0] + 2)};
+    }
+}
+
 spoor_status known_fix_threshold(spoor_model *m, const score_labels *l, const float *logits, const float *embedding,
                                  double acceptance, spoor_error *err) {
     if (m->known_task == SIZE_MAX) {
@@ -207,6 +228,9 @@ spoor_status known_fix_threshold(spoor_model *m, const score_labels *l, const fl
                                           : error_memory(err, "calibrating");
     if (status == SPOOR_OK) {
         status = fix(m, l, known, acceptance, known + l->n, target, err);
+    }
+    if (status == SPOOR_OK) {
+        measure_accepted(m, l, known);
     }
     ctx_free(m->ctx, known);
     ctx_free(m->ctx, target);

@@ -1,5 +1,5 @@
 /* losses.c: see losses.h. */
-#include "train/losses.h"
+#include "train/losses_joint.h"
 #include <math.h>
 
 /* Rows [start, start + n) of x[B,C]. */
@@ -118,7 +118,14 @@ static tensor *ge2e_loss(tape *t, const losses_options *o, size_t task, const ne
     return op_scale(t, op_ge2e(t, e, out->scale[task], out->offset[task], &o->ge2e), o->ge2e_weight);
 }
 
-static tensor *task_loss(tape *t, const losses_options *o, size_t task, const net_output *out, losses_parts *values) {
+static tensor *task_loss(tape *t, const net *n, const losses_options *o, size_t task, const net_output *out, losses_parts *values) {
+    const net_joint *j = net_joint_head(n);
+    if (j && j->task == task) {
+        return losses_joint(t, o, j, rows(t, out->logits[task], 0, o->plain), rows(t, out->logits[task], o->plain, o->mixed));
+    }
+    if (out->evidence[task]) { /* a parent of it: the evidence alone, which is to be right of other sources too */
+        return label_loss(t, o, task, out->evidence[task]);
+    }
     if (out->scale[task]) {
         return ge2e_loss(t, o, task, out);
     }
@@ -186,7 +193,7 @@ static tensor *loss_of(tape *t, const net *n, const net_output *out, const losse
     }
     for (size_t i = 0; i < tasks; i++) {
         if (out->logits[i]) { /* a member of an ensemble may leave tasks to others */
-            part[count] = task_loss(t, o, i, out, parts);
+            part[count] = task_loss(t, n, o, i, out, parts);
             parts->task[i] = part[count] ? part[count]->data[0] : 0;
             weight[count++] = o->learned ? 1 : o->task[i].weight;
             part[count - 1] = o->learned ? learned_part(t, o->learned, i, part[count - 1]) : part[count - 1];

@@ -30,6 +30,7 @@ static const setting SETTINGS[] = {
     {"", "seed", INTEGER, AT(seed), 1, 0, BIG, NULL},
     {"", "batch", INTEGER, AT(batch), 32, 1, 65536, NULL},
     {"", "from", TEXT, AT(from), 0, 0, 0, ""},
+    {"", "taxonomy", TEXT, AT(taxonomy), 0, 0, 0, ""},
     {"data", "crop", INTEGER, AT(crop), AUDIO_WINDOW, 1600, AUDIO_WINDOW, NULL},
     {"data", "cache_mb", INTEGER, AT(cache_mb), 4096, 0, 1e6, NULL},
     {"data", "page_column", TEXT, AT(page_column), 0, 0, 0, "page"},
@@ -65,6 +66,7 @@ static const setting SETTINGS[] = {
     {"ge2e", "weight", NUMBER, AT(ge2e.weight), 0, 0, 1e6, NULL},
     {"ge2e", "task", TEXT, AT(ge2e.task), 0, 0, 0, "source"},
     {"ge2e", "kind", CHOICE, AT(ge2e.contrast), 0, 0, 0, "softmax|contrast"},
+    {"joint", "task", TEXT, AT(joint.task), 0, 0, 0, "source"},
     {"sampler", "kind", CHOICE, AT(sampler), 0, 0, 0, "shuffled|balanced|taxonomy"},
     {"sampler", "by", TEXT, AT(sampler_by), 0, 0, 0, ""},
     {"sampler", "within", TEXT, AT(sampler_within), 0, 0, 0, "source"},
@@ -121,7 +123,7 @@ static const char *const OTHERS[][2] = {{"data", "manifests"}, {"data", "train"}
                                         {"data", "groups"},    {"data", "silence"}, {"dev", "metrics"}, {"dev", "select"}, {"", "frontend"},
                                         {"", "network"},       {"", "augment"},    {"finetune", "freeze"},
                                         {"finetune", "lr_factors"}, {"sampler", "matched"}, {"sampler", "resynth"},
-                                        {"openset", "scorers"}};
+                                        {"openset", "scorers"},   {"joint", "parents"}};
 enum { N_OTHERS = sizeof OTHERS / sizeof *OTHERS, MAX_KEYS = N_SETTINGS + N_OTHERS + 16, MAX_CHOICES = 8 };
 
 static bool listed(const char *const *keys, size_t n, const char *key) {
@@ -311,6 +313,8 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     TRY(recipe_read_finetune(ctx, r, err));
     TRY(recipe_read_matched(ctx, r, err));
     TRY(recipe_read_openset(r, err));
+    TRY(recipe_read_strings(ctx, json_object_get(json_object_get(r->resolved, "joint"), "parents"), "joint.parents",
+                            &r->joint.parents, &r->joint.n_parents, err));
     r->frontend = json_object_get(r->resolved, "frontend");
     r->network = json_object_get(r->resolved, "network");
     r->augment = json_object_get(r->resolved, "augment");

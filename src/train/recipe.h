@@ -111,6 +111,12 @@ typedef struct recipe_openset {
     int by_eer;           /* threshold: eer instead of acceptance */
 } recipe_openset;
 
+typedef struct recipe_joint { /* a head of which other tasks are attributes (net/joint.h) */
+    const char *task;
+    const char *const *parents; /* NULL or none: there is no such head */
+    size_t n_parents;
+} recipe_joint;
+
 typedef struct recipe_ge2e {
     double weight; /* 0: no GE2E */
     const char *task;
@@ -153,6 +159,8 @@ typedef struct recipe {
     recipe_oc oc;
     recipe_ge2e ge2e;
     int task_weights;       /* recipe_weights_kind */
+    recipe_joint joint;
+    const char *taxonomy; /* file that is kept in the model; "": none */
     int sampler;
     const char *sampler_task;
     const char *sampler_by, *sampler_within; /* columns of the taxonomy's classes, and of what a class consists of */

@@ -19,6 +19,7 @@ void recipe_free_parts(spoor_context *ctx, recipe *r) {
     free_where(ctx, &r->dev);
     free_where(ctx, &r->resynth.where);
     ctx_free(ctx, (void *)(uintptr_t)r->matched.content);
+    ctx_free(ctx, (void *)(uintptr_t)r->joint.parents);
     for (size_t i = 0; i < r->n_tasks; i++) {
         ctx_free(ctx, (void *)(uintptr_t)r->task[i].except);
     }

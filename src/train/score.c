@@ -175,6 +175,9 @@ spoor_status score_recording(spoor_session *s, spoor_audio *audio, size_t hop, f
             status = error_set(err, SPOOR_ERR_MODEL, "the model gave a score that is not finite; its weights are unusable");
         }
     }
+    if (status == SPOOR_OK) {
+        model_join(s->model, logits);
+    }
     for (size_t i = 0; status == SPOOR_OK && embedding && i < n_embedding; i++) {
         embedding[i] = (float)(sum.embedding_sum[i] / (double)sum.windows);
     }

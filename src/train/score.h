@@ -51,8 +51,8 @@ spoor_status score_all(spoor_context *ctx, spoor_model *m, unsigned threads, siz
 /* Fit on dev and write into the model and m->meta: a temperature for each task, the bona fide map at `prior`, the known
  * threshold that accepts `acceptance` of known sources (0: where as many known sources are refused as unknown ones
  * accepted, the EER of the ASVspoof form). embedding[n, E] may be NULL where the known score does not use it. What dev cannot tell
- * (no clips) is logged and left as it is. */
-spoor_status score_calibrate(spoor_model *m, const score_labels *l, const float *logits, const float *embedding,
+ * (no clips) is logged and left as it is. Of a joint head the rows are joined anew, at the temperature that was fitted (model_join). */
+spoor_status score_calibrate(spoor_model *m, const score_labels *l, float *logits, const float *embedding,
                              double acceptance, double prior, spoor_error *err);
 
 /* ---- scores ---- */

@@ -1,5 +1,7 @@
 /* score_set.c: calibration on dev and calibrated scores; see score.h. */
 #include "train/known.h"
+#include "net/joint.h"
+#include "train/unseen.h"
 #include "data/labels.h"
 #include "trace/trace.h"
 #include <math.h>
@@ -145,13 +147,32 @@ static spoor_status fit_bonafide(spoor_model *m, const score_labels *l, const fl
     return status;
 }
 
-spoor_status score_calibrate(spoor_model *m, const score_labels *l, const float *logits, const float *embedding,
+/* The probabilities of parents are sums of those of the joint task, at its temperature (model_join). */
+static spoor_status share_temperature(spoor_model *m, spoor_error *err) {
+    const net_joint *j = net_joint_head(m->net);
+    json_t *tasks = json_object_get(m->meta, "tasks");
+    for (size_t i = 0; j != NULL && i < j->n; i++) {
+        json_t *fit = json_object_get(json_array_get(tasks, j->task), "calibration");
+        m->tasks[j->parent[i].task].temperature = m->tasks[j->task].temperature;
+        if (fit != NULL && json_object_set(json_array_get(tasks, j->parent[i].task), "calibration", fit) != 0) {
+            return error_memory(err, "calibrating");
+        }
+    }
+    return SPOOR_OK;
+}
+
+spoor_status score_calibrate(spoor_model *m, const score_labels *l, float *logits, const float *embedding,
                              double acceptance, double prior, spoor_error *err) {
     for (size_t i = 0; i < m->n_tasks; i++) {
-        TRY(fit_task(m, i, l, logits, err));
+        TRY(model_is_parent(m, i) ? SPOOR_OK : fit_task(m, i, l, logits, err));
+    }
+    TRY(share_temperature(m, err));
+    for (size_t i = 0; i < l->n; i++) {
+        model_join(m, logits + i * model_row_size(m));
     }
     TRY(fit_bonafide(m, l, logits, prior, err));
-    return known_fix_threshold(m, l, logits, embedding, acceptance, err);
+    TRY(known_fix_threshold(m, l, logits, embedding, acceptance, err));
+    return unseen_calibrate(m, l, logits, err);
 }
 
 /* ---- score sets ---- */
@@ -257,7 +278,7 @@ static void bonafide_scores(const spoor_model *m, size_t n, const double *llr, s
     }
 }
 
-static spoor_status fill_scores(const spoor_model *m, const score_labels *l, const float *logits, size_t folds,
+static spoor_status fill_scores(const spoor_model *m, const score_labels *l, const float *logits, const double *known, size_t folds,
                                 double *llr, float *scores, spoor_error *err) {
     int32_t *group = NULL;
     size_t groups = 0, width = trace_logits_size(m);
@@ -265,13 +286,16 @@ static spoor_status fill_scores(const spoor_model *m, const score_labels *l, con
     folds = folds > groups ? groups : folds;
     spoor_status status = SPOOR_OK;
     for (size_t task = 0; task < m->n_tasks && status == SPOOR_OK; task++) {
-        status = fill_task(m, task, l, logits, group, folds, width, scores, err);
+        status = fill_task(m, task, l, logits, group, model_is_parent(m, task) ? 0 : folds, width, scores, err);
     }
     if (status == SPOOR_OK && m->bonafide_task != SIZE_MAX) {
         status = fill_bonafide(m, l, logits, group, folds, llr, err);
         if (status == SPOOR_OK && score_with_human(m, m->bonafide_task)) {
             bonafide_scores(m, l->n, llr, width, scores);
         }
+    }
+    if (status == SPOOR_OK) {
+        status = unseen_scores(m, l, logits, known, folds, scores, err);
     }
     ctx_free(m->ctx, group);
     return status;
@@ -310,10 +334,10 @@ spoor_status score_set_new(spoor_context *ctx, const spoor_model *m, const score
                          .scores = ctx_calloc(ctx, l->n, trace_logits_size(m) * sizeof *s->scores)};
     }
     spoor_status status = s && llr && s->tasks && s->clips && s->scores
-                              ? fill_scores(m, l, logits, folds, llr, s->scores, err)
+                              ? score_known_crossed(m, l, logits, embedding, folds, known, err)
                               : error_memory(err, "scoring recordings");
     if (status == SPOOR_OK) {
-        status = score_known_crossed(m, l, logits, embedding, folds, known, err);
+        status = fill_scores(m, l, logits, known, folds, llr, s->scores, err);
     }
     if (status == SPOOR_OK) {
         fill_clips(m, l, failed, llr, known, s);

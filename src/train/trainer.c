@@ -126,28 +126,30 @@ static spoor_status derive_task(trainer *t, size_t k, spoor_error *err) {
                          own->from.name, name);
     }
     other = &t->d->task[from];
-    size_t *votes = ctx_calloc(t->ctx, own->n_classes, sizeof *votes);
     int32_t *parent = ctx_alloc(t->ctx, other->n_classes, sizeof *parent);
-    if (!votes || !parent) {
-        ctx_free(t->ctx, votes);
+    spoor_status status = parent ? dataset_majority(t->d, other, own, parent, err) : error_memory(err, "starting a training");
+    if (status != SPOOR_OK) {
         ctx_free(t->ctx, parent);
-        return error_memory(err, "starting a training");
+        return status;
     }
-    for (size_t s = 0; s < other->n_classes; s++) {
-        memset(votes, 0, own->n_classes * sizeof *votes);
-        parent[s] = -1;
-        for (size_t i = 0; i < t->d->n_train; i++) {
-            int32_t c = own->label[i];
-            if (other->label[i] == (int32_t)s && c >= 0) {
-                votes[c]++;
-                parent[s] = parent[s] < 0 || votes[c] > votes[parent[s]] ? c : parent[s];
-            }
-        }
-    }
-    ctx_free(t->ctx, votes);
     t->model.tasks[k].parent = parent;
     t->model.tasks[k].from = from;
     return SPOOR_OK;
+}
+
+/* The recipe's taxonomy, as it is now, into the model. */
+static spoor_status keep_taxonomy(trainer *t, spoor_error *err) {
+    bool builtin = strcmp(t->r->taxonomy, TAXONOMY_BUILTIN) == 0;
+    if (!*t->r->taxonomy) {
+        return SPOOR_OK;
+    }
+    char *path = builtin ? ctx_strdup(t->ctx, t->r->taxonomy) : recipe_path(t->ctx, t->r, t->r->taxonomy);
+    spoor_status status = path ? model_take_taxonomy(&t->model, path, err) : error_memory(err, "starting a training");
+    ctx_free(t->ctx, path);
+    if (status == SPOOR_OK && json_object_set(t->model.meta, "taxonomy", (json_t *)(uintptr_t)taxonomy_json(t->model.taxonomy)) != 0) {
+        status = error_memory(err, "starting a training");
+    }
+    return status;
 }
 
 /* The model that tracing would open, around this training's network, for evaluation on dev. */
@@ -178,6 +180,7 @@ static spoor_status make_model(trainer *t, spoor_error *err) {
     if (!m->meta) {
         return error_memory(err, "starting a training");
     }
+    TRY(keep_taxonomy(t, err));
     t->logits = ctx_alloc(t->ctx, t->d->n_dev, trace_logits_size(m) * sizeof *t->logits);
     if (!t->logits) {
         return error_memory(err, "starting a training");
@@ -284,6 +287,7 @@ static void unmake(trainer *t) {
     }
     ctx_free(t->ctx, t->model.tasks);
     json_decref(t->model.meta);
+    taxonomy_free(t->model.taxonomy);
     openset_stats_free(t->model.openset_stats);
     ctx_free(t->ctx, t->logits);
     average_free(t->average);

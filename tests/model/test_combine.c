@@ -282,6 +282,53 @@ static void heads_of_all_kinds_are_averaged(void **state) {
     }
 }
 
+/* A joint head moves with its classes and with those of its parents, in an average; side by side with another model's task it
+ * stays one, and its evidence is there. Without its parents it cannot be kept. */
+static void joint_heads_go_along(void **state) {
+    (void)state;
+    static const char *const networks[2] = {"[0, 1, 2, -1]", "[-1, 1, 0, 2]"};
+    static const char *const tasks[2] = {
+        "{\"name\":\"t\",\"classes\":[\"human\",\"a\",\"b\",\"c\"]},{\"name\":\"vq\",\"classes\":[\"real\",\"M\",\"S\"]}",
+        "{\"name\":\"t\",\"classes\":[\"c\",\"b\",\"a\",\"human\"]},{\"name\":\"vq\",\"classes\":[\"M\",\"S\",\"real\"]}"};
+    static const size_t class_at[4] = {3, 2, 1, 0}, value_at[3] = {2, 0, 1};
+    small_answer a[2], got;
+    for (int i = 0; i < 2; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "{" SMALL_POOLED ",\"task_heads\":{\"t\":{\"kind\":\"joint\",\"human\":%d,\"parents\":{\"vq\":%s}}}}",
+                 i == 0 ? 0 : 3, networks[i]);
+        small_model(ctx, at(i == 0 ? "m1" : "m2"), NULL, SMALL_FAST, text, tasks[i], "", (uint64_t)i + 1);
+        small_ask_file(ctx, at(i == 0 ? "m1" : "m2"), 1, &a[i]);
+        assert_int_equal(a[i].n_logits, 4 + 3 + 3);
+    }
+    combine(three, 2, "{\"method\":\"average\"}", at("fused"));
+    small_ask_file(ctx, at("fused"), 1, &got);
+    assert_int_equal(got.n_logits, 4 + 3);
+    double p[2][4], q[2][4];
+    for (int i = 0; i < 2; i++) {
+        log_softmax(a[i].logits, 4, p[i]);
+        log_softmax(a[i].logits + 4, 3, q[i]);
+    }
+    for (size_t c = 0; c < 4; c++) {
+        support_close((double)got.logits[c], log(0.5 * exp(p[0][c]) + 0.5 * exp(p[1][class_at[c]])), 1e-5, "codec");
+    }
+    for (size_t v = 0; v < 3; v++) {
+        support_close((double)got.logits[4 + v], log(0.5 * exp(q[0][v]) + 0.5 * exp(q[1][value_at[v]])), 1e-5, "value");
+    }
+    small_model(ctx, at("m3"), NULL, SMALL_FAST, "{" SMALL_POOLED "}", SMALL_BONAFIDE, "", 9);
+    combine_input two[2] = {three[0], three[2]};
+    combine(two, 2, NULL, at("both"));
+    small_ask_file(ctx, at("both"), 1, &got);
+    assert_int_equal(got.n_logits, 4 + 3 + 2 + 3);
+    assert_memory_equal(got.logits, a[0].logits, 7 * sizeof(float));
+    assert_memory_equal(got.logits + 9, a[0].logits + 7, 3 * sizeof(float));
+    const char *const alone[] = {"t"};
+    combine_input without[2] = {three[0], three[2]};
+    without[0].tasks = alone;
+    without[0].n_tasks = 1;
+    assert_int_equal(model_combine(ctx, without, 2, NULL, at("both"), &err), SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "answered with it"));
+}
+
 /* Random heads, written into the file. */
 static void fill_heads(const char *path, double *w, size_t n, size_t classes, double *b) {
     spoor_model *m = small_open(ctx, path);
@@ -483,7 +530,7 @@ int main(void) {
         cmocka_unit_test(a_calibration_goes_where_its_score_changed),
         cmocka_unit_test(equal_parts_are_there_once),          cmocka_unit_test(checkpoints_outside_are_found),
         cmocka_unit_test(averages_are_those_by_hand),
-        cmocka_unit_test(heads_of_all_kinds_are_averaged),
+        cmocka_unit_test(heads_of_all_kinds_are_averaged),     cmocka_unit_test(joint_heads_go_along),
         cmocka_unit_test(heads_are_those_by_hand),             cmocka_unit_test(what_does_not_go_together_is_named),
         cmocka_unit_test(hostile_files_are_refused),           cmocka_unit_test(failing_memory_leaves_nothing),
     };
