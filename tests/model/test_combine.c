@@ -94,6 +94,32 @@ static void a_calibration_goes_where_its_score_changed(void **state) {
     spoor_model_free(m);
 }
 
+/* Back ends of tasks belong together: all of a model's or none; its bona fide score goes with what it judges by. */
+static void back_ends_stay_together(void **state) {
+    (void)state;
+    static const char *const bonafide[] = {"bonafide"}, *const vq[] = {"bonafide", "vq"};
+    const char *network = "{\"kind\":\"aasist\",\"backends\":\"task\",\"channels\":[2,3],\"graph\":[3,2],\"attention\":2,\"project\":4}";
+    small_model(ctx, at("d"), NULL, SMALL_SLOW, network, SMALL_BONAFIDE ",{\"name\":\"vq\",\"classes\":[\"MVQ\",\"real\"]}",
+                ",\"bonafide_score\":\"product\"", 1);
+    small_model(ctx, at("fd"), NULL, SMALL_FAST, "{" SMALL_POOLED "}", SMALL_SOURCE, "", 2);
+    combine_options o = {0};
+    assert_int_equal(model_combine(ctx, (combine_input[]){{at("d"), bonafide, 1}, {at("fd"), SOURCE, 1}}, 2, &o, at("both"), &err),
+                     SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "name all of its tasks"));
+    for (size_t i = 0; i < 2; i++) {
+        combine((combine_input[]){{at("d"), vq, i == 0 ? 2 : 0}, {at("fd"), SOURCE, 1}}, 2, NULL, at("both"));
+        spoor_model *d = small_open(ctx, at("d")), *both = small_open(ctx, at("both"));
+        small_answer a, b;
+        small_ask(d, 3, &a);
+        small_ask(both, 3, &b);
+        assert_memory_equal(small_logits(both, &b, "vq"), small_logits(d, &a, "vq"), 2 * sizeof(float));
+        assert_memory_equal(small_logits(both, &b, "bonafide"), small_logits(d, &a, "bonafide"), 2 * sizeof(float));
+        assert_int_equal(both->bonafide_kind, MODEL_BONAFIDE_PRODUCT);
+        spoor_model_free(d);
+        spoor_model_free(both);
+    }
+}
+
 /* What is written is written alike on every call, over one of the inputs too. */
 static void a_combined_model_can_replace_an_input(void **state) {
     (void)state;
@@ -526,7 +552,8 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_task_has_the_bits_of_its_model), cmocka_unit_test(a_combined_model_can_replace_an_input),
+        cmocka_unit_test(each_task_has_the_bits_of_its_model), cmocka_unit_test(back_ends_stay_together),
+        cmocka_unit_test(a_combined_model_can_replace_an_input),
         cmocka_unit_test(a_calibration_goes_where_its_score_changed),
         cmocka_unit_test(equal_parts_are_there_once),          cmocka_unit_test(checkpoints_outside_are_found),
         cmocka_unit_test(averages_are_those_by_hand),

@@ -79,6 +79,25 @@ grep -q 'stage fd is done' log || fail "a finished stage is trained again"
 expect 1 "$spoor" train s.yaml --out staged --resume --set stages.0.batch=3
 grep -q 'stages differs' log || fail "another recipe goes on"
 
+# one stage alone; what is drawn, of lists alone
+expect 1 "$spoor" train s.yaml --out alone --stage xx
+grep -q 'no stage named xx; the first one is re' log || fail "a stage that is not there is not named"
+expect 0 "$spoor" train s.yaml --out alone --stage re
+[ -e alone/re/model.safetensors ] && [ ! -e alone/fd ] && [ ! -e alone/model.safetensors ] || fail "one stage alone expected"
+cmp alone/re/model.safetensors staged/re/model.safetensors || fail "a stage alone has other bits"
+expect 0 "$spoor" train s.yaml --out alone --resume
+cmp alone/model.safetensors staged/model.safetensors || fail "the other stages do not go on around it"
+sed 's|,/.*/|,gone/|; s|^/.*/|gone/|' all.csv | sed '2,$s/$/,/; 1s/$/,vq/; /spoof/s/,$/,MVQ/' >gone.csv
+expect 0 "$spoor" train r.yaml --dry-run --set data.manifests.0.path=gone.csv --set sampler.kind=taxonomy --set sampler.by=vq --out dry
+grep -q '^the first epoch draws 4 clips' out || fail "a taxonomy's epoch has twice as many clips as bona fide ones, and at least a batch"
+grep -q '^  bonafide: bonafide 2, spoof 2$' out || fail "half of the clips are bona fide"
+[ ! -e dry ] || fail "--dry-run leaves a folder"
+expect 0 "$spoor" train s.yaml --dry-run --stage fd --json --set data.manifests.0.path=gone.csv
+grep -q '"stage": "fd"' out && grep -q '"clips": 12' out || fail "JSON of what the stage fd draws expected"
+expect 1 "$spoor" train s.yaml --json
+expect 1 "$spoor" train s.yaml --dry-run --stage xx
+expect 0 "$spoor" train s.yaml --dry-run
+
 # evaluation: text, JSON, score files, filters, threads
 model=run/model.safetensors
 expect 0 "$spoor" eval "$model" -m all.csv --replicates 20 -o one.tsv -j 1
@@ -120,6 +139,12 @@ grep -q '^all  *4 0.750' out || fail "accuracy 0.75 expected"
 expect 1 "${foreign[@]}" --score-column nothing --target human
 grep -q 'no column called "nothing"' log || fail "the missing column is not named"
 expect 2 "$spoor" eval --scores f.csv
+for kind in mean task product spoof-product; do
+    expect 0 "$spoor" eval run/model.safetensors -m all.csv --replicates 0 --bonafide-score $kind
+done
+expect 1 "$spoor" eval run/model.safetensors -m all.csv --bonafide-score sum
+grep -q 'none of mean, task, product, spoof-product' log || fail "the kinds of bona fide scores are not named"
+expect 1 "$spoor" eval --scores one.tsv --bonafide-score task
 expect 5 "$spoor" eval --scores none.tsv
 for wrong in "--folds 1" "--replicates x" "--replicates 1000001" "--seed -1" "--score-column 2" "--hop 0" "--jobs 0" \
     "--jobs 1025" "other.safetensors" "--where x"; do
