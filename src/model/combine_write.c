@@ -89,7 +89,9 @@ static json_t *describe_task(const combine_plan *p, size_t k) {
     }
     json_t *out = json_pack("{s:s, s:o}", "name", task_of(p, k)->name, "classes", classes);
     json_t *calibration = json_object_get(json_array_get(list, t->index), "calibration");
+    json_t *unseen = p->options->fusion == NULL ? json_object_get(json_array_get(list, t->index), "calibration_unseen") : NULL;
     bool good =
+        (unseen == NULL || json_object_set(out, "calibration_unseen", unseen) == 0) &&
         (from == NULL || json_object_set(out, "from", from) == 0) &&
         (p->options->fusion != NULL || calibration == NULL || json_object_set(out, "calibration", calibration) == 0);
     json_decref(from);
@@ -133,7 +135,19 @@ static size_t judge(const combine_plan *p) {
     return humans == 0 ? who : SIZE_MAX;
 }
 
+/* The first taxonomy that one of the models has. */
+static bool carry_taxonomy(const combine_plan *p, json_t *meta) {
+    json_t *tree = NULL;
+    for (size_t s = 0; tree == NULL && s < p->n; s++) {
+        tree = json_object_get(p->source[s].model->meta, "taxonomy");
+    }
+    return tree == NULL || json_object_set(meta, "taxonomy", tree) == 0;
+}
+
 static bool carry_over(const combine_plan *p, json_t *meta) {
+    if (!carry_taxonomy(p, meta)) {
+        return false;
+    }
     const spoor_model *known = p->known == SIZE_MAX ? NULL : p->source[p->known].model;
     const json_t *fusion = p->options->fusion;
     if (fusion != NULL && known != NULL) { /* not the statistics of one of them */

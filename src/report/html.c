@@ -1,5 +1,6 @@
 /* html.c: see html.h. All text from outside passes through page_text, which escapes it. */
 #include "report/html.h"
+#include "report/tree.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,10 @@ spoor_status report_html_open(spoor_context *ctx, const char *path, const spoor_
                               spoor_error *err) {
     page *h;
     *out = NULL;
-    TRY(page_open(ctx, path, "Spoor report", STYLE, &h, err));
+    char *style = ctx_printf(ctx, "%s%s", STYLE, REPORT_TREE_STYLE);
+    spoor_status status = style == NULL ? error_memory(err, "writing a report") : page_open(ctx, path, "Spoor report", style, &h, err);
+    ctx_free(ctx, style);
+    TRY(status);
     page_put(h, "<h1>Spoor report</h1><p class=\"note\">Model <b>");
     page_text(h, model->name);
     page_put(h, "</b>: ");
@@ -297,6 +301,7 @@ spoor_status report_html_add(report_html *h, const spoor_result *r, const overvi
         put_bars(h, r, "family", "Family", FEW_BARS);
         page_put(h, "</div></div>");
     }
+    report_tree_html(h, r, MAX_BARS);
     put_numbers(h, r);
     page_put(h, "</section>");
     return page_status(h, err);

@@ -1,6 +1,7 @@
 /* json.c: see json.h. The shape is fixed by docs/json.md and docs/result.schema.json: change all three together. */
 #include "report/json.h"
 #include "base/text.h"
+#include "report/tree.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,9 @@ json_t *report_result_json(const spoor_result *r) {
                                         : json_null());
     if (r->enrolled != NULL) {
         bad |= json_object_set_new(out, "enrolled", enrolled(r));
+    }
+    if (r->tree != NULL) {
+        bad |= json_object_set_new(out, "tree", report_tree_json(r));
     }
     bad |= json_object_set_new(out, "agreement", assessed ? number(r->agreement) : json_null());
     bad |= json_object_set_new(out, "windows", windows(r));

@@ -1,5 +1,6 @@
 /* text.c: see text.h. */
 #include "report/text.h"
+#include "report/tree.h"
 #include <math.h>
 #include <string.h>
 
@@ -95,6 +96,7 @@ void report_text_result(FILE *out, const spoor_result *r, size_t top) {
                     r->known, openset_kind_name(r->model->openset.kind), r->model->openset.threshold);
         }
     }
+    report_tree_text(out, r, top);
     if (r->n_enrolled > 0) {
         const spoor_enrolled *e = r->enrolled;
         fprintf(out, "  nearest enrolled source %s: score %.3f, threshold %.3f (higher = more like it)\n", e->name, e->score,

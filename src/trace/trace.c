@@ -184,6 +184,7 @@ static spoor_status decide(spoor_result *r, sums *sum, const spoor_gallery *g, s
                        m->tasks[m->known_task].n_classes - (m->tasks[m->known_task].human >= 0), r->known,
                        m->openset.threshold);
     }
+    TRY(tree_new(m, r->logits, r->known, r->bonafide_p, &r->tree, err));
     return compare_enrolled(r, g, err);
 }
 
@@ -324,6 +325,7 @@ void spoor_result_free(spoor_result *r) {
     }
     ctx_free(r->ctx, r->rankings);
     ctx_free(r->ctx, r->name);
+    tree_free(r->tree);
     ctx_free(r->ctx, r->windows);
     ctx_free(r->ctx, r->enrolled);
     ctx_free(r->ctx, r->embedding);

@@ -4,6 +4,7 @@
 #define TRACE_TRACE_H
 #include "audio/audio.h"
 #include "model/model.h"
+#include "trace/tree.h"
 
 typedef struct trace_window {
     double start, end;   /* seconds */
@@ -36,6 +37,7 @@ struct spoor_result {
     spoor_enrolled *enrolled; /* [n_enrolled] best first; NULL: traced without a gallery */
     size_t n_enrolled;
     double nearest_known;     /* cosine to the nearest class that the model knows; NAN where that cannot be said */
+    trace_tree *tree;        /* how a codec that made it is built; NULL: not assessable, or the model does not say */
     trace_window *windows;
     size_t n_windows;
     double agreement;        /* share of windows whose best source is the recording's best source; NaN without a source task */
