@@ -57,11 +57,19 @@ json_t *report_tree_json(const spoor_result *r) {
         return NULL;
     }
     return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "taxonomy", report_text(taxonomy_name(t->taxonomy)), "bonafide", number(t->bonafide),
-                     "codec", number(1 - t->bonafide), "other", number(t->other), "known", number(t->known), "attributes", attributes,
+                     "codec", number(1 - t->bonafide), "other", number(t->other), "known", t->measured ? number(t->known) : json_null(), "attributes", attributes,
                      "sources", sources);
 }
 
 /* ---- text ---- */
+
+size_t report_tree_sources(const trace_tree *t, size_t top) {
+    size_t n = 0;
+    while (n < t->n_sources && n < top && (n == 0 || t->source[n].p >= 0.0005)) { /* what is not shown as 0.0 % */
+        n++;
+    }
+    return n;
+}
 
 static void put_values(FILE *out, const trace_tree *t, const tree_source *s) {
     for (size_t i = 0; i < t->n_attributes; i++) {
@@ -88,13 +96,15 @@ void report_tree_text(FILE *out, const spoor_result *r, size_t top) {
         }
         fputc('\n', out);
     }
-    for (size_t s = 0; s < t->n_sources && s < top; s++) {
+    for (size_t s = 0; s < report_tree_sources(t, top); s++) {
         fprintf(out, "    %s%-36s %5.1f %%  ", s == 0 ? "fits " : "     ", t->source[s].name, 100 * t->source[s].p);
         put_values(out, t, &t->source[s]);
         fputs(t->source[s].known ? "\n" : "; not in training\n", out);
     }
-    if (!isnan(t->known)) {
-        fprintf(out, "    a source that the model knows: %.0f %%", 100 * t->known);
-        fprintf(out, isnan(t->other) || t->other < 0.005 ? "\n" : "; synthetic without a codec: %.0f %%\n", 100 * t->other);
+    if (t->measured) {
+        fprintf(out, "    from a source that the model knows: %.0f %%\n", 100 * t->known);
+    }
+    if (!isnan(t->other) && t->other >= 0.005) {
+        fprintf(out, "    synthetic, but without a codec: %.0f %%\n", 100 * t->other);
     }
 }

@@ -10,6 +10,8 @@
 json_t *report_tree_json(const spoor_result *r);
 /* Lines for a terminal; `top` sources. Nothing where the result has no tree. */
 void report_tree_text(FILE *out, const spoor_result *r, size_t top);
+/* How many of the best sources are worth a line. */
+size_t report_tree_sources(const trace_tree *t, size_t top);
 /* Rules for the style sheet of a page that report_tree_html is to go into. */
 extern const char REPORT_TREE_STYLE[];
 void report_tree_html(page *h, const spoor_result *r, size_t top);

@@ -10,7 +10,7 @@ const char REPORT_TREE_STYLE[] =
     ".tree text{font:13px system-ui,sans-serif;fill:#1c2330}.tree .title{font-size:12px;fill:#566}.tree .light{fill:#fff;font-weight:600}"
     ".tree path{fill:none;stroke:#b9c2d3}.chip{display:inline-block;border-radius:999px;padding:0 9px;margin:1px 4px 1px 0;font-size:12px;"
     "background:#e8edf6;color:#2a3a5c;white-space:nowrap}.chip.open{background:none;border:1px dashed #9aa3b2;color:#667}"
-    "td.fits{width:300px;overflow-wrap:anywhere}.new{color:#667;font-size:12px}";
+    "td.fits{width:310px;overflow-wrap:anywhere}.new{color:#667;font-size:12px}";
 
 /* A name of at most NAME_BYTES, cut between characters. */
 static void put_name(page *h, const char *name) {
@@ -81,7 +81,6 @@ static void put_picture(page *h, const trace_tree *t) {
 static void put_source(page *h, const trace_tree *t, const tree_source *s, double best) {
     page_put(h, "<tr><td class=\"fits\">");
     page_text(h, s->name);
-    page_put(h, s->known ? "" : " <span class=\"new\">not in training</span>");
     page_putf(h, "</td><td class=\"n\">%.1f %%</td><td style=\"width:150px\"><div class=\"bar%s\" style=\"width:%.1f%%\"></div></td><td>", 100 * s->p,
               s->known ? "" : " weak", best > 0 ? 100 * s->p / best : 0);
     for (size_t i = 0; i < t->n_attributes; i++) {
@@ -89,6 +88,7 @@ static void put_source(page *h, const trace_tree *t, const tree_source *s, doubl
         page_text(h, s->value[i] != NULL ? s->value[i] : t->attribute[i].name);
         page_put(h, s->value[i] != NULL ? "</span>" : " not known</span>");
     }
+    page_put(h, s->known ? "" : "<span class=\"new\">not in training</span>");
     page_put(h, "</td></tr>");
 }
 
@@ -102,12 +102,12 @@ void report_tree_html(page *h, const spoor_result *r, size_t top) {
     page_put(h, "<h3>What fits of the taxonomy ");
     page_text(h, taxonomy_name(t->taxonomy));
     page_put(h, ", by joint likelihood</h3><table>");
-    for (size_t s = 0; s < t->n_sources && s < top; s++) {
+    for (size_t s = 0; s < report_tree_sources(t, top); s++) {
         put_source(h, t, &t->source[s], t->source[0].p);
     }
     page_put(h, "</table><p class=\"note\">");
-    if (!isnan(t->known)) {
-        page_putf(h, "A source that the model knows: %.0f %%. ", 100 * t->known);
+    if (t->measured) {
+        page_putf(h, "From a source that the model knows: %.0f %%. ", 100 * t->known);
     }
     if (!isnan(t->other) && t->other >= 0.005) {
         page_putf(h, "Synthetic, but without a codec: %.0f %%. ", 100 * t->other);

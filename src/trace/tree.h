@@ -32,7 +32,8 @@ typedef struct trace_tree {
     const taxonomy *taxonomy; /* the model's */
     double bonafide;          /* probability of human speech; NAN: the model does not judge it */
     double other;             /* of synthetic speech that no codec made, of all synthetic speech; NAN: the model does not say */
-    double known;             /* that the model knows the source; NAN: it does not say */
+    double known;             /* that the model knows the source (model_known_probability) */
+    bool measured;            /* it stands on shares that were measured on dev, and is no mere yes or no */
     tree_attribute *attribute;
     size_t n_attributes;
     tree_source *source; /* best first */

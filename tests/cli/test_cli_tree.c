@@ -101,7 +101,8 @@ static void text_and_report_have_the_tree(void **state) {
     assert_non_null(strstr(o.out, "    quantiser "));
     assert_non_null(strstr(o.out, "    auxiliary objective "));
     assert_non_null(strstr(o.out, "    fits "));
-    assert_non_null(strstr(o.out, "SVQ, aux not known, time; not in training"));
+    assert_non_null(strstr(o.out, "MVQ, none, time\n"));
+    assert_null(strstr(o.out, " 0.0 %  ")); /* the others are not worth a line */
     unsigned char *html;
     size_t size;
     spoor_error err = {0};
