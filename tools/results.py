@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Tables of results from finished runs, as Markdown: one column per recipe, the mean over its seeds with the lowest and the
 highest, and for the first seed the 95 % bootstrap interval by page.
-Usage: tools/results.py SPOOR CORPUS NAME=RUN[,RUN...] ...   (a RUN is a folder with model.safetensors)
+Usage: tools/results.py [--of pages,resynth,both,frechet] SPOOR CORPUS NAME=RUN[,RUN...] ...   (a RUN: a folder with model.safetensors;
+--of: only the rows measured on these)
 Evaluates each model with `spoor eval` on the dev split of CORPUS/pages.csv and CORPUS/resynth.csv, and with `spoor frechet` on pages
 (no intervals)."""
 import json
@@ -80,11 +81,16 @@ def cell(values):
 
 
 def main():
-    spoor, corpus = sys.argv[1:3]
-    recipes = [row.split("=", 1) for row in sys.argv[3:]]
+    args, of = sys.argv[1:], None
+    if args[0] == "--of":
+        of, args = args[1].split(","), args[2:]
+    spoor, corpus = args[:2]
+    recipes = [row.split("=", 1) for row in args[2:]]
     print("| on dev | " + " | ".join(name for name, _ in recipes) + " |")
     print("|---" * (len(recipes) + 1) + "|")
     for title, which, path in FIGURES:
+        if of and which not in of:
+            continue
         cells = [cell([figure(evaluate(spoor, corpus, r, which), path) for r in runs.split(",")]) for _, runs in recipes]
         print(f"| {title} | " + " | ".join(cells) + " |")
 
