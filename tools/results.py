@@ -50,8 +50,9 @@ def evaluate(spoor, corpus, run, which):
         command += ["--folds", "5"] if which == "both" else []
         for n in names:
             command += ["--manifest", os.path.join(corpus, n + ".csv")]
-        with open(cached, "w") as out:
+        with open(cached + ".part", "w") as out:
             subprocess.run(command, check=True, stdout=out)
+        os.replace(cached + ".part", cached)
     with open(cached) as f:
         return json.load(f)
 
