@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 DEPS = $(if $(SPOOR_SKIP_DEPS),true,tools/install-deps)
 compile = cmake --preset $(1) -Wno-dev >/dev/null && cmake --build --preset $(1) -j $(JOBS)
 
-.PHONY: help build debug demo check bench model asan tsan coverage fuzz format format-check install clean
+.PHONY: help build debug demo check bench model corpus asan tsan coverage fuzz format format-check install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -29,6 +29,10 @@ check: ## build and run all tests (TEST='test_tape*': only those)
 	@$(DEPS)
 	@$(call compile,release)
 	@tools/run-tests build/release '$(TEST)'
+
+corpus: ## build the public corpus from packages in build/corpus (SMALL=1: a small one; CORPUS_FLAGS: see corpus/build --help)
+	@$(if $(SPOOR_SKIP_DEPS),true,corpus/install-deps)
+	@corpus/build $(if $(SMALL),--small) --jobs $(JOBS) $(CORPUS_FLAGS)
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(DEPS)

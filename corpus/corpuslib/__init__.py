@@ -1,0 +1,1 @@
+"""The builder of the public corpus; corpus/build is the command."""

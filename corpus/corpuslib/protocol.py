@@ -1,0 +1,59 @@
+"""What a build leaves beside the clips: protocol.csv, sources.csv, SHA256SUMS, packages.txt."""
+import csv
+import hashlib
+import os
+import platform
+import subprocess
+
+COLUMNS = ("path", "split", "label", "source", "family", "vocoder", "vq", "aux", "dec", "page", "setting", "language", "speaker", "text",
+           "source_rate", "seconds", "track")
+SYSTEM = ("ffmpeg", "libavcodec59", "libopus0", "libspeex1", "libmp3lame0", "libvorbisenc2", "libgsm1", "sox", "libsox3",
+          "libopencore-amrnb0", "nodejs", "python3-numpy", "python3-soundfile", "libsndfile1", "libflac12")
+
+
+def written(path, columns, rows):
+    with open(path + ".new", "w", newline="", encoding="utf-8") as f:
+        out = csv.DictWriter(f, columns, lineterminator="\n", extrasaction="ignore")
+        out.writeheader()
+        out.writerows(rows)
+    os.replace(path + ".new", path)
+
+
+def order(row):
+    return row["track"] != "V" and row["track"] != "VR", row["track"], row["source"], row["path"]
+
+
+def write_protocol(folder, rows):
+    written(os.path.join(folder, "protocol.csv"), COLUMNS, sorted(rows, key=order))
+
+
+def write_sources(folder, states):
+    """states: [{source, family, ..., state, why}]. A source that could not be made is in the list as absent."""
+    columns = ("source", "family", "architecture", "vocoder", "licence", "packages", "heldout", "tracks", "train", "dev", "test", "short",
+               "failed", "state", "why")
+    written(os.path.join(folder, "sources.csv"), columns, states)
+
+
+def versions(packages):
+    lines = [f"{p['kind']}\t{p['name']}\t{p['version']}\t{p['sha256']}" for p in packages]
+    try:
+        found = subprocess.run(["dpkg-query", "-W", "-f", "system\t${Package}\t${Version}\n", *SYSTEM], capture_output=True, text=True,
+                               check=False).stdout
+        lines += sorted(set(found.splitlines()))
+    except OSError:
+        pass
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        model = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
+    return "\n".join(lines + [f"processor\t{model}"]) + "\n"
+
+
+def write_sums(folder, rows, packages):
+    with open(os.path.join(folder, "packages.txt"), "w", encoding="utf-8") as f:
+        f.write(versions(packages))
+    lines = []
+    for name in ["protocol.csv", "sources.csv"] + sorted(row["path"] for row in rows):
+        with open(os.path.join(folder, name), "rb") as f:
+            lines.append(f"{hashlib.file_digest(f, 'sha256').hexdigest()}  {name}\n")
+    with open(os.path.join(folder, "SHA256SUMS.new"), "w", encoding="utf-8") as f:
+        f.writelines(lines)
+    os.replace(os.path.join(folder, "SHA256SUMS.new"), os.path.join(folder, "SHA256SUMS"))

@@ -1,0 +1,344 @@
+"""Cases of test_corpus.sh."""
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import unittest
+
+import numpy as np
+import soundfile
+
+SOURCE = os.environ["SPOOR_SOURCE_DIR"]
+sys.path.insert(0, os.path.join(SOURCE, "corpus"))
+from corpuslib import fetch, manifest, plan, protocol, shortcuts, stage # noqa: E402
+
+HUMAN = """
+[[human]]
+name = "{name}"
+speaker = "{name}"
+language = "en"
+split = "{split}"
+licence = "none"
+packages = []
+files = ["speech/{name}/*.wav"]
+clips = 3
+small_clips = 2
+"""
+GENERATOR = """
+[[generator]]
+name = "{name}"
+family = "stub"
+architecture = "none"
+licence = "none"
+packages = []
+tracks = {tracks}
+seconds = 0.1
+{more}
+"""
+VOICES = """driver = "tone.py"
+per_text = 2
+chunk = 4
+[generator.voices.en]
+train = ["100-140"]
+dev = ["200-210"]
+test = ["300=somebody"]"""
+TONE = """import json, os, sys, time
+import numpy as np, soundfile
+job = json.load(open(sys.argv[1]))
+with open(os.environ["STUB_LOG"], "a") as log:
+    log.write(job["items"][0]["id"] + "\\n")
+time.sleep(float(os.environ.get("STUB_SLEEP", "0")))
+t = np.arange(int(22050 * 3.6)) / 22050
+for item in job["items"]:
+    soundfile.write(item["out"], 0.2 * np.sin(2 * np.pi * int(item["voice"]) * t) * (1 + np.sin(9 * t)) / 2, 22050)
+"""
+
+
+def generator(name, more, tracks='["V"]'):
+    return GENERATOR.format(name=name, tracks=tracks, more=more)
+
+
+class Stub:
+    """A folder with a manifest, and a cache with "speech": noise in syllables, pauses between."""
+
+    def __init__(self, generators, people=(("ann", "train"), ("bob", "dev"), ("cleo", "test"))):
+        self.folder = tempfile.mkdtemp()
+        self.cache, self.log = os.path.join(self.folder, "cache"), os.path.join(self.folder, "log")
+        for name in ("drivers", "sentences"):
+            os.makedirs(os.path.join(self.folder, name))
+        self.put("drivers/tone.py", TONE)
+        self.put("packages.toml", "")
+        self.put("sentences/en.txt", "".join(f"Sentence number {i}.\n" for i in range(10)))
+        self.put("generators.toml", "".join(HUMAN.format(name=n, split=s) for n, s in people) + "".join(generators))
+        rng = np.random.default_rng(5)
+        for name, _ in people:
+            os.makedirs(os.path.join(self.cache, "root/speech", name))
+            for i in range(4):
+                t = np.arange(5 * 16000) / 16000
+                x = rng.normal(0, 0.1, len(t)) * np.maximum(np.sin(2 * np.pi * 1.5 * t), 0) + rng.normal(0, 1e-4, len(t))
+                soundfile.write(os.path.join(self.cache, "root/speech", name, f"{name}{i}.wav"), x, 16000)
+
+    def put(self, name, text):
+        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def command(self, out, *more):
+        return [sys.executable, "-B", os.path.join(SOURCE, "corpus/build"), "--manifest", self.folder, "--cache", self.cache,
+                "--out", os.path.join(self.folder, out), "--offline", "--no-report", *more]
+
+    def environment(self, sleep):
+        return dict(os.environ, STUB_LOG=self.log, STUB_SLEEP=str(sleep))
+
+    def build(self, out, *more, sleep=0):
+        return subprocess.run(self.command(out, *more), env=self.environment(sleep), capture_output=True, text=True, check=False)
+
+    def read(self, out, name):
+        with open(os.path.join(self.folder, out, name), newline="", encoding="utf-8") as f:
+            return list(csv.DictReader(f)) if name.endswith(".csv") else f.read()
+
+    def started(self):
+        with open(self.log, encoding="utf-8") as f:
+            return f.read().split()
+
+
+class Corpus(unittest.TestCase):
+    def stub(self, *generators):
+        stub = Stub(generators)
+        self.addCleanup(shutil.rmtree, stub.folder)
+        return stub
+
+    def test_the_manifest_is_sound(self):
+        whole = manifest.load()
+        self.assertGreaterEqual(len(whole["generator"]), 30)
+        for small in (True, False):
+            chosen = plan.wanted(whole, [], small)
+            self.assertTrue(chosen)
+            self.assertTrue(plan.packages(whole, chosen, small))
+        used = {p for entry in whole["human"] + whole["generator"] for p in entry["packages"] + entry.get("more_packages", [])}
+        self.assertEqual(used, {p["name"] for p in whole["package"]})
+        for language, lines in whole["sentences"].items():
+            self.assertEqual(len(lines), len(set(lines)), language)
+        self.assertTrue({"dev", "test"} <= {g.get("heldout") for g in whole["generator"]})
+
+    def test_sentences_and_voices_of_a_split_are_in_no_other(self):
+        whole = manifest.load()
+        for small in (True, False):
+            where = {}
+            for g in plan.wanted(whole, [], small):
+                for item in plan.sentences(g, whole, small) if "T" in g["tracks"] else []:
+                    for what in (("text", item["text"]), ("speaker", item["speaker"])):
+                        self.assertEqual(where.setdefault(what, item["split"]), item["split"], what)
+
+    def test_a_broken_manifest_is_refused_with_a_sentence(self):
+        good = generator("copy", 'command = "cp"')
+        for text, sentence in (
+                (good + good, "copy is there twice"),
+                (good.replace("packages = []", 'packages = ["none"]'), "package none is not in packages.toml"),
+                (generator("both", 'command = "cp"\ndriver = "tone.py"'), "needs a command or a driver"),
+                (generator("gone", 'driver = "gone.py"'), "there is no drivers/gone.py"),
+                (generator("odd", 'command = "cp"\ncolour = "red"'), "there is no field colour"),
+                (generator("held", 'heldout = "dev"\n' + VOICES, '["T"]'), "has voices of another split"),
+                (generator("mute", 'command = "true"', '["T"]'), "has no voices"),
+                (generator("ann2", 'command = "true"\n[generator.voices.en]\ntest = ["x=ann"]', '["T"]'), "a speaker is in one split"),
+                ("[[generator]\n", "generators.toml")):
+            stub = self.stub(text)
+            run = stub.build("out")
+            self.assertEqual(run.returncode, 1, sentence)
+            self.assertIn(sentence, run.stderr)
+            self.assertNotIn("Traceback", run.stderr)
+
+    def test_what_fails_is_named_and_the_rest_is_built(self):
+        stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'"),
+                         generator("tone", VOICES, '["T"]'),
+                         generator("fails", "command = 'echo it is broken >&2; exit 3'"),
+                         generator("some", "command = 'case \"$IN\" in *[0-7].wav) cp \"$IN\" \"$OUT\" ;; *) exit 4 ;; esac'"),
+                         generator("garbage", "command = 'echo nothing >\"$OUT\"'"),
+                         generator("short", "command = 'head -c 40044 \"$IN\" >\"$OUT\"'"),
+                         generator("toolless", "command = 'no-such-tool'\ntools = [\"no-such-tool\"]"),
+                         generator("later", "command = 'cp \"$IN\" \"$OUT\"'\nheldout = \"test\""))
+        run = stub.build("out")
+        self.assertEqual(run.returncode, 2, run.stderr)
+        self.assertNotIn("Traceback", run.stderr)
+        state = {row["source"]: row for row in stub.read("out", "sources.csv")}
+        self.assertEqual({name: row["state"] for name, row in state.items()},
+                         {"copy": "whole", "tone": "whole", "fails": "absent", "some": "partial", "garbage": "absent", "short": "absent",
+                          "toolless": "absent", "later": "whole"})
+        self.assertIn("it is broken (exit status 3)", state["fails"]["why"])
+        self.assertIn("no-such-tool is not installed", state["toolless"]["why"])
+        self.assertEqual(state["short"]["short"], "9")
+        for name in ("fails", "some", "toolless"):
+            self.assertRegex(run.stderr, rf"(?m)^{name} .*(absent|partial): ")
+        rows = stub.read("out", "protocol.csv")
+        count = {name: sum(row["source"] == name for row in rows) for name in ("bonafide", "copy", "tone", "later", "fails")}
+        self.assertEqual(count, {"bonafide": 9, "copy": 9, "tone": 6 * 2 + 2 * 2 + 2, "later": 3, "fails": 0})
+        self.check_rows(stub, rows)
+
+    def check_rows(self, stub, rows):
+        self.assertEqual(tuple(rows[0]), protocol.COLUMNS)
+        where = {}
+        for row in rows:
+            for what in (("speaker", row["speaker"]), ("text", row["text"])):
+                self.assertEqual(where.setdefault(what, row["split"]), row["split"], what)
+            x, rate = soundfile.read(os.path.join(stub.folder, "out", row["path"]))
+            self.assertEqual((rate, len(x)), (stage.RATE, stage.LENGTH))
+            self.assertAlmostEqual(10 * np.log10((x ** 2).mean()), stage.LEVEL, delta=0.1)
+            self.assertEqual(row["setting"], "unknown" if row["source"] == "later" else "same")
+        # A copy of a clip is, but for its noise, the clip.
+        clip = {row["text"]: row["path"] for row in rows if row["source"] == "bonafide"}
+        for row in rows:
+            if row["source"] == "copy":
+                a, b = (soundfile.read(os.path.join(stub.folder, "out", p))[0] for p in (row["path"], clip[row["text"]]))
+                self.assertLess(np.abs(a - b).max(), 0.003)
+        for line in stub.read("out", "SHA256SUMS").splitlines():
+            digest, name = line.split("  ")
+            with open(os.path.join(stub.folder, "out", name), "rb") as f:
+                self.assertEqual(hashlib.sha256(f.read()).hexdigest(), digest)
+        check = subprocess.run([os.environ["SPOOR"], "data", "check", "--json", "--root", os.path.join(stub.folder, "out"),
+                                os.path.join(stub.folder, "out/protocol.csv")], capture_output=True, text=True, check=False)
+        self.assertEqual(check.returncode, 0, check.stderr + check.stdout)
+        self.assertEqual(json.loads(check.stdout)["rows"], len(rows))
+
+    def test_the_same_packages_give_the_same_bytes(self):
+        stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'\nchunk = 2"), generator("tone", VOICES, '["T"]'))
+        for out, jobs in (("one", "1"), ("two", "3")):
+            run = stub.build(out, "--jobs", jobs)
+            self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(stub.read("one", "SHA256SUMS"), stub.read("two", "SHA256SUMS"))
+        self.assertGreater(stub.read("one", "SHA256SUMS").count("\n"), 30)
+
+    def test_a_killed_build_goes_on_and_ends_the_same(self):
+        stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'"), generator("tone", VOICES, '["T"]'))
+        self.assertEqual(stub.build("whole").returncode, 0)
+        os.unlink(stub.log)
+        with subprocess.Popen(stub.command("cut", "--jobs", "1"), env=stub.environment(0.5), stderr=subprocess.PIPE) as run:
+            for _ in range(1200): # until the third job begins
+                if os.path.exists(stub.log) and len(stub.started()) >= 3:
+                    break
+                self.assertIsNone(run.poll())
+                time.sleep(0.05)
+            run.send_signal(signal.SIGKILL)
+            run.communicate()
+        before = stub.started()
+        self.assertEqual(len(before), 3)
+        self.assertFalse(os.path.exists(os.path.join(stub.folder, "cut/protocol.csv")))
+        run = stub.build("cut")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        again = stub.started()[3:]
+        self.assertRegex(run.stderr, r"\d of \d jobs were done before")
+        self.assertFalse(set(before[:2]) & set(again), "jobs that were done were done again")
+        self.assertIn(before[2], again)
+        self.assertEqual(stub.read("cut", "SHA256SUMS"), stub.read("whole", "SHA256SUMS"))
+        self.assertEqual(stub.build("cut").returncode, 0)
+        self.assertEqual(len(stub.started()), 3 + len(again), "a finished build does nothing")
+
+    def test_a_clip_that_is_lost_is_made_again(self):
+        stub = self.stub(generator("tone", VOICES, '["T"]'))
+        self.assertEqual(stub.build("out").returncode, 0)
+        sums, jobs = stub.read("out", "SHA256SUMS"), len(stub.started())
+        os.unlink(os.path.join(stub.folder, "out", next(r["path"] for r in stub.read("out", "protocol.csv") if r["source"] == "tone")))
+        self.assertEqual(stub.build("out").returncode, 0)
+        self.assertEqual(len(stub.started()), jobs + 1)
+        self.assertEqual(stub.read("out", "SHA256SUMS"), sums)
+
+    def test_a_package_with_other_bytes_is_refused(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w:gz") as archive:
+            for name, text in (("package/a.txt", b"first"), ("package/b.bin", b"second"), ("../out.txt", b"third")):
+                member = tarfile.TarInfo(name)
+                member.size = len(text)
+                archive.addfile(member, io.BytesIO(text))
+        with open(os.path.join(folder, "x.tgz"), "wb") as f:
+            f.write(data.getvalue())
+        os.makedirs(os.path.join(folder, "bin"))
+        with open(os.path.join(folder, "bin/npm"), "w", encoding="utf-8") as f:
+            f.write(f'#!/bin/sh\n[ "$4" = "x@1.0" ] || exit 1\ncp {folder}/x.tgz x-1.0.tgz\n')
+        os.chmod(os.path.join(folder, "bin/npm"), 0o755)
+        path, cache = os.environ["PATH"], os.path.join(folder, "cache")
+        self.addCleanup(os.environ.__setitem__, "PATH", path)
+        os.environ["PATH"] = os.path.join(folder, "bin") + ":" + path
+        package = {"name": "x", "kind": "npm", "version": "1.0", "sha256": "0" * 64, "keep": ["package/*.txt"]}
+        size, why = fetch.fetch(package, cache)
+        self.assertEqual(size, 0)
+        self.assertIn("is not the pinned one", why)
+        self.assertFalse(os.path.exists(os.path.join(cache, "npm/x")))
+        package["sha256"] = hashlib.sha256(data.getvalue()).hexdigest()
+        self.assertEqual(fetch.fetch(package, cache), (5, None))
+        self.assertEqual(os.listdir(os.path.join(cache, "npm/x")), ["a.txt"])
+        self.assertFalse(os.path.exists(os.path.join(cache, "npm/out.txt")))
+        os.unlink(os.path.join(folder, "x.tgz"))
+        self.assertEqual(fetch.fetch(package, cache), (5, None), "what is there is not fetched again")
+        size, why = fetch.fetch(dict(package, version="2.0"), cache)
+        self.assertIn("x 2.0 cannot be had", why)
+
+    def test_the_last_stage(self):
+        t = np.arange(22050 * 4) / 22050
+        x = np.concatenate([np.zeros(9000), np.sin(2 * np.pi * 500 * t), np.zeros(20000)])
+        y = stage.staged(x, 22050, "c", "n")
+        self.assertEqual((len(y), y.dtype), (stage.LENGTH, np.int16))
+        self.assertTrue((y == stage.staged(x * 0.01, 22050, "c", "n")).mean() > 0.99, "the level does not depend on the level given")
+        self.assertFalse((y == stage.staged(x, 22050, "c", "m")).all(), "the noise is drawn from the name")
+        power = np.abs(np.fft.rfft(y * np.hanning(len(y)))) ** 2
+        self.assertAlmostEqual(power.argmax() * stage.RATE / len(y), 500, delta=1)
+        with self.assertRaises(stage.TooShort):
+            stage.staged(x[:22050 * 3], 22050, "c", "n")
+        with self.assertRaises(stage.TooShort):
+            stage.staged(np.zeros(100000), 16000, "c", "n")
+        for rate in (8000, 11025, 24000, 32000, 44100, 48000):
+            n = np.arange(rate)
+            got = stage.resampled(np.sin(2 * np.pi * 1000 * n / rate), rate)
+            self.assertEqual(len(got), stage.RATE)
+            want = np.sin(2 * np.pi * 1000 * np.arange(stage.RATE) / stage.RATE)
+            self.assertLess(np.abs(got - want)[800:-800].max(), 2e-3, rate)
+
+    def test_the_band(self):
+        n = np.arange(stage.RATE)
+        for f, most, least in ((20, 0.2, 0), (1000, 1.01, 0.99), (6800, 1.01, 0.9), (7400, 0.01, 0)):
+            y = stage.band(np.sin(2 * np.pi * f * n / stage.RATE), stage.LOW, stage.HIGH)[4000:-4000]
+            self.assertLessEqual(np.abs(y).max(), most, f)
+            self.assertGreaterEqual(np.abs(y).max(), least, f)
+
+    def test_shortcuts_find_what_is_there_and_nothing_else(self):
+        rng = np.random.default_rng(1)
+        y = np.repeat([0, 1, 2], 200)
+        train, test = rng.normal(size=(600, 12)), rng.normal(size=(600, 12))
+        self.assertAlmostEqual(shortcuts.balanced_accuracy(train, y, test, y, 3), 1 / 3, delta=0.06)
+        for x in (train, test):
+            x[:, 4] += 3 * (y == 2)
+            x[:, 7] -= 3 * (y == 1)
+        self.assertGreater(shortcuts.balanced_accuracy(train, y, test, y, 3), 0.85)
+        self.assertLess(shortcuts.balanced_accuracy(train, y, test, np.roll(y, 200), 3), 0.1)
+
+    def test_the_report(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        rng, rows = np.random.default_rng(2), []
+        for i in range(40): # the synthetic ones lack what is above 4 kHz, and no more
+            x = rng.normal(0, 0.05, stage.LENGTH)
+            label = ("bonafide", "spoof")[i % 2]
+            x = stage.band(x, 100, 4000) if i % 2 else x
+            soundfile.write(os.path.join(folder, f"{i}.flac"), x, stage.RATE)
+            rows.append(dict.fromkeys(protocol.COLUMNS, "") | {"path": f"{i}.flac", "split": "train" if i < 20 else "test", "label": label,
+                                                               "source": label, "setting": "same", "track": "V"})
+        protocol.write_protocol(folder, rows)
+        out = io.StringIO()
+        shortcuts.report(folder, out)
+        line = re.search(r"^V +human or synthetic +2 +20 +0.500 +depth +(\S+) +(\S+)$", out.getvalue(), re.M)
+        self.assertIsNotNone(line, out.getvalue())
+        self.assertEqual(line[1], "1.000")
+        with open(os.path.join(folder, "shortcuts.csv"), newline="", encoding="utf-8") as f:
+            self.assertEqual([row["test"] for row in csv.DictReader(f)], ["spectrum", "level", "depth"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
