@@ -2,7 +2,6 @@
 const fs = require("fs");
 const path = require("path");
 const ort = require("onnxruntime-node");
-const infer = require("./infer.js");
 const phonemes = require("./phonemes.js");
 const write = require("./wave.js");
 
@@ -31,7 +30,7 @@ async function main() {
             values[i] = style.readFloatLE((tokens.length * 256 + i) * 4);
         }
         const input = [0, ...tokens, 0];
-        const result = await infer(session, {
+        const result = await session.run({
             input_ids: new ort.Tensor("int64", BigInt64Array.from(input, BigInt), [1, input.length]),
             style: new ort.Tensor("float32", values, [1, 256]),
             speed: new ort.Tensor("float32", Float32Array.from([1]), [1]),

@@ -2,7 +2,6 @@
 const fs = require("fs");
 const path = require("path");
 const ort = require("onnxruntime-node");
-const infer = require("./infer.js");
 const phonemes = require("./phonemes.js");
 const write = require("./wave.js");
 
@@ -114,7 +113,7 @@ async function main() {
         if (session.inputNames.includes("sid")) {
             feeds.sid = new ort.Tensor("int64", BigInt64Array.from([BigInt(item.voice)]), [1]);
         }
-        write(item.out, (await infer(session, feeds)).output.data, o.rate);
+        write(item.out, (await session.run(feeds)).output.data, o.rate);
     }
 }
 
