@@ -8,6 +8,7 @@ int cli_eval(int argc, char **argv);
 int cli_enroll(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_embed(int argc, char **argv);
+int cli_table(int argc, char **argv);
 int cli_openset(int argc, char **argv);
 int cli_frechet(int argc, char **argv);
 int cli_fuse(int argc, char **argv);

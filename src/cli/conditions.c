@@ -1,5 +1,6 @@
 /* conditions.c: see conditions.h. */
 #include "cli/conditions.h"
+#include "cli/cells.h"
 #include "report/text.h"
 #include <stdio.h>
 #include <string.h>
@@ -52,23 +53,15 @@ json_t *conditions_entry(const degrade *d, size_t failed, json_t *report) {
 
 /* ---- the table ---- */
 
-enum { NAME = 34, CELL = 21 };
+enum { NAME = 34 };
 
 /* What the table has of each part; the whole reports are in the JSON. */
 static const char *const OF_TASKS[] = {"accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", NULL};
 static const char *const OF_DETECTION[] = {"eer", "auroc", "min_dcf", NULL};
 
 static void print_cell(const json_t *figure) {
-    const json_t *value = json_object_get(figure, "value"), *low = json_object_get(figure, "low"),
-                 *high = json_object_get(figure, "high");
-    char cell[64] = "-";
-    if (json_is_number(value) && json_is_number(low) && json_is_number(high)) {
-        (void)snprintf(cell, sizeof cell, "%.3f [%.3f %.3f]", json_number_value(value), json_number_value(low),
-                       json_number_value(high));
-    } else if (json_is_number(value)) {
-        (void)snprintf(cell, sizeof cell, "%.3f", json_number_value(value));
-    }
-    printf(" %-*s", CELL, cell);
+    char cell[CELL];
+    printf(" %-*s", CELL_WIDE, cell_text(figure, 1, 3, cell));
 }
 
 /* The group of the same kind and name in another condition's list. */
@@ -136,11 +129,11 @@ void conditions_print(spoor_context *ctx, const json_t *all) {
     printf("%s under %zu conditions; figures with 95 %% intervals\n\n%-*s", system ? system : "?", json_array_size(list), NAME, "");
     ctx_free(ctx, system);
     json_array_foreach((json_t *)(uintptr_t)list, i, c) {
-        printf(" %-*s", CELL, json_string_value(json_object_get(c, "name")));
+        printf(" %-*s", CELL_WIDE, json_string_value(json_object_get(c, "name")));
     }
     printf("\n%-*s", NAME, "recordings that failed");
     json_array_foreach((json_t *)(uintptr_t)list, i, c) {
-        printf(" %-*lld", CELL, (long long)json_integer_value(json_object_get(c, "failed")));
+        printf(" %-*lld", CELL_WIDE, (long long)json_integer_value(json_object_get(c, "failed")));
     }
     printf("\n");
     const json_t *first = json_object_get(json_array_get(list, 0), "report");

@@ -511,21 +511,6 @@ static spoor_status eval_once(spoor_context *ctx, options *o, spoor_model *m, cl
     return status;
 }
 
-/* Another kind of bona fide score, to which the model's calibration does not apply. */
-static spoor_status judge_as(spoor_model *m, const char *kind, spoor_error *err) {
-    if (kind == NULL) {
-        return SPOOR_OK;
-    }
-    m->bonafide = (calibrate_logistic){.scale = 1, .prior = m->bonafide.prior, .informative = true};
-    for (int i = 0; MODEL_BONAFIDE_KINDS[i] != NULL; i++) {
-        if (strcmp(kind, MODEL_BONAFIDE_KINDS[i]) == 0) {
-            m->bonafide_kind = (model_bonafide_kind)i;
-            return SPOOR_OK;
-        }
-    }
-    return error_set(err, SPOOR_ERR_USAGE, "--bonafide-score %.60s is none of mean, task, product, spoof-product", kind);
-}
-
 /* One condition after the other; *failed: recordings that failed in any. */
 static spoor_status eval_each(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, const conditions *all,
                               json_t *list, size_t *failed, spoor_error *err) {
@@ -584,7 +569,7 @@ static spoor_status eval_model(options *o, spoor_context *ctx, spoor_error *err)
     spoor_model *m;
     cli_corpus c = {0};
     TRY(spoor_model_open_with(ctx, o->model, &o->open, &m, err));
-    spoor_status status = judge_as(m, o->bonafide, err);
+    spoor_status status = model_judge_as(m, o->bonafide, err);
     if (status == SPOOR_OK) {
         status = eval_rows(ctx, o, m, &c, err);
     }

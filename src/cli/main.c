@@ -15,6 +15,7 @@ static const command COMMANDS[] = {
     {"trace", cli_trace, "say for each recording: human or synthetic, and which system made it"},
     {"train", cli_train, "train a model as a recipe says"},
     {"eval", cli_eval, "evaluate a model on labelled recordings, or a score file"},
+    {"table", cli_table, "a model, score files or guesses on several sets: EER and F1, task by task"},
     {"openset", cli_openset, "fit the scores for known and unknown sources, and choose one for a model"},
     {"enroll", cli_enroll, "add a source to those that trace can name, by some of its recordings"},
     {"verify", cli_verify, "say whether two recordings are from the same source"},

@@ -77,3 +77,17 @@ spoor_status model_bonafide_kind_from_json(const json_t *json, model_bonafide_ki
     return json == NULL ? SPOOR_OK
                         : error_set(err, SPOOR_ERR_USAGE, "its bona fide score is none of mean, task, product, spoof-product");
 }
+
+spoor_status model_judge_as(spoor_model *m, const char *kind, spoor_error *err) {
+    if (kind == NULL) {
+        return SPOOR_OK;
+    }
+    m->bonafide = (calibrate_logistic){.scale = 1, .prior = m->bonafide.prior, .informative = true};
+    for (int i = 0; MODEL_BONAFIDE_KINDS[i] != NULL; i++) {
+        if (strcmp(kind, MODEL_BONAFIDE_KINDS[i]) == 0) {
+            m->bonafide_kind = (model_bonafide_kind)i;
+            return SPOOR_OK;
+        }
+    }
+    return error_set(err, SPOOR_ERR_USAGE, "--bonafide-score %.60s is none of mean, task, product, spoof-product", kind);
+}

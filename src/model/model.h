@@ -115,6 +115,9 @@ double model_human_log_odds(const model_task *task, const float *logits);
 /* Uncalibrated bona fide score from all logits (tasks one after the other), of the model's kind, over the tasks with a human
  * class and another one. (Heads that were trained on other questions err on other clips.) NAN if no task has one. */
 double model_bonafide_score(const spoor_model *m, const float *logits);
+/* Judge by another kind of bona fide score, to which the model's calibration does not apply; kind NULL: leave it. An open
+ * model that nobody else uses yet. SPOOR_ERR_USAGE for a name that is none. */
+spoor_status model_judge_as(spoor_model *m, const char *kind, spoor_error *err);
 /* The kind by its name; NULL: the mean. SPOOR_ERR_USAGE: another value. */
 spoor_status model_bonafide_kind_from_json(const json_t *json, model_bonafide_kind *out, spoor_error *err);
 /* The logits without the human class, into out[n_classes]; returns how many there are. map (may be NULL) gets the
