@@ -3,6 +3,7 @@
 #include "audio/augment/steps.h"
 #include "augment/helpers.h"
 #include "base/io.h"
+#include <stdlib.h>
 #include <string.h>
 
 static spoor_context *ctx;
@@ -179,15 +180,261 @@ static void series_are_the_parts_one_after_the_other(void **state) {
 
 static void nothing_is_over_full_scale(void **state) {
     (void)state;
-    for (int algo = 1; algo <= 5; algo++) {
+    for (int algo = 1; algo <= 8; algo++) {
         for (uint64_t seed = 1; seed <= 5; seed++) {
             for (size_t i = 0; i < N; i++) {
                 y[i] = 5 * signal[i];
             }
             boost(algo, seed);
-            for (size_t i = 0; i < N; i++) { /* algorithms 3 and 4 end with noise at 10 dB or less */
-                assert_true(fabsf(y[i]) <= (algo == 3 || algo == 4 ? 3 : 1.0001f));
+            for (size_t i = 0; i < N; i++) { /* algorithms 3, 4, 6 and 7 end with noise at 10 dB or less */
+                assert_true(fabsf(y[i]) <= (algo == 3 || algo == 4 || algo == 6 || algo == 7 ? 3 : 1.0001f));
             }
+        }
+    }
+}
+
+/* ---- the definition once more, in double, without FFT and without any of the code under test ---------------------- */
+
+enum { SHORT = 3000, MOST_TAPS = 5 * 98 + 1 };
+static const double PI = 3.14159265358979323846;
+
+static double sinc(double x) { return x == 0 ? 1 : sin(PI * x) / (PI * x); }
+
+/* firwin(c, [f1, f2]): all pass less a band pass, Hamming window, gain 1 at 0 Hz. */
+static void twin_notch(double f1, double f2, size_t c, double *h) {
+    double nyquist = 8000, sum = 0;
+    for (size_t i = 0; i < c; i++) {
+        double t = (double)i - (double)(c - 1) / 2;
+        h[i] = sinc(t) - f2 / nyquist * sinc(f2 / nyquist * t) + f1 / nyquist * sinc(f1 / nyquist * t);
+        h[i] *= 0.54 - 0.46 * cos(2 * PI * (double)i / (double)(c - 1));
+        sum += h[i];
+    }
+    for (size_t i = 0; i < c; i++) {
+        h[i] /= sum;
+    }
+}
+
+typedef struct twin_filter {
+    double h[MOST_TAPS], low[5], high[5];
+    size_t n, taps[5];
+} twin_filter;
+
+static double twin_gain(const double *h, size_t n, double f) {
+    double re = 0, im = 0;
+    for (size_t i = 0; i < n; i++) {
+        re += h[i] * cos(2 * PI * f / 16000 * (double)i);
+        im += h[i] * sin(2 * PI * f / 16000 * (double)i);
+    }
+    return sqrt(re * re + im * im);
+}
+
+/* Five notches of 100 to 1,000 Hz at 20 to 8,000 Hz with 10 to 99 taps, an even number made odd; greatest gain `db`. */
+static void twin_random_filter(rng *r, double db, twin_filter *f) {
+    double peak = 0;
+    *f = (twin_filter){.h = {1}, .n = 1};
+    for (int j = 0; j < 5; j++) {
+        double centre = rng_range(r, 20, 8000), width = rng_range(r, 100, 1000), one[99], next[MOST_TAPS] = {0};
+        size_t taps = 10 + (size_t)rng_below(r, 90);
+        taps = taps % 2 == 0 ? taps + 1 : taps;
+        f->low[j] = centre - width / 2 <= 0 ? 0.001 : centre - width / 2;
+        f->high[j] = centre + width / 2 >= 8000 ? 8000 - 0.001 : centre + width / 2;
+        f->taps[j] = taps;
+        twin_notch(f->low[j], f->high[j], taps, one);
+        for (size_t i = 0; i < f->n + taps - 1; i++) {
+            for (size_t k = 0; k < taps; k++) {
+                next[i] += i >= k && i - k < f->n ? one[k] * f->h[i - k] : 0;
+            }
+        }
+        f->n += taps - 1;
+        memcpy(f->h, next, sizeof next);
+    }
+    for (int k = 0; k < 512; k++) {
+        peak = fmax(peak, twin_gain(f->h, f->n, k * 8000.0 / 512));
+    }
+    for (size_t i = 0; i < f->n; i++) {
+        f->h[i] *= pow(10, db / 20) / peak;
+    }
+}
+
+static void twin_limit(double *x) {
+    double peak = 0;
+    for (size_t i = 0; i < SHORT; i++) {
+        peak = fmax(peak, fabs(x[i]));
+    }
+    for (size_t i = 0; i < SHORT && peak > 1; i++) {
+        x[i] /= peak;
+    }
+}
+
+static void twin_convolutive(rng *r, double *x) {
+    static double sum[SHORT];
+    static twin_filter f;
+    double mean = 0;
+    memset(sum, 0, sizeof sum);
+    for (int order = 1; order <= 5; order++) {
+        double db = order == 1 ? 0 : rng_range(r, -20, -5);
+        twin_random_filter(r, db, &f);
+        for (size_t i = 0; i < SHORT; i++) {
+            for (size_t k = 0; k < f.n; k++) {
+                int64_t at = (int64_t)i + (int64_t)(f.n - 1) / 2 - (int64_t)k;
+                sum[i] += at >= 0 && at < SHORT ? f.h[k] * pow(x[at], order) : 0;
+            }
+        }
+    }
+    for (size_t i = 0; i < SHORT; i++) {
+        mean += sum[i] / SHORT;
+    }
+    for (size_t i = 0; i < SHORT; i++) {
+        x[i] = sum[i] - mean;
+    }
+    twin_limit(x);
+}
+
+static void twin_impulsive(rng *r, double *x) {
+    size_t count = (size_t)(SHORT * rng_range(r, 0, 10) / 100);
+    for (size_t i = 0; i < SHORT && count > 0; i++) {
+        if (rng_below(r, SHORT - i) < count) {
+            double u = rng_range(r, -1, 1), v = rng_range(r, -1, 1);
+            x[i] += 2 * x[i] * u * v;
+            count--;
+        }
+    }
+    twin_limit(x);
+}
+
+/* The numbers that a chain of one step draws from. */
+static rng twin_numbers(uint64_t seed) {
+    rng r = rng_make(seed, 0), own = rng_make(rng_u64(&r), 0);
+    (void)rng_uniform(&own); /* whether the step happens */
+    (void)rng_below(&own, 1); /* which algorithm */
+    return own;
+}
+
+static void it_equals_the_definition_in_double(void **state) {
+    (void)state;
+    static double x[SHORT], other[SHORT];
+    static const int algorithms[] = {1, 2, 5, 8};
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        int algo = algorithms[seed % 4];
+        char steps[60];
+        rng r = twin_numbers(seed);
+        for (size_t i = 0; i < SHORT; i++) {
+            y[i] = 1.5f * signal[8000 + i];
+            x[i] = other[i] = (double)y[i];
+        }
+        twin_limit(x);
+        twin_limit(other);
+        if (algo != 2) {
+            twin_convolutive(&r, x);
+        }
+        if (algo == 2 || algo == 5) {
+            twin_impulsive(&r, x);
+        }
+        if (algo == 8) {
+            twin_impulsive(&r, other);
+            for (size_t i = 0; i < SHORT; i++) {
+                x[i] += other[i];
+            }
+            twin_limit(x);
+        }
+        snprintf(steps, sizeof steps, "[{\"kind\":\"rawboost\",\"algo\":%d}]", algo);
+        helpers_run(ctx, steps, seed, y, SHORT);
+        for (size_t i = 0; i < SHORT; i++) {
+            if (!(fabs((double)y[i] - x[i]) < 3e-6)) {
+                fail_msg("algorithm %d, seed %d, sample %zu: %g, not %g", algo, (int)seed, i, (double)y[i], x[i]);
+            }
+        }
+    }
+}
+
+/* Inside its band a notch of enough taps is deep, outside of it flat; the cascade has all five, and its greatest gain is 1. */
+static void filters_have_their_notches(void **state) {
+    (void)state;
+    size_t checked = 0;
+    for (uint64_t seed = 1; seed <= 80; seed++) {
+        rng r = rng_make(seed, 9);
+        twin_filter f;
+        twin_random_filter(&r, 0, &f);
+        for (int j = 0; j < 5; j++) {
+            double width = f.high[j] - f.low[j], edge = 3.5 * 16000 / (double)f.taps[j]; /* how wide a Hamming window makes it */
+            double h[99];
+            rawboost_notch((f.low[j] + f.high[j]) / 2, width, f.taps[j], h);
+            double sum = 0;
+            for (size_t i = 0; i < f.taps[j]; i++) {
+                sum += h[i];
+            }
+            assert_true(sum > 0); /* also of a notch at 0 Hz, whose windowed filter comes out either way */
+            double outside = twin_gain(h, f.taps[j], f.low[j] > 4000 ? 500 : 7500);
+            if (width > edge) {
+                assert_true(twin_gain(h, f.taps[j], (f.low[j] + f.high[j]) / 2) < 0.01 * outside);
+                checked++;
+            }
+            if (f.low[j] > 4000 ? f.low[j] > 500 + edge : f.high[j] < 7500 - edge) {
+                assert_true(fabs(outside - 1) < 0.02);
+            }
+            double half = twin_gain(h, f.taps[j], f.low[j]); /* half the amplitude at its edges, where they are apart */
+            assert_true(width <= edge || f.low[j] < edge || fabs(half / outside - 0.5) < 0.02);
+        }
+    }
+    assert_true(checked > 20);
+}
+
+/* P(|u v| <= t) = t - t ln t for u, v uniform in -1 .. 1; both signs; places spread evenly; their share uniform in 0 .. 10 %. */
+static void impulses_have_their_distributions(void **state) {
+    (void)state;
+    enum { ROUNDS = 300, TENTHS = 10 };
+    size_t below[4] = {0}, negative = 0, all = 0, place[TENTHS] = {0}, share[TENTHS] = {0};
+    static const double at[4] = {0.1, 0.3, 0.5, 0.8};
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
+        size_t changed = 0;
+        for (size_t i = 0; i < N; i++) {
+            y[i] = i % 2 == 0 ? 0.25f : -0.125f;
+        }
+        boost(2, seed);
+        for (size_t i = 0; i < N; i++) {
+            double f = ((double)y[i] / (i % 2 == 0 ? 0.25 : -0.125) - 1) / 2;
+            if (f != 0) {
+                changed++;
+                all++;
+                negative += f < 0;
+                place[i * TENTHS / N]++;
+                for (size_t k = 0; k < 4; k++) {
+                    below[k] += fabs(f) <= at[k];
+                }
+            }
+        }
+        share[changed * 100 / N]++; /* whole percents */
+        assert_true(changed < N / 10);
+    }
+    for (size_t k = 0; k < 4; k++) {
+        double want = at[k] - at[k] * log(at[k]);
+        assert_true(fabs((double)below[k] / (double)all - want) < 4 * sqrt(want * (1 - want) / (double)all) + 1e-4);
+    }
+    assert_true(fabs((double)negative / (double)all - 0.5) < 2 / sqrt((double)all));
+    double chi = 0;
+    for (size_t k = 0; k < TENTHS; k++) {
+        assert_true(fabs((double)place[k] * TENTHS / (double)all - 1) < 0.02);
+        chi += ((double)share[k] - ROUNDS / 10.0) * ((double)share[k] - ROUNDS / 10.0) / (ROUNDS / 10.0);
+    }
+    assert_true(chi < 27.9); /* 0.999 quantile with 9 degrees of freedom */
+}
+
+/* 6 and 7 end with noise of 10 to 40 dB on what 1 and 2 make. */
+static void the_other_series(void **state) {
+    (void)state;
+    static float part[N];
+    for (int algo = 6; algo <= 7; algo++) {
+        for (uint64_t seed = 21; seed <= 24; seed++) {
+            memcpy(y, signal, sizeof y);
+            boost(algo - 5, seed);
+            memcpy(part, y, sizeof part);
+            memcpy(y, signal, sizeof y);
+            boost(algo, seed);
+            for (size_t i = 0; i < N; i++) {
+                y[i] -= part[i];
+            }
+            double snr = 10 * log10(helpers_power(part, N) / helpers_power(y, N));
+            assert_true(snr >= 10 - 0.05 && snr <= 40 + 0.05);
         }
     }
 }
@@ -201,6 +448,10 @@ int main(void) {
         cmocka_unit_test(stationary_noise_has_the_snr_and_no_part_of_the_signal),
         cmocka_unit_test(series_are_the_parts_one_after_the_other),
         cmocka_unit_test(nothing_is_over_full_scale),
+        cmocka_unit_test(it_equals_the_definition_in_double),
+        cmocka_unit_test(filters_have_their_notches),
+        cmocka_unit_test(impulses_have_their_distributions),
+        cmocka_unit_test(the_other_series),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

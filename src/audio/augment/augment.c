@@ -25,7 +25,7 @@ typedef struct kind_spec {
 } kind_spec;
 
 static const char *const COLOURS[] = {"white", "pink", "brown", NULL};
-static const char *const ALGORITHMS[] = {"1", "2", "3", "4", "5", NULL};
+static const char *const ALGORITHMS[] = {"1", "2", "3", "4", "5", "6", "7", "8", NULL};
 static const char *const CODECS[] = {"opus", "vorbis", "mp3", "mulaw", "alaw", "adpcm", "gsm", "g721", NULL};
 static const char *const FFT_SIZES[] = {"256", "512", "1024", "2048", NULL};
 static const char *const EXCITATIONS[] = {"pulse", "noise", "mixed", NULL};

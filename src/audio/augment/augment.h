@@ -16,7 +16,7 @@
  *              the place of the largest |h|, the direct path: no delay, energy 1
  *   rawboost   "algo":5 or a list to draw from. Tak et al., ICASSP 2022: 1 linear and non-linear convolutive noise,
  *              2 impulsive signal-dependent noise, 3 stationary signal-independent noise, 4 = 1,2,3 in series,
- *              5 = 1,2 in series; the published parameters
+ *              5 = 1,2 in series, 6 = 1,3, 7 = 2,3, 8 = 1 and 2 side by side, summed; the published parameters
  *   gain       "db":[-12,6]
  *   eq         "db":[-6,6], "knots":[3,8]: a smooth random magnitude curve between 60 Hz and 8 kHz, linear phase
  *   bandlimit  "low":[0,300], "high":[3000,8000] hertz (half-amplitude points; low under 40 Hz or high over 7900 Hz

@@ -24,7 +24,7 @@ static const struct kind {
     {"no-silence", "[]", NULL, 0, 0, 1},
     {"with-silence", "[]", NULL, 0, 0, 0},
     {"mp3", "[{\"kind\": \"codec\", \"codecs\": [\"mp3\"]}]", "kbps", 8, 160, -1},
-    {"opus", "[{\"kind\": \"codec\", \"codecs\": [\"opus\"]}]", "kbps", 6, 256, -1},
+    {"opus", "[{\"kind\": \"codec\", \"codecs\": [\"opus\"]}]", "kbps", 6, 160, -1},
     {"vorbis", "[{\"kind\": \"codec\", \"codecs\": [\"vorbis\"]}]", "quality", 0, 1, -1},
     {"telephone",
      "[{\"kind\": \"bandlimit\", \"low\": [300, 300], \"high\": [3400, 3400]},"
@@ -70,7 +70,7 @@ spoor_status degrade_new(spoor_context *ctx, const char *name, uint64_t seed, de
     if (k == NULL) {
         return error_set(err, SPOOR_ERR_USAGE,
                          "\"%.60s\" is no degradation: there are clean, no-silence, with-silence, telephone, gsm, mp3-8 to mp3-160, "
-                         "opus-6 to opus-256, vorbis-0 to vorbis-1, noise-N and pink-N with N of -20 to 60 dB",
+                         "opus-6 to opus-160, vorbis-0 to vorbis-1, noise-N and pink-N with N of -20 to 60 dB",
                          name);
     }
     degrade *d = ctx_calloc(ctx, 1, sizeof *d);

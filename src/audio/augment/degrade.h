@@ -4,7 +4,7 @@
  *   no-silence   without its silences (audio.h)
  *   with-silence with them, whatever the model does
  *   mp3-N        MP3 at N kb/s (8 to 160) and back
- *   opus-N       Opus at N kb/s (6 to 256) and back
+ *   opus-N       Opus at N kb/s (6 to 160) and back
  *   vorbis-N     Vorbis at quality N (0 to 1, libsndfile's) and back
  *   telephone    300 to 3,400 Hz, 8 kHz, mu-law, and back
  *   gsm          GSM 06.10 at 8 kHz and back

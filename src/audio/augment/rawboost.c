@@ -1,7 +1,11 @@
 /* rawboost.c: RawBoost (Tak, Kamble, Patino, Todisco and Evans, "RawBoost: a raw data boosting and augmentation method
  * applied to automatic speaker verification anti-spoofing", ICASSP 2022), with the parameters of its public release:
  * 5 notches of 100-1000 Hz at 20-8000 Hz with 10-100 coefficients, orders 1..5 of which 2..5 are 5-20 dB lower, up to
- * 10 % impulses of gain 2, stationary noise at 10-40 dB. Filters are aligned (their group delay is taken out). */
+ * 10 % impulses of gain 2, stationary noise at 10-40 dB. Filters are aligned (their group delay is taken out).
+ *
+ * Where this differs from the released scripts, and why: they cut half of one more than a filter's length off its output, so that
+ * every convolution comes one sample early, which is no part of the method; a clip over full scale is brought down first, since its
+ * fifth power would drown everything else (files of 16 bits never are); the random numbers are others. */
 #include "audio/augment/steps.h"
 #include <math.h>
 #include <string.h>
@@ -9,15 +13,21 @@
 enum { NOTCHES = 5, MAX_TAPS = 99, ALL_TAPS = NOTCHES * (MAX_TAPS - 1) + 1, ORDERS = 5, RESPONSE_BINS = 512 };
 static const double PI = 3.14159265358979323846;
 
-/* Band stop as SciPy's firwin makes it (Hamming window, linear phase); the scale is set for the whole cascade. */
+/* Band stop as SciPy's firwin makes it (Hamming window, linear phase), with its sign: the gain at 0 Hz is positive, which matters
+ * where five orders are added up. The scale is set for the whole cascade. */
 void rawboost_notch(double centre, double width, size_t m, double *h) {
     double low = centre - width / 2, high = centre + width / 2, half = (double)(m - 1) / 2;
     double a = (low > 0 ? low : 0.001) / (AUGMENT_RATE / 2.0);
     double b = (high < AUGMENT_RATE / 2.0 ? high : AUGMENT_RATE / 2.0 - 0.001) / (AUGMENT_RATE / 2.0);
+    double sum = 0;
     for (size_t i = 0; i < m; i++) {
         double t = (double)i - half;
         double pass = t == 0 ? 1 - (b - a) : (sin(PI * t) - sin(PI * b * t) + sin(PI * a * t)) / (PI * t);
         h[i] = pass * (0.54 - 0.46 * cos(2 * PI * (double)i / (double)(m - 1)));
+        sum += h[i];
+    }
+    for (size_t i = 0; i < m && sum < 0; i++) {
+        h[i] = -h[i];
     }
 }
 
@@ -144,17 +154,36 @@ static spoor_status stationary(const step_run *run, float *x, size_t n, spoor_er
     return SPOOR_OK;
 }
 
+/* 8. 1 and 2 side by side: the sum of what each makes of the clip. */
+static spoor_status parallel(const step_run *run, float *x, size_t n, spoor_error *err) {
+    float *other = step_buffer(run->scratch, 3, n);
+    if (other == NULL) {
+        return error_memory(err, "RawBoost");
+    }
+    memcpy(other, x, n * sizeof *x);
+    TRY(convolutive(run, x, n, err));
+    impulsive(run, other, n);
+    for (size_t i = 0; i < n; i++) {
+        x[i] += other[i];
+    }
+    limit_peak(x, n, false);
+    return SPOOR_OK;
+}
+
 spoor_status step_rawboost(const step_run *run, float *x, size_t n, spoor_error *err) {
     unsigned algo = step_choose(run) + 1;
     /* The powers of a loud clip would drown everything: the method is defined for samples within +-1. */
     limit_peak(x, n, false);
-    if (algo == 1 || algo >= 4) {
+    if (algo == 8) {
+        return parallel(run, x, n, err);
+    }
+    if (algo == 1 || algo == 4 || algo == 5 || algo == 6) {
         TRY(convolutive(run, x, n, err));
     }
-    if (algo == 2 || algo >= 4) {
+    if (algo == 2 || algo == 4 || algo == 5 || algo == 7) {
         impulsive(run, x, n);
     }
-    if (algo == 3 || algo == 4) {
+    if (algo == 3 || algo == 4 || algo == 6 || algo == 7) {
         TRY(stationary(run, x, n, err));
     }
     return SPOOR_OK;
