@@ -69,6 +69,12 @@ static spoor_status evidence_make(const spoor_model *m, size_t task, const score
     return number_sources(m->ctx, l, e, err);
 }
 
+/* Never surer than the network itself is, nor than of known sources: few sources can be told apart without an error, and the
+ * temperature that they alone ask for is then as low as can be. */
+static double at_least(const spoor_model *m, size_t task, double temperature) {
+    return fmax(temperature, fmax(1, m->tasks[task].temperature));
+}
+
 static spoor_status fit_task(spoor_model *m, size_t task, const score_labels *l, const float *logits, spoor_error *err) {
     evidence e;
     calibrate_temperature fit;
@@ -80,6 +86,7 @@ static spoor_status fit_task(spoor_model *m, size_t task, const score_labels *l,
     } else if (status == SPOOR_OK) {
         status = calibrate_temperature_fit(e.logits, e.truth, e.n, e.classes, &fit, err);
         if (status == SPOOR_OK) {
+            fit.temperature = at_least(m, task, fit.temperature);
             m->tasks[task].unseen = fit.temperature;
             json_t *json = calibrate_temperature_to_json(&fit);
             status = json && json_object_set_new(json, "sources", json_integer((json_int_t)e.sources)) == 0 &&
@@ -121,7 +128,7 @@ static spoor_status temperatures(const spoor_model *m, size_t task, const score_
         }
         status = calibrate_temperature_fit(e.logits, truth, e.n, e.classes, &fit, err);
         for (size_t i = 0; status == SPOOR_OK && i < e.n; i++) {
-            out[e.clip[i]] = e.source[i] == (int32_t)s ? fit.temperature : out[e.clip[i]];
+            out[e.clip[i]] = e.source[i] == (int32_t)s ? at_least(m, task, fit.temperature) : out[e.clip[i]];
         }
     }
     ctx_free(m->ctx, truth);
