@@ -13,6 +13,7 @@ int cli_openset(int argc, char **argv);
 int cli_frechet(int argc, char **argv);
 int cli_fuse(int argc, char **argv);
 int cli_extract(int argc, char **argv);
+int cli_calibrate(int argc, char **argv);
 int cli_convert(int argc, char **argv);
 int cli_data(int argc, char **argv);
 int cli_taxonomy(int argc, char **argv);

@@ -190,6 +190,14 @@ static spoor_status first_window(spoor_context *ctx, spoor_audio *from, float *s
     return status;
 }
 
+spoor_status cli_corpus_window(spoor_context *ctx, const char *path, float *samples, spoor_error *err) {
+    spoor_audio *whole;
+    TRY(spoor_audio_open(ctx, path, NULL, &whole, err));
+    spoor_status status = first_window(ctx, whole, samples, err);
+    spoor_audio_free(whole);
+    return status;
+}
+
 static spoor_status open_first_window(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
     const cli_corpus *c = user;
     spoor_audio *whole = NULL;

@@ -45,6 +45,8 @@ typedef struct cli_corpus {
 spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cli_corpus *out, spoor_error *err);
 /* Named files, which are their own ids; `paths` must live as long. */
 spoor_status cli_corpus_files(spoor_context *ctx, char *const *paths, size_t n, cli_corpus *out, spoor_error *err);
+/* The first window of a recording into samples[AUDIO_WINDOW]. */
+spoor_status cli_corpus_window(spoor_context *ctx, const char *path, float *samples, spoor_error *err);
 /* The recordings through the model, in place of what an earlier call made. Those that fail are named on stderr and counted; the others go on. */
 spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_options *o, spoor_error *err);
 void cli_corpus_clear(cli_corpus *c);

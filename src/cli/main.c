@@ -23,6 +23,7 @@ static const command COMMANDS[] = {
     {"frechet", cli_frechet, "say how far apart sets of embeddings lie"},
     {"fuse", cli_fuse, "make one model of several, or one score file of several"},
     {"extract", cli_extract, "compute features once and keep them on disk for training"},
+    {"calibrate", cli_calibrate, "measure how a pretrained front end is computed in int8"},
     {"convert", cli_convert, "write any checkpoint as one safetensors file"},
     {"data", cli_data, "say what lists of recordings hold, or write them as a manifest"},
     {"taxonomy", cli_taxonomy, "list and check a table of how sources are built"},

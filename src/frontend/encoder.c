@@ -2,6 +2,7 @@
  * alone is in encoder_sizes.c. */
 #include "frontend/encoder.h"
 #include "frontend/dialect.h"
+#include "frontend/int8.h"
 #include "frontend/wav2vec2.h"
 #include "frontend/whisper.h"
 #include <math.h>
@@ -18,6 +19,7 @@ struct encoder {
     params *params;
     wav2vec2 *wav2vec2; /* one of these two */
     whisper *whisper;
+    const json_t *plan; /* of int8; NULL: none */
 };
 
 spoor_status encoder_new(spoor_context *ctx, const encoder_sizes *sizes, int64_t last, const char *prefix, bool trainable,
@@ -78,15 +80,29 @@ static compute_precision precision_of(const char *name, compute_precision asked)
     return asked == COMPUTE_INT8 && sensitive ? COMPUTE_BF16 : asked;
 }
 
-static spoor_status give(encoder *e, param *item, const float *values, compute_precision precision, spoor_error *err) {
+const char *encoder_name(const encoder *e, const param *item) { return item->name + e->prefix; }
+
+compute_precision encoder_precision(const encoder *e, const param *item, compute_precision asked) {
+    compute_precision own = precision_of(encoder_name(e, item), asked);
+    return own == COMPUTE_INT8 && item->groups > 0 ? COMPUTE_BF16 : own; /* as compute_weight_new_grouped has it */
+}
+
+void encoder_plan(encoder *e, const json_t *plan) { e->plan = plan; }
+
+static spoor_status give(encoder *e, param *item, float *values, compute_precision asked, spoor_error *err) {
     int64_t n = tensor_count(&item->value);
+    compute_precision precision = encoder_precision(e, item, asked);
+    if (asked == COMPUTE_INT8 && e->plan != NULL) {
+        TRY(int8_apply(e->plan, &e->sizes, encoder_name(e, item), item->product && precision == COMPUTE_INT8, &item->value,
+                       values, &precision, err));
+    }
     for (int64_t i = 0; i < n; i++) {
         if (!isfinite(values[i])) {
             return error_set(err, SPOOR_ERR_MODEL, "the weights of %s hold a value that is not a finite number", item->name);
         }
     }
     if (item->value.data == NULL && item->product) {
-        return params_pack(e->params, item, values, precision_of(item->name + e->prefix, precision), err);
+        return params_pack(e->params, item, values, precision, err);
     }
     return params_give(e->params, item, values, err);
 }

@@ -53,6 +53,13 @@ int64_t encoder_last(const encoder *e);
 spoor_status encoder_sizes_from_json(const json_t *config, encoder_sizes *out, spoor_error *err);
 json_t *encoder_describe(const encoder_sizes *s); /* a new reference; NULL: out of memory */
 
+/* How the encoder is computed in int8 (int8.h), checked by int8_check; NULL: without a plan. Borrowed: before the values are
+ * given, and needed until they are. Nothing is done with it in another precision. */
+void encoder_plan(encoder *e, const json_t *plan);
+/* In which precision the product of this parameter is made where a precision was asked for, without a plan. */
+compute_precision encoder_precision(const encoder *e, const param *item, compute_precision asked);
+const char *encoder_name(const encoder *e, const param *item); /* its name without the prefix */
+
 /* Values from a checkpoint in any dialect; precision is that of the products of a frozen encoder (which layers keep a
  * higher one: encoder.c). SPOOR_ERR_MODEL names what is missing or has a wrong shape. */
 spoor_status encoder_load(encoder *e, const weights *w, compute_precision precision, spoor_error *err);

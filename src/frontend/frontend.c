@@ -260,6 +260,33 @@ spoor_status frontend_read_param(const frontend *fe, const param *p, float *out,
     return neural_read_param(n, p, out, err);
 }
 
+/* ---- calibration of int8 ---- */
+
+spoor_status int8_measure(frontend *fe, const int8_options *o, json_t **out, spoor_error *err) {
+    *out = NULL;
+    if (frontend_encoder(fe) == NULL) {
+        return error_set(err, SPOOR_ERR_USAGE, "there is no pretrained encoder in it, whose products int8 would be");
+    }
+    json_t *config = json_deep_copy(frontend_config(fe)), *parts = json_object_get(config, "parts");
+    spoor_status status = config == NULL ? error_memory(err, "calibrating int8") : SPOOR_OK;
+    for (size_t i = 0; i < frontend_parts(fe) && status == SPOOR_OK; i++) {
+        neural *one = fe->n_parts == 0 ? fe->neural : fe->part[i]->neural;
+        json_t *plan = NULL;
+        if (one != NULL) {
+            status = neural_measure(fe->ctx, one, o, &plan, err);
+        }
+        if (plan != NULL && json_object_set_new(fe->n_parts == 0 ? config : json_array_get(parts, i), "int8", plan) != 0) {
+            status = error_memory(err, "calibrating int8");
+        }
+    }
+    if (status != SPOOR_OK) {
+        json_decref(config);
+        return status;
+    }
+    *out = config;
+    return SPOOR_OK;
+}
+
 /* ---- computation ---- */
 
 spoor_status frontend_scratch_new(const frontend *fe, frontend_scratch **out, spoor_error *err) {

@@ -3,6 +3,7 @@
 #include "frontend/neural.h"
 #include "base/config.h"
 #include "frontend/dialect.h"
+#include "frontend/int8.h"
 #include "frontend/rows.h"
 #include "frontend/whisper.h"
 #include <math.h>
@@ -35,6 +36,7 @@ struct neural {
     bool raw, embed, trainable;
     rows_normalise normalise;
     compute_precision precision;
+    json_t *plan;  /* of int8 (int8.h), also where it is not used; NULL: none */
     size_t prefix; /* length of the prefix of parameter names */
     weights *weights; /* the open checkpoint; NULL where the weights came from a model file */
     dialect *dialect;
@@ -138,7 +140,7 @@ static spoor_status read_layers(neural *fe, const json_t *config, spoor_error *e
 
 static spoor_status read_keys(neural *fe, const json_t *config, const frontend_options *o, spoor_error *err) {
     static const char *const keys[] = {"kind", "weights", "from", "layer", "layers", "input", "normalise", "precision",
-                                       "positions", "embed", "architecture", "weights_sha256", NULL};
+                                       "positions", "embed", "architecture", "weights_sha256", "int8", NULL};
     int input, normalise, precision = 0;
     TRY(config_keys(config, WHERE, keys, err));
     TRY(config_choice(config, WHERE, "kind", KINDS, 0, &fe->kind, err));
@@ -163,6 +165,19 @@ static spoor_status read_keys(neural *fe, const json_t *config, const frontend_o
                          WHERE);
     }
     return SPOOR_OK;
+}
+
+/* The configuration's plan of int8, else the one in the checkpoint. Weights that are trained outgrow it. */
+static spoor_status read_plan(neural *fe, const json_t *config, spoor_error *err) {
+    const json_t *plan = json_object_get(config, "int8");
+    const char *text = fe->weights == NULL || plan != NULL
+                           ? NULL : json_string_value(json_object_get(weights_metadata(fe->weights), INT8_KEY));
+    if (fe->trainable || (plan == NULL && text == NULL)) {
+        return SPOOR_OK;
+    }
+    TRY(plan != NULL ? int8_check(plan, &fe->sizes, err) : int8_parse(text, &fe->sizes, &fe->plan, err));
+    fe->plan = plan != NULL ? json_deep_copy(plan) : fe->plan;
+    return fe->plan == NULL ? error_memory(err, "reading the calibration of int8") : SPOOR_OK;
 }
 
 /* A front end made again from the configuration that it wrote must be the same. */
@@ -260,6 +275,9 @@ static spoor_status write_config(neural *fe, spoor_error *err) {
     if (*fe->path == '\0') {
         failed |= json_object_del(fe->config, "weights") != 0;
     }
+    if (fe->plan != NULL) {
+        failed |= json_object_set_new(fe->config, "int8", json_deep_copy(fe->plan)) != 0;
+    }
     return failed ? error_memory(err, "making a front end") : SPOOR_OK;
 }
 
@@ -279,6 +297,8 @@ static spoor_status build(neural *fe, const json_t *config, const frontend_optio
         return error_set(err, SPOOR_ERR_USAGE, "%s: %lld columns are more than the limit of %d", WHERE,
                          (long long)(fe->n_layers * fe->sizes.width), FRONTEND_MAX_DIM);
     }
+    TRY(read_plan(fe, config, err));
+    encoder_plan(fe->encoder, fe->plan);
     TRY(load(fe, o, err));
     TRY(write_config(fe, err));
     fe->path = fe->from = ""; /* they were the caller's */
@@ -311,6 +331,7 @@ void neural_free(neural *fe) {
     dialect_free(fe->dialect);
     weights_free(fe->weights);
     json_decref(fe->config);
+    json_decref(fe->plan);
     ctx_free(fe->ctx, fe->resolved_path);
     ctx_free(fe->ctx, fe);
 }
@@ -320,16 +341,28 @@ const json_t *neural_config(const neural *fe) { return fe->config; }
 encoder *neural_encoder(const neural *fe) { return fe->encoder; }
 bool neural_embeds(const neural *fe) { return fe->embed; }
 
-spoor_status neural_read_param(const neural *fe, const param *p, float *out, spoor_error *err) {
-    if (p->value.data != NULL) {
-        memcpy(out, p->value.data, (size_t)tensor_count(&p->value) * sizeof *out);
-        return SPOOR_OK;
-    }
+int64_t neural_states(const neural *fe, const int64_t **layers) {
+    *layers = fe->layers;
+    return fe->n_layers;
+}
+
+bool neural_has_checkpoint(const neural *fe) { return fe->dialect != NULL; }
+
+spoor_status neural_read_checkpoint(const neural *fe, const param *p, float *out, spoor_error *err) {
     if (fe->dialect == NULL) {
         return error_set(err, SPOOR_ERR_USAGE, "the weights of a front end that came from a model file are packed and cannot be "
                          "read back");
     }
     return read_checkpoint((void *)(uintptr_t)fe, p->name, p->value.ndim, p->value.dim, out, err);
+}
+
+spoor_status neural_read_param(const neural *fe, const param *p, float *out, spoor_error *err) {
+    bool folded = fe->plan != NULL && fe->precision == COMPUTE_INT8; /* what is in memory has the plan's factors in it */
+    if (p->value.data != NULL && !folded) {
+        memcpy(out, p->value.data, (size_t)tensor_count(&p->value) * sizeof *out);
+        return SPOOR_OK;
+    }
+    return neural_read_checkpoint(fe, p, out, err);
 }
 
 /* ---- computation ---- */
@@ -420,6 +453,8 @@ void neural_scratch_free(neural_scratch *s) {
     }
 }
 
+compute *neural_scratch_compute(neural_scratch *s) { return s->compute; }
+
 static spoor_status check_finite(const float *x, size_t n, spoor_error *err) {
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(x[i])) {
@@ -429,14 +464,19 @@ static spoor_status check_finite(const float *x, size_t n, spoor_error *err) {
     return SPOOR_OK;
 }
 
+spoor_status neural_hidden(const neural *fe, neural_scratch *s, const float *samples, size_t n, int64_t first, tensor **hidden,
+                           spoor_error *err) {
+    tape_begin(s->tape, false, false, 0);
+    tensor *x = input_of(fe, s, s->tape, samples, 1, n);
+    encoder_forward(fe->encoder, s->tape, x, first, NULL, hidden);
+    return tape_status(s->tape, err);
+}
+
 spoor_status neural_compute(const neural *fe, neural_scratch *s, const float *samples, size_t n, float *out,
                             spoor_error *err) {
     tensor *hidden[ENCODER_MAX_LAYERS + 1] = {NULL};
     int64_t frames = (int64_t)neural_frames(fe, n), width = fe->sizes.width;
-    tape_begin(s->tape, false, false, 0);
-    tensor *x = input_of(fe, s, s->tape, samples, 1, n);
-    encoder_forward(fe->encoder, s->tape, x, fe->layers[0], NULL, hidden);
-    TRY(tape_status(s->tape, err));
+    TRY(neural_hidden(fe, s, samples, n, fe->layers[0], hidden, err));
     for (int64_t l = 0; l < fe->n_layers; l++) {
         const real *from = hidden[fe->layers[l]]->data;
         for (int64_t i = 0; i < frames; i++) {

@@ -169,6 +169,10 @@ static int strip(json_t *config, const char *hash, int depth) {
         (void)json_object_del(config, "embed");
         failed = hash ? json_object_set_new(config, "weights_sha256", json_string(hash)) : 0;
     }
+    const char *precision = json_string_value(json_object_get(config, "precision"));
+    if (precision == NULL || strcmp(precision, "int8") != 0) {
+        (void)json_object_del(config, "int8"); /* how it would be computed, and is not */
+    }
     const json_t *parts = json_object_get(config, "parts");
     for (size_t i = 0; depth < MAX_PARTS_DEPTH && i < json_array_size(parts); i++) {
         failed |= strip(json_array_get(parts, i), hash, depth + 1);

@@ -14,15 +14,18 @@ static spoor_status copy_tensor(void *user, size_t number, void *elements, spoor
     return SPOOR_OK;
 }
 
-static spoor_status copy_all(safetensors_writer *w, safetensors *old, const char *text, spoor_error *err) {
+/* With another text under `own` in the metadata, at its old place or at the end. */
+static spoor_status copy_all(safetensors_writer *w, safetensors *old, const char *own, const char *text, bool statistics,
+                             spoor_error *err) {
     for (size_t i = 0; i < safetensors_meta_count(old); i++) {
         const char *key, *value;
         safetensors_meta_at(old, i, &key, &value);
-        TRY(safetensors_writer_meta(w, key, strcmp(key, "spoor") == 0 ? text : value, err));
+        TRY(safetensors_writer_meta(w, key, strcmp(key, own) == 0 ? text : value, err));
     }
+    TRY(safetensors_meta(old, own) != NULL ? SPOOR_OK : safetensors_writer_meta(w, own, text, err));
     for (size_t i = 0; i < safetensors_count(old); i++) {
         const safetensors_tensor *t = safetensors_at(old, i);
-        if (!is_statistic(t->name)) {
+        if (statistics || !is_statistic(t->name)) {
             TRY(safetensors_writer_add_later(w, t->name, t->dtype, t->rank, t->shape, copy_tensor, old, i, err));
         }
     }
@@ -36,7 +39,7 @@ spoor_status model_set_known(spoor_context *ctx, const char *from, const char *t
     char *text = json_dumps(m->meta, JSON_COMPACT | JSON_PRESERVE_ORDER);
     spoor_status status = text == NULL ? error_memory(err, "writing a model") : safetensors_writer_new(ctx, &w, err);
     if (status == SPOOR_OK) {
-        status = copy_all(w, old, text, err);
+        status = copy_all(w, old, "spoor", text, false, err);
     }
     if (status == SPOOR_OK) {
         status = model_add_statistics(w, &m->openset, err);
@@ -47,6 +50,18 @@ spoor_status model_set_known(spoor_context *ctx, const char *from, const char *t
     safetensors_writer_free(w);
     safetensors_free(old);
     free(text);
+    return status;
+}
+
+spoor_status model_set_text(spoor_context *ctx, safetensors *old, const char *to, const char *key, const char *text,
+                            spoor_error *err) {
+    safetensors_writer *w;
+    TRY(safetensors_writer_new(ctx, &w, err));
+    spoor_status status = copy_all(w, old, key, text, true, err);
+    if (status == SPOOR_OK) {
+        status = safetensors_writer_save(w, to, err);
+    }
+    safetensors_writer_free(w);
     return status;
 }
 

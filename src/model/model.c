@@ -238,15 +238,8 @@ static spoor_status read_meta(spoor_model *m, const char *path, const safetensor
     return read_decision(m, path, err);
 }
 
-/* The open file on its way into front end and network. */
-typedef struct source {
-    const char *path;
-    const safetensors *file;
-} source;
-
-/* An encoder_read_fn (encoder.h) over the file's tensors. */
-static spoor_status read_tensor(void *user, const char *name, int ndim, const int64_t *dim, float *out, spoor_error *err) {
-    const source *s = user;
+spoor_status model_read_tensor(void *user, const char *name, int ndim, const int64_t *dim, float *out, spoor_error *err) {
+    const model_source *s = user;
     const safetensors_tensor *t = safetensors_find(s->file, name);
     if (t == NULL) {
         return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: the tensor %s is missing", s->path, name);
@@ -269,19 +262,18 @@ static spoor_status read_tensor(void *user, const char *name, int ndim, const in
     return SPOOR_OK;
 }
 
-/* The folder that a model's relative paths count from; freed with ctx_free. */
-static char *folder_of(spoor_context *ctx, const char *path) {
+char *model_folder(spoor_context *ctx, const char *path) {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? ctx_strdup(ctx, ".") : ctx_strndup(ctx, path, (size_t)(slash - path) + 1);
 }
 
-static spoor_status open_frontend(spoor_model *m, const source *s, int64_t numel, const spoor_model_options *o,
+static spoor_status open_frontend(spoor_model *m, const model_source *s, int64_t numel, const spoor_model_options *o,
                                   spoor_error *err) {
-    char *folder = folder_of(m->ctx, s->path);
+    char *folder = model_folder(m->ctx, s->path);
     if (folder == NULL) {
         return error_memory(err, "opening a model");
     }
-    frontend_options options = {.folder = folder, .holds_weights = true, .read = read_tensor, .user = (void *)(uintptr_t)s,
+    frontend_options options = {.folder = folder, .holds_weights = true, .read = model_read_tensor, .user = (void *)(uintptr_t)s,
                                 .max_numel = numel, .precision = o->precision};
     spoor_status status = frontend_new_with(m->ctx, json_object_get(m->meta, "frontend"), &options, &m->frontend, err);
     ctx_free(m->ctx, folder);
@@ -289,13 +281,13 @@ static spoor_status open_frontend(spoor_model *m, const source *s, int64_t numel
 }
 
 /* What the known score remembers of the train set. */
-static spoor_status read_statistics(spoor_model *m, const source *s, int64_t numel, spoor_error *err) {
+static spoor_status read_statistics(spoor_model *m, const model_source *s, int64_t numel, spoor_error *err) {
     openset_kinds needs = openset_needs(&m->openset);
     if ((needs & OPENSET_OF_TRAIN) == 0) {
         return SPOOR_OK;
     }
     const json_t *json = json_object_get(json_object_get(json_object_get(m->meta, "known"), "openset"), "statistics");
-    TRY(openset_stats_read(m->ctx, json, needs, (size_t)net_embedding_size(m->net), (size_t)numel, read_tensor,
+    TRY(openset_stats_read(m->ctx, json, needs, (size_t)net_embedding_size(m->net), (size_t)numel, model_read_tensor,
                            (void *)(uintptr_t)s, &m->openset_stats, err));
     m->openset.stats = m->openset_stats;
     return SPOOR_OK;
@@ -313,7 +305,7 @@ static bool is_statistic(const spoor_model *m, const char *name) {
 }
 
 /* Every tensor of the file must belong somewhere. */
-static spoor_status check_leftover(const spoor_model *m, const source *s, spoor_error *err) {
+static spoor_status check_leftover(const spoor_model *m, const model_source *s, spoor_error *err) {
     params *own = net_params(m->net), *theirs = frontend_params(m->frontend);
     for (size_t i = 0; i < safetensors_count(s->file); i++) {
         const char *name = safetensors_at(s->file, i)->name;
@@ -327,7 +319,7 @@ static spoor_status check_leftover(const spoor_model *m, const source *s, spoor_
     return SPOOR_OK;
 }
 
-static spoor_status build_network(spoor_model *m, const source *s, const spoor_model_options *o, spoor_error *err) {
+static spoor_status build_network(spoor_model *m, const model_source *s, const spoor_model_options *o, spoor_error *err) {
     net_task tasks[NET_MAX_TASKS];
     for (size_t i = 0; i < m->n_tasks; i++) {
         tasks[i] = (net_task){m->tasks[i].name, (int64_t)m->tasks[i].n_classes};
@@ -344,10 +336,10 @@ static spoor_status build_network(spoor_model *m, const source *s, const spoor_m
     params *p = net_params(m->net);
     for (size_t i = 0; i < params_count(p); i++) {
         tensor *x = &params_at(p, i)->value;
-        TRY(read_tensor((void *)(uintptr_t)s, params_at(p, i)->name, x->ndim, x->dim, x->data, err));
+        TRY(model_read_tensor((void *)(uintptr_t)s, params_at(p, i)->name, x->ndim, x->dim, x->data, err));
     }
     TRY(read_statistics(m, s, numel, err));
-    TRY(model_read_verify(m, (size_t)numel, read_tensor, (void *)(uintptr_t)s, err));
+    TRY(model_read_verify(m, (size_t)numel, model_read_tensor, (void *)(uintptr_t)s, err));
     return check_leftover(m, s, err);
 }
 
@@ -367,7 +359,7 @@ static spoor_status open_file(spoor_context *ctx, const char *path, const safete
     m->path = ctx_strdup(ctx, path);
     spoor_status status = m->path == NULL ? error_memory(err, "opening a model") : read_meta(m, path, f, err);
     if (status == SPOOR_OK) {
-        status = build_network(m, &(source){path, f}, &options, err);
+        status = build_network(m, &(model_source){path, f}, &options, err);
     }
     if (status == SPOOR_OK) {
         status = model_take_taxonomy(m, options.taxonomy, err);

@@ -102,6 +102,15 @@ spoor_status model_open(spoor_context *ctx, const char *path, const spoor_model_
 /* The same from the bytes of a file, which are needed during the call only; `name` is what sentences call it. */
 spoor_status model_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name, spoor_model **out,
                                spoor_error *err);
+/* An open model file on its way into front end and network. */
+typedef struct model_source {
+    const char *path; /* for sentences */
+    const safetensors *file;
+} model_source;
+/* An encoder_read_fn (encoder.h) over the file's tensors: F32 or F16, finite. user: a model_source. */
+spoor_status model_read_tensor(void *user, const char *name, int ndim, const int64_t *dim, float *out, spoor_error *err);
+/* The folder that a model's relative paths count from; freed with ctx_free; NULL: out of memory. */
+char *model_folder(spoor_context *ctx, const char *path);
 /* The silences that the model does without, for audio_follow_silence; NULL: none. */
 const audio_silence *model_silence(const spoor_model *m);
 /* Whether a class of this name is human speech: "bonafide", "human" or "real". */
@@ -164,6 +173,9 @@ spoor_status model_save(spoor_context *ctx, const char *path, net *n, const fron
 /* The model file `from` with the metadata and the open-set statistics of m, which was opened from it; everything else keeps its
  * bytes. `to` may be `from`. */
 spoor_status model_set_known(spoor_context *ctx, const char *from, const char *to, const spoor_model *m, spoor_error *err);
+/* The open file `old` written as `to` with another text under one key of its metadata; everything else keeps its bytes. */
+spoor_status model_set_text(spoor_context *ctx, safetensors *old, const char *to, const char *key, const char *text,
+                            spoor_error *err);
 /* SPOOR_ERR_USAGE where the model of the file `from` cannot be written as `to`, since it names its front end's weights by a path
  * beside it and `to` is in another folder. */
 spoor_status model_check_folder(const spoor_model *m, const char *from, const char *to, spoor_error *err);

@@ -150,7 +150,9 @@ spoor_status params_pack(params *p, param *item, const real *data, compute_preci
     } else {
         TRY(compute_weight_new(p->ctx, data, n, k, precision, &w, err));
     }
-    compute_weight_free((compute_weight *)(uintptr_t)item->value.packed);
+    compute_weight *before = (compute_weight *)(uintptr_t)item->value.packed;
+    p->bytes -= before == NULL ? 0 : compute_weight_bytes(before);
+    compute_weight_free(before);
     item->value.packed = w;
     p->bytes += compute_weight_bytes(w);
     return SPOOR_OK;

@@ -62,6 +62,11 @@ size_t compute_weight_bytes(const compute_weight *w);
 spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_weight *w, int64_t m, const real *x,
                                   int64_t ldx, const real *bias, int act, real *y, int64_t ldy, spoor_error *err);
 
+/* From now on every product that compute_weight_apply makes is shown to `watch` first, on the thread that makes it: its
+ * weights, and rows of inputs as they were given. NULL: no longer. For measuring (int8_measure.c). */
+typedef void (*compute_watch_fn)(void *user, const compute_weight *w, int64_t m, const real *x, int64_t ldx);
+void compute_watch(compute *c, compute_watch_fn watch, void *user);
+
 /* The same for a convolution in groups, w[n,taps,channels] with channels those of one group: for
  * compute_weight_convolve alone. int8 is computed as bfloat16: a scale for each output row does not fit rows that overlap. */
 spoor_status compute_weight_new_grouped(spoor_context *ctx, const real *w, int64_t n, int64_t taps, int64_t channels,

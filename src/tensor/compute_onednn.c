@@ -40,6 +40,11 @@ unsigned compute_threads(const compute *c) { return pool_threads(c->pool); }
 const kernels *compute_kernels(const compute *c) { return c->kernels; }
 void compute_for(compute *c, int64_t n, pool_fn fn, void *arg) { pool_run(c->pool, n, fn, arg); }
 
+void compute_watch(compute *c, compute_watch_fn watch, void *user) {
+    c->watch = watch;
+    c->watcher = user;
+}
+
 int64_t compute_items(int64_t rows) {
     int64_t items = rows / 512;
     return items < 1 ? 1 : items > 16 ? 16 : items;

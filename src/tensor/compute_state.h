@@ -20,6 +20,8 @@ struct compute {
     pool *pool;
     const kernels *kernels;
     compute_worker *workers; /* one for each thread */
+    compute_watch_fn watch;  /* NULL: none */
+    void *watcher;
 };
 
 #ifndef SPOOR_DOUBLE

@@ -330,6 +330,9 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
     if (m == 0 || w->n == 0) {
         return SPOOR_OK;
     }
+    if (c->watch != NULL) {
+        c->watch(c->watcher, w, m, x, ldx);
+    }
     if (w->k == 0) {
         for (int64_t i = 0; i < m; i++) {
             memset(y + i * ldy, 0, (size_t)w->n * sizeof *y);

@@ -56,6 +56,9 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
     (void)worker;
     (void)err;
     const kernels *k = compute_kernels(c);
+    if (c->watch != NULL && m > 0 && w->n > 0) {
+        c->watch(c->watcher, w, m, x, ldx);
+    }
     for (int64_t i = 0; i < (ldx < w->k ? m : 1); i++) {
         int64_t rows = ldx < w->k ? 1 : m; /* rows that overlap go one by one */
         compute_gemm(&(gemm){.tb = true, .m = rows, .n = w->n, .k = w->k, .a = x + i * ldx,
