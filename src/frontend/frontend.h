@@ -59,6 +59,7 @@
  *   "precision"     "f32"     of matrix products: "f32", "bf16" or "int8"
  *   "positions"     the file's  whisper: longest input in frames of 20 ms (a model file that holds the weights is smaller)
  *   "embed"         true up to 32 M numbers  a trained model file holds the weights; else it names the checkpoint and its hash
+ *   "int8"          -         how it is computed in int8 (int8.h): spoor calibrate writes it, here or into the checkpoint
  *   "architecture", "weights_sha256"  filled in; in a model file both are what is expected
  *
  * "join": "parts" is a list of 2..16 front ends; a row has the columns of all, row t of each.

@@ -143,8 +143,16 @@ spoor_status reduce_calibrate(spoor_context *ctx, const char *from, const char *
     safetensors *file;
     int8_options o = *options;
     json_t *measured = NULL;
-    TRY(safetensors_map(ctx, from, &file, err));
-    spoor_status status = safetensors_meta(file, "spoor") != NULL ? of_model(ctx, file, from, to, &o, &measured, err)
+    spoor_error why = {0};
+    spoor_status status = safetensors_map(ctx, from, &file, &why);
+    if (status == SPOOR_ERR_IO || status == SPOOR_ERR_MODEL) { /* a folder or another format, most likely */
+        return error_set(err, SPOOR_ERR_MODEL, "%.250s; a calibration goes into one safetensors file, which spoor convert makes of any "
+                         "checkpoint", why.message);
+    }
+    if (status != SPOOR_OK) {
+        return error_set(err, status, "%s", why.message);
+    }
+    status = safetensors_meta(file, "spoor") != NULL ? of_model(ctx, file, from, to, &o, &measured, err)
                                                                    : of_checkpoint(ctx, file, from, to, &o, &measured, err);
     if (status == SPOOR_OK && plans != NULL) {
         status = list_plans(measured, plans, err);

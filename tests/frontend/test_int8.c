@@ -298,9 +298,9 @@ static spoor_status open_clip(void *user, size_t clip, const float **samples, si
 }
 
 /* A front end of hidden states 1 and 2; plan NULL: none. */
-static spoor_status new_frontend(spoor_context *ctx, const char *kind, const char *weights, const char *precision, json_t *plan,
+static spoor_status new_frontend(spoor_context *ctx, const char *kind, const char *from, const char *precision, json_t *plan,
                                  frontend **out, spoor_error *err) {
-    json_t *config = json_pack("{s:s, s:s, s:[i,i], s:s}", "kind", kind, "weights", weights, "layers", 1, 2, "precision", precision);
+    json_t *config = json_pack("{s:s, s:s, s:[i,i], s:s}", "kind", kind, "weights", from, "layers", 1, 2, "precision", precision);
     if (plan != NULL) {
         json_object_set(config, "int8", plan);
     }
@@ -309,7 +309,7 @@ static spoor_status new_frontend(spoor_context *ctx, const char *kind, const cha
     return status;
 }
 
-static json_t *measured(spoor_context *ctx, const char *kind, const char *weights, double share) {
+static json_t *measured(spoor_context *ctx, const char *kind, const char *from, double share) {
     spoor_error err = {0};
     frontend *fe = NULL;
     sound s = {.asked = 0};
@@ -320,7 +320,7 @@ static json_t *measured(spoor_context *ctx, const char *kind, const char *weight
     o.clip = open_clip;
     o.user = &s;
     o.share = share;
-    support_ok(new_frontend(ctx, kind, weights, "f32", NULL, &fe, &err), &err);
+    support_ok(new_frontend(ctx, kind, from, "f32", NULL, &fe, &err), &err);
     support_ok(int8_measure(fe, &o, &config, &err), &err);
     assert_int_equal(s.asked, CLIPS);
     json_t *plan = json_incref(json_object_get(config, "int8"));
@@ -330,13 +330,13 @@ static json_t *measured(spoor_context *ctx, const char *kind, const char *weight
     return plan;
 }
 
-static float *features(spoor_context *ctx, const char *kind, const char *weights, const char *precision, json_t *plan, size_t *n) {
+static float *features(spoor_context *ctx, const char *kind, const char *from, const char *precision, json_t *plan, size_t *n) {
     frontend *fe = NULL;
     frontend_scratch *s;
     spoor_error err = {0};
     float samples[SAMPLES];
     make_sound(100, samples); /* none of those that were measured */
-    support_ok(new_frontend(ctx, kind, weights, precision, plan, &fe, &err), &err);
+    support_ok(new_frontend(ctx, kind, from, precision, plan, &fe, &err), &err);
     support_ok(frontend_scratch_new(fe, &s, &err), &err);
     *n = frontend_frames(fe, SAMPLES) * frontend_dim(fe);
     float *out = malloc(*n * sizeof *out);
@@ -346,9 +346,9 @@ static float *features(spoor_context *ctx, const char *kind, const char *weights
     return out;
 }
 
-static double error_of(spoor_context *ctx, const char *kind, const char *weights, const char *precision, json_t *plan) {
+static double error_of(spoor_context *ctx, const char *kind, const char *from, const char *precision, json_t *plan) {
     size_t n, m;
-    float *exact = features(ctx, kind, weights, "f32", NULL, &n), *got = features(ctx, kind, weights, precision, plan, &m);
+    float *exact = features(ctx, kind, from, "f32", NULL, &n), *got = features(ctx, kind, from, precision, plan, &m);
     double noise = 0, signal = 0;
     for (size_t i = 0; i < n; i++) {
         noise += ((double)got[i] - (double)exact[i]) * ((double)got[i] - (double)exact[i]);
@@ -359,9 +359,9 @@ static double error_of(spoor_context *ctx, const char *kind, const char *weights
     return sqrt(noise / signal);
 }
 
-static bool same_bits(spoor_context *ctx, const char *kind, const char *weights, const char *a, json_t *plan_a, const char *b, json_t *plan_b) {
+static bool same_bits(spoor_context *ctx, const char *kind, const char *from, const char *a, json_t *plan_a, const char *b, json_t *plan_b) {
     size_t n, m;
-    float *x = features(ctx, kind, weights, a, plan_a, &n), *y = features(ctx, kind, weights, b, plan_b, &m);
+    float *x = features(ctx, kind, from, a, plan_a, &n), *y = features(ctx, kind, from, b, plan_b, &m);
     bool same = n == m && memcmp(x, y, n * sizeof *x) == 0;
     free(x);
     free(y);
@@ -401,18 +401,18 @@ static void products_stay_bfloat16_where_told(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
     for (int k = 0; k < 2; k++) {
-        const char *kind = KINDS[k][0], *weights = KINDS[k][1];
-        json_t *plan = measured(ctx, kind, weights, 0);
+        const char *kind = KINDS[k][0], *from = KINDS[k][1];
+        json_t *plan = measured(ctx, kind, from, 0);
         json_object_clear(json_object_get(plan, "factors"));
         assert_true(json_object_size(json_object_get(plan, "products")) >= 12);
-        assert_true(same_bits(ctx, kind, weights, "int8", plan, "int8", NULL));
+        assert_true(same_bits(ctx, kind, from, "int8", plan, "int8", NULL));
         set_all(plan, "bf16");
-        assert_true(same_bits(ctx, kind, weights, "int8", plan, "bf16", NULL));
+        assert_true(same_bits(ctx, kind, from, "int8", plan, "bf16", NULL));
         set_all(plan, "int8");
         json_t *one = json_object_iter_value(json_object_iter(json_object_get(plan, "products")));
         json_object_set_new(one, "precision", json_string("bf16"));
-        assert_false(same_bits(ctx, kind, weights, "int8", plan, "int8", NULL));
-        assert_false(same_bits(ctx, kind, weights, "int8", plan, "bf16", NULL));
+        assert_false(same_bits(ctx, kind, from, "int8", plan, "int8", NULL));
+        assert_false(same_bits(ctx, kind, from, "int8", plan, "bf16", NULL));
         json_decref(plan);
     }
     spoor_context_free(ctx);
@@ -477,10 +477,10 @@ static void weights_are_stored_as_they_were(void **state) {
 
 /* ---- refusals ---- */
 
-static void refused(spoor_context *ctx, const char *weights, json_t *plan, const char *precision, spoor_status status, const char *words) {
+static void refused(spoor_context *ctx, const char *from, json_t *plan, const char *precision, spoor_status status, const char *words) {
     frontend *fe = NULL;
     spoor_error err = {0};
-    assert_int_equal(new_frontend(ctx, "whisper", weights, precision, plan, &fe, &err), status);
+    assert_int_equal(new_frontend(ctx, "whisper", from, precision, plan, &fe, &err), status);
     if (strstr(err.message, words) == NULL) {
         fail_msg("\"%s\" does not say \"%s\"", err.message, words);
     }
@@ -591,8 +591,8 @@ static void memory_that_runs_out(void **state) {
         assert_int_equal(status, failed ? SPOOR_ERR_LIMIT : SPOOR_OK);
         json_decref(out);
         frontend_free(fe);
-        spoor_context_free(ctx);
         assert_int_equal(f.live, 0);
+        spoor_context_free(ctx);
         if (!failed) {
             return;
         }
