@@ -1,14 +1,21 @@
-/* fuzz_int8.c: any text as a calibration of int8 for a small encoder; one that is accepted is put into parameters of every
- * kind, and whatever was not refused is finite. */
+/* fuzz_int8.c: any text as a calibration of int8 for a small encoder; one that is accepted is put into parameters of
+ * every kind, and whatever was not refused is finite. */
 #define _GNU_SOURCE
 #include "frontend/int8.h"
 #include "target.h"
 #include <math.h>
 
-static const char *const NAMES[] = {"conv2.weight", "layers.0.self_attn_layer_norm.weight", "layers.0.self_attn_layer_norm.bias",
-                                    "layers.0.self_attn.q_proj.weight", "layers.0.self_attn.v_proj.weight",
-                                    "layers.0.self_attn.v_proj.bias", "layers.0.self_attn.out_proj.weight",
-                                    "layers.1.final_layer_norm.weight", "layers.1.fc1.weight", "layers.9.fc1.weight", "layers."};
+static const char *const NAMES[] = {"conv2.weight",
+                                    "layers.0.self_attn_layer_norm.weight",
+                                    "layers.0.self_attn_layer_norm.bias",
+                                    "layers.0.self_attn.q_proj.weight",
+                                    "layers.0.self_attn.v_proj.weight",
+                                    "layers.0.self_attn.v_proj.bias",
+                                    "layers.0.self_attn.out_proj.weight",
+                                    "layers.1.final_layer_norm.weight",
+                                    "layers.1.fc1.weight",
+                                    "layers.9.fc1.weight",
+                                    "layers."};
 
 static void use(const json_t *plan, const encoder_sizes *s) {
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
@@ -31,7 +38,8 @@ static void use(const json_t *plan, const encoder_sizes *s) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    const encoder_sizes s = {.kind = ENCODER_WHISPER, .width = 4, .layers = 2, .heads = 1, .ff = 4, .mels = 4, .positions = 10};
+    const encoder_sizes s = {
+        .kind = ENCODER_WHISPER, .width = 4, .layers = 2, .heads = 1, .ff = 4, .mels = 4, .positions = 10};
     spoor_error err = {0};
     json_t *plan = NULL;
     char *text = malloc(size + 1);

@@ -1,5 +1,5 @@
-/* calibrate.c: `spoor calibrate`: how a pretrained front end is computed in int8, measured on recordings and kept with its
- * weights. */
+/* calibrate.c: `spoor calibrate`: how a pretrained front end is computed in int8, measured on recordings and kept with
+ * its weights. */
 #include "cli/cli.h"
 #include "cli/corpus.h"
 #include "cli/files.h"
@@ -10,7 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_MANIFEST = 256, KEY_ROOT, KEY_SPLIT, KEY_WHERE, KEY_CLIPS, KEY_SHARE, KEY_JSON, CLIPS_DEFAULT = 64, CLIPS_MOST = 4096 };
+enum {
+    KEY_MANIFEST = 256,
+    KEY_ROOT,
+    KEY_SPLIT,
+    KEY_WHERE,
+    KEY_CLIPS,
+    KEY_SHARE,
+    KEY_JSON,
+    CLIPS_DEFAULT = 64,
+    CLIPS_MOST = 4096
+};
 
 typedef struct options {
     const char *in, *out;
@@ -83,12 +93,17 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp_child CHILDREN[] = {{&cli_lists_argp, 0, NULL, 0}, {0}};
-static const struct argp ARGP = {
-    OPTIONS, parse, "FILE.safetensors RECORDING...\nFILE.safetensors --manifest CSV",
-    "Measure on recordings how the pretrained front end of a model, or an encoder's checkpoint (as spoor convert writes it), is best "
-    "computed in int8, and write the file anew with that in it. --precision int8 (in a recipe precision: int8) then uses it; other "
-    "precisions do not change.",
-    CHILDREN, NULL, NULL};
+static const struct argp ARGP = {OPTIONS,
+                                 parse,
+                                 "FILE.safetensors RECORDING...\nFILE.safetensors --manifest CSV",
+                                 "Measure on recordings how the pretrained front end of a model, or an encoder's "
+                                 "checkpoint (as spoor convert writes it), is best "
+                                 "computed in int8, and write the file anew with that in it. --precision int8 (in a "
+                                 "recipe precision: int8) then uses it; other "
+                                 "precisions do not change.",
+                                 CHILDREN,
+                                 NULL,
+                                 NULL};
 
 /* ---- recordings ---- */
 
@@ -146,7 +161,8 @@ static void print_plan(const json_t *plan) {
            json_object_size(json_object_get(plan, "factors")));
     json_object_foreach((json_t *)(uintptr_t)products, name, value) {
         if (strcmp(json_string_value(json_object_get(value, "precision")), "bf16") == 0) {
-            printf("  bf16     %-50s %.2f of the squared error\n", name, json_number_value(json_object_get(value, "share")));
+            printf("  bf16     %-50s %.2f of the squared error\n", name,
+                   json_number_value(json_object_get(value, "share")));
         }
     }
     printf("relative error of hidden states in int8:\n");
@@ -159,9 +175,7 @@ static spoor_status say(const options *o, const json_t *plans, spoor_error *err)
     const json_t *plan;
     size_t i;
     if (!o->json) {
-        json_array_foreach((json_t *)(uintptr_t)plans, i, plan) {
-            print_plan(plan);
-        }
+        json_array_foreach((json_t *)(uintptr_t)plans, i, plan) { print_plan(plan); }
         return ui_flush(err);
     }
     json_t *all = json_pack("{s:s, s:O}", "file", o->out, "encoders", plans);

@@ -20,7 +20,8 @@ char int8_code(double factor) {
     return (char)(INT8_ONE + (int)steps);
 }
 
-static void add_fold(int8_fold *out, int *n, const char *layer, const char *source, const char *const *products, int count) {
+static void add_fold(int8_fold *out, int *n, const char *layer, const char *source, const char *const *products,
+                     int count) {
     int8_fold *f = &out[(*n)++];
     f->products = count;
     (void)snprintf(f->source, INT8_NAME, "%.40s%.40s", layer, source);
@@ -30,9 +31,10 @@ static void add_fold(int8_fold *out, int *n, const char *layer, const char *sour
 }
 
 int int8_folds(const encoder_sizes *s, int64_t layer, int8_fold out[INT8_FOLDS]) {
-    static const char *const whisper[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "fc1"};
-    static const char *const wav2vec2[] = {"attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.out_proj",
-                                           "feed_forward.intermediate_dense"};
+    static const char *const whisper[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                          "self_attn.out_proj", "fc1"};
+    static const char *const wav2vec2[] = {"attention.q_proj", "attention.k_proj", "attention.v_proj",
+                                           "attention.out_proj", "feed_forward.intermediate_dense"};
     bool is_whisper = s->kind == ENCODER_WHISPER;
     const char *const *names = is_whisper ? whisper : wav2vec2;
     char base[40];
@@ -73,7 +75,8 @@ static spoor_status wrong(spoor_error *err, const char *what, const char *name) 
     for (unsigned char *p = (unsigned char *)shown; *p != '\0'; p++) {
         *p = *p < 0x20 || *p >= 0x7f ? '?' : *p;
     }
-    return error_set(err, SPOOR_ERR_USAGE, "%s is damaged (%s %s): make it again with spoor calibrate", WHERE, what, shown);
+    return error_set(err, SPOOR_ERR_USAGE, "%s is damaged (%s %s): make it again with spoor calibrate", WHERE, what,
+                     shown);
 }
 
 static bool is_factors(const json_t *value, int64_t width) {
@@ -103,7 +106,8 @@ static spoor_status check_factors(const json_t *factors, const encoder_sizes *s,
 }
 
 static spoor_status check_products(const json_t *products, spoor_error *err) {
-    static const char *const keys[] = {"precision", "error", "share", NULL}, *const precisions[] = {"int8", "bf16", NULL};
+    static const char *const keys[] = {"precision", "error", "share", NULL}, *const precisions[] = {"int8", "bf16",
+                                                                                                    NULL};
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)products, name, value) {
@@ -174,7 +178,8 @@ void int8_hash(const float *values, int64_t count, char hex[17]) {
 /* Whether name is "BASE.weight" or, with bias, also "BASE.bias". */
 static bool belongs(const char *name, const char *base, bool bias) {
     size_t n = strlen(base);
-    return strncmp(name, base, n) == 0 && (strcmp(name + n, ".weight") == 0 || (bias && strcmp(name + n, ".bias") == 0));
+    return strncmp(name, base, n) == 0 &&
+           (strcmp(name + n, ".weight") == 0 || (bias && strcmp(name + n, ".bias") == 0));
 }
 
 static bool is_product_of(const int8_fold *f, const char *name) {
@@ -192,7 +197,8 @@ static const char *factors_at(const json_t *plan, const int8_fold *f, const char
     return touched ? json_string_value(json_object_get(json_object_get(plan, "factors"), f->source)) : NULL;
 }
 
-void int8_fold_values(const json_t *plan, const encoder_sizes *s, const char *name, const tensor *shape, float *values) {
+void int8_fold_values(const json_t *plan, const encoder_sizes *s, const char *name, const tensor *shape,
+                      float *values) {
     int8_fold fold[INT8_FOLDS];
     int n = folds_of(s, name, fold);
     for (int i = 0; i < n; i++) {
@@ -221,16 +227,19 @@ bool int8_touches(const json_t *plan, const encoder_sizes *s, const char *name) 
     return touched;
 }
 
-static spoor_status check_hash(const json_t *plan, const char *name, const tensor *shape, const float *values, spoor_error *err) {
+static spoor_status check_hash(const json_t *plan, const char *name, const tensor *shape, const float *values,
+                               spoor_error *err) {
     const char *expected = json_string_value(json_object_get(json_object_get(plan, "hashes"), name));
     char hex[17];
     int8_hash(values, tensor_count(shape), hex);
     if (expected == NULL) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s does not cover the weights %.150s: make it again with spoor calibrate", WHERE, name);
+        return error_set(err, SPOOR_ERR_MODEL,
+                         "%s does not cover the weights %.150s: make it again with spoor calibrate", WHERE, name);
     }
     if (strcmp(expected, hex) != 0) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s was made with other weights (%.150s differs): make it again with spoor calibrate",
-                         WHERE, name);
+        return error_set(err, SPOOR_ERR_MODEL,
+                         "%s was made with other weights (%.150s differs): make it again with spoor calibrate", WHERE,
+                         name);
     }
     return SPOOR_OK;
 }
@@ -245,8 +254,8 @@ spoor_status int8_apply(const json_t *plan, const encoder_sizes *s, const char *
         const json_t *entry = json_object_get(json_object_get(plan, "products"), name);
         const char *chosen = json_string_value(json_object_get(entry, "precision"));
         if (chosen == NULL) {
-            return error_set(err, SPOOR_ERR_MODEL, "%s does not cover the product %.150s: make it again with spoor calibrate", WHERE,
-                             name);
+            return error_set(err, SPOOR_ERR_MODEL,
+                             "%s does not cover the product %.150s: make it again with spoor calibrate", WHERE, name);
         }
         *precision = strcmp(chosen, "bf16") == 0 ? COMPUTE_BF16 : COMPUTE_INT8;
     }

@@ -1,15 +1,17 @@
 /* int8_measure.c: see int8_measure.h. Of one encoder:
- * 1. All recordings in float32. Of the input of each product that would be int8: the largest magnitude of each column, and
- *    a random sample of rows.
- * 2. Each product alone in int8, the others float32: the squared error of the hidden states on some of the recordings, its
- *    harm. (Its error at its own outputs says little about that: queries and keys of Whisper-tiny's first layer, with the
- *    same error as the values, harm a twentieth as much.)
- * 3. For each place where factors can go (int8_folds): s_j = max|x_j|^a / max|w_j|^(1 - a) (Xiao et al. 2023, eq. 4) for a
- *    few a, and none; the one with which the products behind it harm least. A product's harm grows as the squared error of its
- *    outputs, which is measured on the sample.
- * 4. Products with the largest harm for each multiplication stay bfloat16, as many as `share` of all multiplications allows.
- * Clipping a row's range was tried and is not here: with 0.9 of it the errors of Whisper-tiny's products were 2 to 6 times
- * as large, with less still larger. */
+ * 1. All recordings in float32. Of the input of each product that would be int8: the largest magnitude of each column,
+ * and a random sample of rows.
+ * 2. Each product alone in int8, the others float32: the squared error of the hidden states on some of the recordings,
+ * its harm. (Its error at its own outputs says little about that: queries and keys of Whisper-tiny's first layer, with
+ * the same error as the values, harm a twentieth as much.)
+ * 3. For each place where factors can go (int8_folds): s_j = max|x_j|^a / max|w_j|^(1 - a) (Xiao et al. 2023, eq. 4)
+ * for a few a, and none; the one with which the products behind it harm least. A product's harm grows as the squared
+ * error of its outputs, which is measured on the sample.
+ * 4. Products with the largest harm for each multiplication stay bfloat16, as many as `share` of all multiplications
+ * allows.
+ *
+ * Clipping a row's range was tried and is not here: with 0.9 of it the errors of Whisper-tiny's products were 2 to 6
+ * times as large, with less still larger. */
 #include "frontend/int8_measure.h"
 #include "frontend/int8.h"
 #include "frontend/neural.h"
@@ -38,11 +40,11 @@ typedef struct product {
     const char *name;
     int64_t n, k;
     input *in;
-    bool first;        /* `in` is fed by this one */
-    uint64_t rows;     /* that it multiplied */
-    double error;      /* of its outputs on the sample, relative */
-    double harm;       /* squared error of the hidden states, relative, summed over them */
-    bool keep;         /* bfloat16 */
+    bool first;    /* `in` is fed by this one */
+    uint64_t rows; /* that it multiplied */
+    double error;  /* of its outputs on the sample, relative */
+    double harm;   /* squared error of the hidden states, relative, summed over them */
+    bool keep;     /* bfloat16 */
 } product;
 
 typedef struct probe {
@@ -258,8 +260,8 @@ static product *find_product(const measure *m, const char *base) {
 }
 
 /* y[rows, n] of the sample times the values, both with the factors (NULL: none), in a precision. */
-static spoor_status try_product(measure *m, const product *p, const double *factors, compute_precision precision, float *y,
-                                spoor_error *err) {
+static spoor_status try_product(measure *m, const product *p, const double *factors, compute_precision precision,
+                                float *y, spoor_error *err) {
     const input *in = p->in;
     compute_weight *w = NULL;
     float *rows = ctx_alloc(m->ctx, (size_t)(in->kept * p->k), sizeof *rows);
@@ -275,8 +277,8 @@ static spoor_status try_product(measure *m, const product *p, const double *fact
         status = compute_weight_new(m->ctx, values, p->n, p->k, precision, &w, err);
     }
     if (status == SPOOR_OK) {
-        status = compute_weight_apply(neural_scratch_compute(m->scratch), 0, w, in->kept, rows, p->k, NULL, OP_ACT_NONE, y, p->n,
-                                      err);
+        status = compute_weight_apply(neural_scratch_compute(m->scratch), 0, w, in->kept, rows, p->k, NULL, OP_ACT_NONE,
+                                      y, p->n, err);
     }
     compute_weight_free(w);
     ctx_free(m->ctx, values);
@@ -375,7 +377,8 @@ static void make_codes(int64_t n, const float *x, const float *w, double power, 
 }
 
 /* The harm of the products of a fold, summed, and the relative squared error of each. */
-static spoor_status fold_harm(measure *m, const int8_fold *f, const double *factors, double each[3], double *sum, spoor_error *err) {
+static spoor_status fold_harm(measure *m, const int8_fold *f, const double *factors, double each[3], double *sum,
+                              spoor_error *err) {
     *sum = 0;
     for (int i = 0; i < f->products; i++) {
         const product *p = find_product(m, f->product[i]);
@@ -420,7 +423,8 @@ static spoor_status choose_fold(measure *m, const int8_fold *f, room r, spoor_er
 
 static spoor_status choose_factors(measure *m, spoor_error *err) {
     size_t width = (size_t)m->sizes->width;
-    room r = {ctx_alloc(m->ctx, width, sizeof *r.top), ctx_alloc(m->ctx, width, sizeof *r.factors), ctx_alloc(m->ctx, width + 1, 1)};
+    room r = {ctx_alloc(m->ctx, width, sizeof *r.top), ctx_alloc(m->ctx, width, sizeof *r.factors),
+              ctx_alloc(m->ctx, width + 1, 1)};
     spoor_status status = r.top == NULL || r.factors == NULL || r.codes == NULL ? error_memory(err, WHAT) : SPOOR_OK;
     for (int64_t layer = 0; layer < encoder_last(m->e) && status == SPOOR_OK; layer++) {
         int8_fold fold[INT8_FOLDS];
@@ -492,8 +496,8 @@ static spoor_status write_products(measure *m, spoor_error *err) {
     }
     for (size_t i = 0; i < m->n; i++) {
         const product *p = &m->products[i];
-        json_t *entry = json_pack("{s:s, s:o, s:o}", "precision", p->keep ? "bf16" : "int8", "error", rounded(p->error), "share",
-                                  rounded(all > 0 ? p->harm / all : 0));
+        json_t *entry = json_pack("{s:s, s:o, s:o}", "precision", p->keep ? "bf16" : "int8", "error", rounded(p->error),
+                                  "share", rounded(all > 0 ? p->harm / all : 0));
         if (json_object_set_new(json_object_get(m->plan, "products"), p->name, entry) != 0) {
             return error_memory(err, WHAT);
         }
@@ -508,7 +512,8 @@ static spoor_status write_hashes(measure *m, spoor_error *err) {
         param *item = params_at(all, i);
         const char *name = encoder_name(m->e, item);
         char hex[17];
-        if (json_object_get(json_object_get(m->plan, "products"), name) == NULL && !int8_touches(m->plan, m->sizes, name)) {
+        if (json_object_get(json_object_get(m->plan, "products"), name) == NULL &&
+            !int8_touches(m->plan, m->sizes, name)) {
             continue;
         }
         TRY(read_values(m, item, err));
@@ -566,7 +571,8 @@ spoor_status neural_measure(spoor_context *ctx, neural *fe, const int8_options *
     encoder *e = neural_encoder(fe);
     measure m = {.ctx = ctx, .fe = fe, .e = e, .sizes = encoder_get_sizes(e), .o = o};
     if (o->clips < 1 || !(o->share >= 0 && o->share <= 1)) {
-        return error_set(err, SPOOR_ERR_USAGE, "int8 is calibrated on at least one recording, and 0 to 1 of it may stay bfloat16");
+        return error_set(err, SPOOR_ERR_USAGE,
+                         "int8 is calibrated on at least one recording, and 0 to 1 of it may stay bfloat16");
     }
     spoor_status status = collect(&m, err);
     if (status == SPOOR_OK) {

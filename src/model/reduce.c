@@ -41,12 +41,13 @@ static spoor_status take_plans(json_t *config, const json_t *measured, spoor_err
     return SPOOR_OK;
 }
 
-static spoor_status save_text(spoor_context *ctx, safetensors *file, const char *to, const char *key, const json_t *value,
-                              spoor_error *err) {
+static spoor_status save_text(spoor_context *ctx, safetensors *file, const char *to, const char *key,
+                              const json_t *value, spoor_error *err) {
     char *text = json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER);
     spoor_status status = text == NULL ? error_memory(err, "calibrating int8") : SPOOR_OK;
     if (status == SPOOR_OK && strlen(text) > MODEL_META_MAX) {
-        status = error_set(err, SPOOR_ERR_LIMIT, "the calibration would make the metadata larger than %d bytes", MODEL_META_MAX);
+        status = error_set(err, SPOOR_ERR_LIMIT, "the calibration would make the metadata larger than %d bytes",
+                           MODEL_META_MAX);
     }
     if (status == SPOOR_OK) {
         status = model_set_text(ctx, file, to, key, text, err);
@@ -55,8 +56,8 @@ static spoor_status save_text(spoor_context *ctx, safetensors *file, const char 
     return status;
 }
 
-static spoor_status open_model_frontend(spoor_context *ctx, model_source *s, const json_t *meta, int8_options *o, frontend **out,
-                                        spoor_error *err) {
+static spoor_status open_model_frontend(spoor_context *ctx, model_source *s, const json_t *meta, int8_options *o,
+                                        frontend **out, spoor_error *err) {
     char *folder = model_folder(ctx, s->path);
     if (folder == NULL) {
         return error_memory(err, "calibrating int8");
@@ -67,7 +68,11 @@ static spoor_status open_model_frontend(spoor_context *ctx, model_source *s, con
     }
     o->read = model_read_tensor;
     o->read_user = s;
-    frontend_options fo = {.folder = folder, .holds_weights = true, .read = model_read_tensor, .user = s, .max_numel = numel,
+    frontend_options fo = {.folder = folder,
+                           .holds_weights = true,
+                           .read = model_read_tensor,
+                           .user = s,
+                           .max_numel = numel,
                            .precision = "f32"};
     spoor_status status = frontend_new_with(ctx, json_object_get(meta, "frontend"), &fo, out, err);
     ctx_free(ctx, folder);
@@ -116,8 +121,8 @@ static spoor_status kind_of(spoor_context *ctx, const char *path, const char **k
     return status;
 }
 
-static spoor_status of_checkpoint(spoor_context *ctx, safetensors *file, const char *from, const char *to, int8_options *o,
-                                  json_t **measured, spoor_error *err) {
+static spoor_status of_checkpoint(spoor_context *ctx, safetensors *file, const char *from, const char *to,
+                                  int8_options *o, json_t **measured, spoor_error *err) {
     const char *kind;
     TRY(kind_of(ctx, from, &kind, err));
     o->every_state = true;
@@ -138,22 +143,24 @@ static spoor_status of_checkpoint(spoor_context *ctx, safetensors *file, const c
     return status;
 }
 
-spoor_status reduce_calibrate(spoor_context *ctx, const char *from, const char *to, const int8_options *options, json_t **plans,
-                              spoor_error *err) {
+spoor_status reduce_calibrate(spoor_context *ctx, const char *from, const char *to, const int8_options *options,
+                              json_t **plans, spoor_error *err) {
     safetensors *file;
     int8_options o = *options;
     json_t *measured = NULL;
     spoor_error why = {0};
     spoor_status status = safetensors_map(ctx, from, &file, &why);
     if (status == SPOOR_ERR_IO || status == SPOOR_ERR_MODEL) { /* a folder or another format, most likely */
-        return error_set(err, SPOOR_ERR_MODEL, "%.250s; a calibration goes into one safetensors file, which spoor convert makes of any "
-                         "checkpoint", why.message);
+        return error_set(err, SPOOR_ERR_MODEL,
+                         "%.250s; a calibration goes into one safetensors file, which spoor convert makes of any "
+                         "checkpoint",
+                         why.message);
     }
     if (status != SPOOR_OK) {
         return error_set(err, status, "%s", why.message);
     }
     status = safetensors_meta(file, "spoor") != NULL ? of_model(ctx, file, from, to, &o, &measured, err)
-                                                                   : of_checkpoint(ctx, file, from, to, &o, &measured, err);
+                                                     : of_checkpoint(ctx, file, from, to, &o, &measured, err);
     if (status == SPOOR_OK && plans != NULL) {
         status = list_plans(measured, plans, err);
     }

@@ -1,7 +1,7 @@
-/* test_cli_calibrate.c: `spoor calibrate`: an encoder's checkpoint and a model file get a calibration of int8, which is then
- * used, and is refused where its weights are others. */
-#include "frontend/checkpoints.h"
+/* test_cli_calibrate.c: `spoor calibrate`: an encoder's checkpoint and a model file get a calibration of int8, which is
+ * then used, and is refused where its weights are others. */
 #include "cli/cli_case.h"
+#include "frontend/checkpoints.h"
 #include "frontend/int8.h"
 
 static void write_manifest(void) {
@@ -25,10 +25,12 @@ static void write_model(const char *name) {
     spoor_context *ctx = support_context();
     spoor_error err = {0};
     json_t *meta = tiny_meta();
-    json_t *config = json_pack("{s:s, s:s, s:i, s:i}", "kind", "whisper", "weights", "whisper", "layer", 1, "positions", 202);
+    json_t *config =
+        json_pack("{s:s, s:s, s:i, s:i}", "kind", "whisper", "weights", "whisper", "layer", 1, "positions", 202);
     frontend *fe;
     net *n;
-    net_task tasks[] = {{(char *)(size_t) "source", 4}, {(char *)(size_t) "bonafide", 2}, {(char *)(size_t) "family", 3}};
+    net_task tasks[] = {
+        {(char *)(size_t) "source", 4}, {(char *)(size_t) "bonafide", 2}, {(char *)(size_t) "family", 3}};
     support_ok(frontend_new_with(ctx, config, &(frontend_options){.folder = folder}, &fe, &err), &err);
     json_object_set_new(meta, "frontend", frontend_describe(fe));
     support_ok(net_new(ctx, json_object_get(meta, "network"), 16, tasks, 3, 5, &n, &err), &err);
@@ -79,9 +81,11 @@ static void a_checkpoint_gets_one(void **state) {
     support_ok(io_sha256_file(in_folder("c.safetensors"), a, &err), &err);
     support_ok(io_sha256_file(in_folder("d.safetensors"), b, &err), &err);
     assert_string_equal(a, b);
-    o = spoor("calibrate", "whisper.safetensors", "a.wav", "c.wav", "b.wav", "--clips", "1", "--share", "1", "--json", "-o", "e.safetensors");
+    o = spoor("calibrate", "whisper.safetensors", "a.wav", "c.wav", "b.wav", "--clips", "1", "--share", "1", "--json",
+              "-o", "e.safetensors");
     exits(&o, 0);
-    json_t *said = json_loads(o.out, JSON_REJECT_DUPLICATES, NULL), *one = json_array_get(json_object_get(said, "encoders"), 0);
+    json_t *said = json_loads(o.out, JSON_REJECT_DUPLICATES, NULL),
+           *one = json_array_get(json_object_get(said, "encoders"), 0);
     assert_int_equal(json_integer_value(json_object_get(one, "clips")), 1);
     const char *name;
     json_t *value;
@@ -129,7 +133,8 @@ static void a_model_gets_one(void **state) {
     outcome o = spoor("calibrate", "w.safetensors", "--manifest", "m.csv", "--split", "all", "-o", "x.safetensors");
     says(&o, 0, "3 recordings");
     outcome_free(&o);
-    json_t *meta = metadata("x.safetensors", "spoor"), *plan = json_object_get(json_object_get(meta, "frontend"), "int8");
+    json_t *meta = metadata("x.safetensors", "spoor"),
+           *plan = json_object_get(json_object_get(meta, "frontend"), "int8");
     assert_int_equal(json_object_size(json_object_get(plan, "products")), 7); /* of the one layer that it has */
     json_decref(meta);
     static const char *const files[2] = {"w.safetensors", "x.safetensors"}, *const precisions[2] = {"f32", "int8"};
@@ -172,10 +177,12 @@ static void other_weights_are_refused(void **state) {
     spoor_context_free(ctx);
     json_decref(plan);
     free(text);
-    o = spoor("extract", "m.csv", "--frontend", "{kind: whisper, weights: wrong.safetensors, precision: int8}", "--out", "refused");
+    o = spoor("extract", "m.csv", "--frontend", "{kind: whisper, weights: wrong.safetensors, precision: int8}", "--out",
+              "refused");
     says(&o, SPOOR_ERR_MODEL, "made with other weights");
     outcome_free(&o);
-    o = spoor("extract", "m.csv", "--frontend", "{kind: whisper, weights: torn.safetensors, precision: int8}", "--out", "refused");
+    o = spoor("extract", "m.csv", "--frontend", "{kind: whisper, weights: torn.safetensors, precision: int8}", "--out",
+              "refused");
     says(&o, SPOOR_ERR_USAGE, "spoor calibrate");
     outcome_free(&o);
 }
@@ -213,8 +220,10 @@ static int prepare(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_checkpoint_gets_one),     cmocka_unit_test(int8_uses_it_and_nothing_else_does),
-        cmocka_unit_test(a_model_gets_one),          cmocka_unit_test(other_weights_are_refused),
+        cmocka_unit_test(a_checkpoint_gets_one),
+        cmocka_unit_test(int8_uses_it_and_nothing_else_does),
+        cmocka_unit_test(a_model_gets_one),
+        cmocka_unit_test(other_weights_are_refused),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, prepare, tear_down);

@@ -1,6 +1,6 @@
 /* test_int8.c: the calibration of int8: factors move between weights and change nothing in float, errors go down where
- * activations have outliers, products stay bfloat16 where the plan says so, without a plan nothing changes, and a plan of
- * other weights, or a damaged one, is refused. */
+ * activations have outliers, products stay bfloat16 where the plan says so, without a plan nothing changes, and a plan
+ * of other weights, or a damaged one, is refused. */
 #include "frontend/checkpoints.h"
 #include "frontend/frontend.h"
 #include "frontend/int8.h"
@@ -17,8 +17,8 @@ static json_t *json(const char *text) {
     return j;
 }
 
-/* A copy of a checkpoint's file in which some channels of the norms are `times` as large, and the columns behind them in
- * proportion smaller: the same network, with outliers in its activations. */
+/* A copy of a checkpoint's file in which some channels of the norms are `times` as large, and the columns behind them
+ * in proportion smaller: the same network, with outliers in its activations. */
 static void with_outliers(const char *from, const char *to, float times) {
     char path[500];
     spoor_error err = {0};
@@ -33,9 +33,11 @@ static void with_outliers(const char *from, const char *to, float times) {
         const safetensors_tensor *t = safetensors_at(f, i);
         data[i] = malloc(t->count * sizeof(float));
         safetensors_to_f32(t, data[i]);
-        bool norm = strstr(t->name, "layers.") != NULL && strstr(t->name, "layer_norm") != NULL && strstr(t->name, "conv") == NULL;
-        bool behind = strstr(t->name, "q_proj.weight") || strstr(t->name, "k_proj.weight") || strstr(t->name, "v_proj.weight") ||
-                      strstr(t->name, "fc1.weight") || strstr(t->name, "intermediate_dense.weight");
+        bool norm = strstr(t->name, "layers.") != NULL && strstr(t->name, "layer_norm") != NULL &&
+                    strstr(t->name, "conv") == NULL;
+        bool behind = strstr(t->name, "q_proj.weight") || strstr(t->name, "k_proj.weight") ||
+                      strstr(t->name, "v_proj.weight") || strstr(t->name, "fc1.weight") ||
+                      strstr(t->name, "intermediate_dense.weight");
         for (size_t j = 0; j < t->count && (norm || behind); j++) {
             size_t column = behind ? j % 16 : j;
             data[i][j] *= column == 3 || column == 10 ? (norm ? times : 1 / times) : 1;
@@ -105,9 +107,12 @@ static encoder_sizes sizes_of(const char *text) {
     return s;
 }
 
-#define TWO_WIDE "{\"model_type\":\"whisper\",\"d_model\":2,\"encoder_layers\":2,\"encoder_attention_heads\":1,\"encoder_ffn_dim\":3}"
+#define TWO_WIDE                                                                                                       \
+    "{\"model_type\":\"whisper\",\"d_model\":2,\"encoder_layers\":2,\"encoder_attention_heads\":1,\"encoder_ffn_"      \
+    "dim\":3}"
 
-static void fold(const json_t *plan, const encoder_sizes *s, const char *name, int64_t rows, int64_t columns, float *values) {
+static void fold(const json_t *plan, const encoder_sizes *s, const char *name, int64_t rows, int64_t columns,
+                 float *values) {
     tensor shape = {.ndim = columns > 0 ? 2 : 1, .dim = {rows, columns}};
     int8_fold_values(plan, s, name, &shape, values);
 }
@@ -116,8 +121,10 @@ static void fold(const json_t *plan, const encoder_sizes *s, const char *name, i
 static void a_case_by_hand(void **state) {
     (void)state;
     encoder_sizes s = sizes_of(TWO_WIDE);
-    json_t *plan = json("{\"factors\":{\"layers.1.self_attn_layer_norm\":\"C;\",\"layers.1.self_attn.v_proj\":\"?C\"}}");
-    float g[2] = {6, 5}, b[2] = {1, -1}, q[4] = {1, 2, 3, 4}, v[4] = {1, 2, 3, 4}, vb[2] = {7, 8}, out[4] = {1, 2, 3, 4};
+    json_t *plan =
+        json("{\"factors\":{\"layers.1.self_attn_layer_norm\":\"C;\",\"layers.1.self_attn.v_proj\":\"?C\"}}");
+    float g[2] = {6, 5}, b[2] = {1, -1}, q[4] = {1, 2, 3, 4}, v[4] = {1, 2, 3, 4}, vb[2] = {7, 8},
+          out[4] = {1, 2, 3, 4};
     float other[4] = {1, 2, 3, 4}, fc[2] = {1, 2};
     fold(plan, &s, "layers.1.self_attn_layer_norm.weight", 2, 0, g);
     fold(plan, &s, "layers.1.self_attn_layer_norm.bias", 2, 0, b);
@@ -145,7 +152,8 @@ static void where_factors_go(void **state) {
         const char *first;
     } cases[] = {{"{\"model_type\":\"whisper\"}", 3, "layers.1.self_attn_layer_norm"},
                  {"{\"model_type\":\"wav2vec2\"}", 1, "encoder.layers.1.attention.v_proj"},
-                 {"{\"model_type\":\"hubert\",\"do_stable_layer_norm\":true,\"feat_extract_norm\":\"layer\"}", 3, "encoder.layers.1.layer_norm"},
+                 {"{\"model_type\":\"hubert\",\"do_stable_layer_norm\":true,\"feat_extract_norm\":\"layer\"}", 3,
+                  "encoder.layers.1.layer_norm"},
                  {"{\"model_type\":\"wavlm\"}", 1, "encoder.layers.1.attention.v_proj"},
                  {"{\"model_type\":\"wavlm\",\"do_stable_layer_norm\":true,\"feat_extract_norm\":\"layer\"}", 2,
                   "encoder.layers.1.final_layer_norm"}};
@@ -165,7 +173,8 @@ typedef struct reading {
     const encoder_sizes *sizes;
 } reading;
 
-static spoor_status read_folded(void *user, const char *name, int ndim, const int64_t *dim, float *out, spoor_error *err) {
+static spoor_status read_folded(void *user, const char *name, int ndim, const int64_t *dim, float *out,
+                                spoor_error *err) {
     const reading *r = user;
     const param *p = params_find(encoder_params(r->from), name);
     tensor shape = {.ndim = ndim};
@@ -223,15 +232,19 @@ static json_t *random_factors(const encoder_sizes *s) {
 
 static void factors_change_nothing_in_float(void **state) {
     (void)state;
-#define SMALL "\"conv_dim\":[8,8,8],\"conv_kernel\":[10,4,4],\"conv_stride\":[10,2,2],\"num_conv_pos_embeddings\":8," \
-              "\"num_conv_pos_embedding_groups\":4,\"hidden_size\":16,\"num_hidden_layers\":3,\"num_attention_heads\":2,\"intermediate_size\":24"
+#define SMALL                                                                                                          \
+    "\"conv_dim\":[8,8,8],\"conv_kernel\":[10,4,4],\"conv_stride\":[10,2,2],\"num_conv_pos_embeddings\":8,"            \
+    "\"num_conv_pos_embedding_groups\":4,\"hidden_size\":16,\"num_hidden_layers\":3,\"num_attention_heads\":2,"        \
+    "\"intermediate_size\":24"
     static const char *const cases[] = {
-        ("{\"model_type\":\"whisper\",\"d_model\":16,\"encoder_layers\":3,\"encoder_attention_heads\":2,\"encoder_ffn_dim\":24,"
+        ("{\"model_type\":\"whisper\",\"d_model\":16,\"encoder_layers\":3,\"encoder_attention_heads\":2,\"encoder_ffn_"
+         "dim\":24,"
          "\"num_mel_bins\":8,\"max_source_positions\":100}"),
         "{\"model_type\":\"wav2vec2\"," SMALL "}",
         "{\"model_type\":\"wav2vec2\",\"do_stable_layer_norm\":true,\"feat_extract_norm\":\"layer\"," SMALL "}",
         "{\"model_type\":\"wavlm\",\"num_buckets\":16,\"max_bucket_distance\":40," SMALL "}",
-        "{\"model_type\":\"wavlm\",\"do_stable_layer_norm\":true,\"feat_extract_norm\":\"layer\",\"num_buckets\":16,\"max_bucket_distance\":40," SMALL "}"};
+        "{\"model_type\":\"wavlm\",\"do_stable_layer_norm\":true,\"feat_extract_norm\":\"layer\",\"num_buckets\":16,"
+        "\"max_bucket_distance\":40," SMALL "}"};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         spoor_context *ctx = support_context();
         spoor_error err = {0};
@@ -298,9 +311,10 @@ static spoor_status open_clip(void *user, size_t clip, const float **samples, si
 }
 
 /* A front end of hidden states 1 and 2; plan NULL: none. */
-static spoor_status new_frontend(spoor_context *ctx, const char *kind, const char *from, const char *precision, json_t *plan,
-                                 frontend **out, spoor_error *err) {
-    json_t *config = json_pack("{s:s, s:s, s:[i,i], s:s}", "kind", kind, "weights", from, "layers", 1, 2, "precision", precision);
+static spoor_status new_frontend(spoor_context *ctx, const char *kind, const char *from, const char *precision,
+                                 json_t *plan, frontend **out, spoor_error *err) {
+    json_t *config =
+        json_pack("{s:s, s:s, s:[i,i], s:s}", "kind", kind, "weights", from, "layers", 1, 2, "precision", precision);
     if (plan != NULL) {
         json_object_set(config, "int8", plan);
     }
@@ -330,7 +344,8 @@ static json_t *measured(spoor_context *ctx, const char *kind, const char *from, 
     return plan;
 }
 
-static float *features(spoor_context *ctx, const char *kind, const char *from, const char *precision, json_t *plan, size_t *n) {
+static float *features(spoor_context *ctx, const char *kind, const char *from, const char *precision, json_t *plan,
+                       size_t *n) {
     frontend *fe = NULL;
     frontend_scratch *s;
     spoor_error err = {0};
@@ -359,7 +374,8 @@ static double error_of(spoor_context *ctx, const char *kind, const char *from, c
     return sqrt(noise / signal);
 }
 
-static bool same_bits(spoor_context *ctx, const char *kind, const char *from, const char *a, json_t *plan_a, const char *b, json_t *plan_b) {
+static bool same_bits(spoor_context *ctx, const char *kind, const char *from, const char *a, json_t *plan_a,
+                      const char *b, json_t *plan_b) {
     size_t n, m;
     float *x = features(ctx, kind, from, a, plan_a, &n), *y = features(ctx, kind, from, b, plan_b, &m);
     bool same = n == m && memcmp(x, y, n * sizeof *x) == 0;
@@ -376,7 +392,8 @@ static void outliers_do_less_harm(void **state) {
     for (int k = 0; k < 2; k++) {
         json_t *plan = measured(ctx, KINDS[k][0], KINDS[k][1], 0), *again = measured(ctx, KINDS[k][0], KINDS[k][1], 0);
         assert_true(json_equal(plan, again));
-        double before = error_of(ctx, KINDS[k][0], KINDS[k][1], "int8", NULL), after = error_of(ctx, KINDS[k][0], KINDS[k][1], "int8", plan);
+        double before = error_of(ctx, KINDS[k][0], KINDS[k][1], "int8", NULL),
+               after = error_of(ctx, KINDS[k][0], KINDS[k][1], "int8", plan);
         if (!(after < 0.6 * before)) {
             fail_msg("%s: error %g before, %g after", KINDS[k][1], before, after);
         }
@@ -477,7 +494,8 @@ static void weights_are_stored_as_they_were(void **state) {
 
 /* ---- refusals ---- */
 
-static void refused(spoor_context *ctx, const char *from, json_t *plan, const char *precision, spoor_status status, const char *words) {
+static void refused(spoor_context *ctx, const char *from, json_t *plan, const char *precision, spoor_status status,
+                    const char *words) {
     frontend *fe = NULL;
     spoor_error err = {0};
     assert_int_equal(new_frontend(ctx, "whisper", from, precision, plan, &fe, &err), status);
@@ -514,10 +532,14 @@ static void damaged_plans_are_refused(void **state) {
         {"{\"factors\":{},\"hashes\":{}}", "products"},
         {"{\"factors\":{},\"products\":{}}", "hashes"},
         {"{\"factors\":{\"layers.0.fc1\":\"????????????????\"},\"products\":{},\"hashes\":{}}", "layers.0.fc1"},
-        {"{\"factors\":{\"layers.2.final_layer_norm\":\"????????????????\"},\"products\":{},\"hashes\":{}}", "layers.2"},
-        {"{\"factors\":{\"layers.-1.final_layer_norm\":\"????????????????\"},\"products\":{},\"hashes\":{}}", "layers.-1"},
-        {"{\"factors\":{\"layers.0.final_layer_norm\":\"???????????????\"},\"products\":{},\"hashes\":{}}", "final_layer_norm"},
-        {"{\"factors\":{\"layers.0.final_layer_norm\":\"???????????????~\"},\"products\":{},\"hashes\":{}}", "final_layer_norm"},
+        {"{\"factors\":{\"layers.2.final_layer_norm\":\"????????????????\"},\"products\":{},\"hashes\":{}}",
+         "layers.2"},
+        {"{\"factors\":{\"layers.-1.final_layer_norm\":\"????????????????\"},\"products\":{},\"hashes\":{}}",
+         "layers.-1"},
+        {"{\"factors\":{\"layers.0.final_layer_norm\":\"???????????????\"},\"products\":{},\"hashes\":{}}",
+         "final_layer_norm"},
+        {"{\"factors\":{\"layers.0.final_layer_norm\":\"???????????????~\"},\"products\":{},\"hashes\":{}}",
+         "final_layer_norm"},
         {"{\"factors\":{\"layers.0.final_layer_norm\":[1]},\"products\":{},\"hashes\":{}}", "final_layer_norm"},
         {"{\"factors\":{},\"products\":{\"a\":{\"precision\":\"int4\"}},\"hashes\":{}}", "the product a"},
         {"{\"factors\":{},\"products\":{\"a\":{}},\"hashes\":{}}", "the product a"},
@@ -571,7 +593,7 @@ static void wrong_questions_are_refused(void **state) {
 /* Whichever allocation fails, it is said and nothing is left behind. (jansson's own memory is not counted.) */
 static void memory_that_runs_out(void **state) {
     (void)state;
-    for (size_t at = 1, step = 1; ; at += step++) {
+    for (size_t at = 1, step = 1;; at += step++) {
         support_failing f = {.fail_at = at};
         spoor_context *ctx = support_failing_context(&f);
         spoor_error err = {0};
