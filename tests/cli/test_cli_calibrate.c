@@ -1,7 +1,8 @@
 /* test_cli_calibrate.c: `spoor calibrate`: an encoder's checkpoint and a model file get a calibration of int8, which is
  * then used, and is refused where its weights are others. */
+#include "frontend/checkpoints.h" /* before what has a `folder` of its own */
+
 #include "cli/cli_case.h"
-#include "frontend/checkpoints.h"
 #include "frontend/int8.h"
 
 static void write_manifest(void) {
