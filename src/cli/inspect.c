@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/ui.h"
 #include "frontend/dialect.h"
+#include "frontend/int8.h"
 #include "model/model.h"
 #include "report/text.h"
 #include "weights/weights.h"
@@ -55,6 +56,37 @@ static void print_member(const json_t *meta, const char *key) {
                             JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
     printf("%-10s %s\n", key, text == NULL ? "-" : text);
     free(text);
+}
+
+/* Of a calibration of int8 what people read; the rest is as long as the encoder is wide. */
+static void shorten(json_t *plan) {
+    static const char *const longer[] = {"factors", "products", "hashes"};
+    for (size_t i = 0; i < sizeof longer / sizeof *longer; i++) {
+        (void)json_object_del(plan, longer[i]);
+    }
+}
+
+static void print_frontend(const json_t *meta) {
+    json_t *short_one = json_pack("{s:o*}", "frontend", json_deep_copy(json_object_get(meta, "frontend"))), *part;
+    size_t i;
+    shorten(json_object_get(json_object_get(short_one, "frontend"), "int8"));
+    json_array_foreach(json_object_get(json_object_get(short_one, "frontend"), "parts"), i, part) {
+        shorten(json_object_get(part, "int8"));
+    }
+    print_member(short_one, "frontend");
+    json_decref(short_one);
+}
+
+static void print_calibration(const weights *w) {
+    const char *text = json_string_value(json_object_get(weights_metadata(w), INT8_KEY));
+    json_t *plan = text == NULL || strlen(text) > INT8_TEXT_MAX ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    json_t *all = plan == NULL ? NULL : json_pack("{s:O}", "int8", plan);
+    shorten(plan);
+    if (all != NULL) {
+        print_member(all, "int8");
+    }
+    json_decref(all);
+    json_decref(plan);
 }
 
 static void print_name(spoor_context *ctx, const char *before, const char *name) {
@@ -133,7 +165,7 @@ static void summary_clear(summary *s) {
 /* ---- text ---- */
 
 static void print_model(spoor_context *ctx, const json_t *meta) {
-    static const char *const keys[] = {"name", "card", "frontend", "network", "known", "bonafide", "provenance"};
+    static const char *const keys[] = {"name", "card", "network", "known", "bonafide", "provenance"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         print_member(meta, keys[i]);
     }
@@ -156,6 +188,7 @@ static void print_checkpoint(const summary *s) {
         free(text);
         json_decref(sizes);
     }
+    print_calibration(s->w);
     printf("dtypes    ");
     for (int i = 0; i < SAFETENSORS_DTYPES; i++) {
         if (s->dtypes[i] > 0) {

@@ -73,6 +73,10 @@ static void a_checkpoint_gets_one(void **state) {
     assert_int_equal(json_array_size(json_object_get(plan, "states")), 3); /* every hidden state */
     assert_int_equal(json_object_size(json_object_get(plan, "products")), 13);
     json_decref(plan);
+    o = spoor("inspect", "c.safetensors");
+    says(&o, 0, "int8       {\"clips\":2");
+    assert_null(strstr(o.out, "factors"));
+    outcome_free(&o);
     /* again gives the same file; as JSON, with named recordings, and all of it in bfloat16 */
     o = spoor("calibrate", "c.safetensors", "--manifest", "m.csv", "-o", "d.safetensors");
     exits(&o, 0);
@@ -138,6 +142,10 @@ static void a_model_gets_one(void **state) {
            *plan = json_object_get(json_object_get(meta, "frontend"), "int8");
     assert_int_equal(json_object_size(json_object_get(plan, "products")), 7); /* of the one layer that it has */
     json_decref(meta);
+    o = spoor("inspect", "x.safetensors");
+    says(&o, 0, "\"int8\":{\"clips\":3");
+    assert_null(strstr(o.out, "factors"));
+    outcome_free(&o);
     static const char *const files[2] = {"w.safetensors", "x.safetensors"}, *const precisions[2] = {"f32", "int8"};
     char *said[2][2];
     for (int i = 0; i < 4; i++) { /* nothing changes in float32 */
