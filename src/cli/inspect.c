@@ -168,6 +168,9 @@ static void print_model(spoor_context *ctx, const json_t *meta) {
     static const char *const keys[] = {"name", "card", "network", "known", "bonafide", "provenance"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         print_member(meta, keys[i]);
+        if (strcmp(keys[i], "card") == 0) {
+            print_frontend(meta);
+        }
     }
     if (json_object_get(meta, "bonafide_score") != NULL) { /* absent: the mean of log odds */
         print_member(meta, "bonafide_score");
