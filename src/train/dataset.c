@@ -50,12 +50,31 @@ static spoor_status read_manifests(dataset *d, const recipe *r, spoor_error *err
     return SPOOR_OK;
 }
 
+/* Both lists rise. A model must not be judged by what it was trained on. */
+static spoor_status check_disjoint(const dataset *d, const size_t *train, size_t n_train, const size_t *dev, size_t n_dev,
+                                   spoor_error *err) {
+    size_t both = 0, first = 0;
+    for (size_t i = 0, k = 0; i < n_train && k < n_dev;) {
+        if (train[i] == dev[k]) {
+            first = both++ == 0 ? train[i] : first;
+        }
+        size_t row = train[i] < dev[k] ? train[i] : dev[k];
+        i += train[i] == row;
+        k += dev[k] == row;
+    }
+    return both == 0 ? SPOOR_OK
+                     : error_set(err, SPOOR_ERR_INPUT, "%zu rows pass both data.train and data.dev (first: %.200s), and a model must not "
+                                 "be judged by what it has heard; a condition without split takes rows of every split: add split: train",
+                                 both, manifest_path(d->manifest, first));
+}
+
 static spoor_status choose_rows(dataset *d, const recipe *r, spoor_error *err) {
     size_t *train = NULL, *dev = NULL, n_train = 0, n_dev = 0;
     spoor_status status = labels_select(d->ctx, d->manifest, r->train.item, r->train.n, &train, &n_train, err);
     if (status == SPOOR_OK) {
         status = labels_select(d->ctx, d->manifest, r->dev.item, r->dev.n, &dev, &n_dev, err);
     }
+    status = status == SPOOR_OK ? check_disjoint(d, train, n_train, dev, n_dev, err) : status;
     if (status == SPOOR_OK && n_train == 0) {
         status = error_set(err, SPOOR_ERR_INPUT, "no row of the manifests passes data.train, so there is nothing to train on");
     }

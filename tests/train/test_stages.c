@@ -20,7 +20,7 @@ static const char RECIPE[] =
     "    dev: {metrics: [{name: acc, task: bonafide, kind: auroc}]}\n"
     "  - name: fd\n"
     "    from: re\n"
-    "    data: {train: {label: spoof}}\n"
+    "    data: {train: {split: train, label: spoof}}\n"
     "    mixup: {kind: regmixup}\n"
     "    sampler: {pairs: 2}\n"
     "    npair: {weight: 1}\n"
@@ -74,7 +74,7 @@ static void settings_of_stages(void **state) {
     assert_true(re->n_tasks == 1 && strcmp(re->task[0].name, "bonafide") == 0);
     assert_true(fd->n_tasks == 1 && strcmp(fd->task[0].name, "source") == 0);
     assert_true(re->train.n == 1 && strcmp(re->train.item[0].column, "split") == 0);
-    assert_true(fd->train.n == 1 && strcmp(fd->train.item[0].column, "label") == 0);
+    assert_true(fd->train.n == 2 && strcmp(fd->train.item[0].column, "split") == 0 && strcmp(fd->train.item[1].column, "label") == 0);
     assert_true(re->lr == 0.5 && fd->lr == 0.5 && re->beta1 == 0.9 && fd->beta1 == 0.8);
     assert_true(re->oc.weight == 1 && fd->oc.weight == 0 && re->epochs == 6 && fd->epochs == 8 && fd->warmup == 1);
     recipe_stages_free(s);
@@ -215,10 +215,11 @@ static void heads_of_other_classes(void **state) {
         /* both stages know two sources; in the second variant not the same two */
         const char *const set[] = {"stages.0.data.tasks.source.except=high", "stages.0.data.tasks.bonafide.column=label",
                                    other ? "stages.1.data.tasks.source.except=low" : "stages.1.data.tasks.source.except=high",
-                                   "stages.0.data.train.label=spoof", "stages.0.oc.weight=0", "stages.1.optimiser.lr=0",
+                                   "stages.0.data.train.split=train", "stages.0.data.train.label=spoof", "stages.0.oc.weight=0",
+                                   "stages.1.optimiser.lr=0",
                                    "stages.0.dev.metrics.0.task=source", "stages.0.dev.metrics.0.kind=accuracy"};
         char *out = run_folder(other ? "other" : "same");
-        support_ok(train(out, 1, false, &w, set, 8, &err), &err);
+        support_ok(train(out, 1, false, &w, set, sizeof set / sizeof *set, &err), &err);
         spoor_context *ctx = support_context();
         safetensors *re = open_tensors(ctx, out, "re"), *fd = open_tensors(ctx, out, "fd");
         const safetensors_tensor *a = safetensors_find(re, "heads.source.weight"), *b = safetensors_find(fd, "heads.source.weight");

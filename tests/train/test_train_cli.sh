@@ -64,7 +64,7 @@ cat >>s.yaml <<'END'
 cache: {path: feats}
 stages:
   - {name: re, data: {tasks: {source: null}}, oc: {weight: 1}}
-  - {name: fd, from: re, data: {train: {label: spoof}, tasks: {bonafide: null}}}
+  - {name: fd, from: re, data: {train: {split: train, label: spoof}, tasks: {bonafide: null}}}
 END
 expect 0 "$spoor" extract --recipe s.yaml
 [ "$(grep -c '^feats: 7 entries' out)" = 2 ] || fail "features of two stages expected"
@@ -73,6 +73,11 @@ grep -q '^re (1/2)  epoch 2/2 ' out || fail "no line for the last epoch of the f
 grep -q '^fd (2/2)  epoch 2/2 ' out || fail "no line for the last epoch of the second stage"
 grep -q 'these start anew: heads.source' log || fail "it is not said what starts anew"
 cmp staged/model.safetensors staged/fd/model.safetensors || fail "the model is not that of the last stage"
+
+# what dev judges was not heard in training: a condition without split takes the rows of both
+sed 's/split: train, label: spoof/label: spoof/' s.yaml >both.yaml
+expect 2 "$spoor" train both.yaml --out both
+grep -q 'rows pass both data.train and data.dev' log || fail "training on dev is not refused"
 expect 1 "$spoor" train s.yaml --out staged
 expect 0 "$spoor" train s.yaml --out staged --resume
 grep -q 'stage fd is done' log || fail "a finished stage is trained again"
@@ -93,7 +98,7 @@ grep -q '^the first epoch draws 4 clips' out || fail "a taxonomy's epoch has twi
 grep -q '^  bonafide: bonafide 2, spoof 2$' out || fail "half of the clips are bona fide"
 [ ! -e dry ] || fail "--dry-run leaves a folder"
 expect 0 "$spoor" train s.yaml --dry-run --stage fd --json --set data.manifests.0.path=gone.csv
-grep -q '"stage": "fd"' out && grep -q '"clips": 12' out || fail "JSON of what the stage fd draws expected"
+grep -q '"stage": "fd"' out && grep -q '"clips": 4' out || fail "JSON of what the stage fd draws expected"
 expect 1 "$spoor" train s.yaml --json
 expect 1 "$spoor" train s.yaml --dry-run --stage xx
 expect 0 "$spoor" train s.yaml --dry-run
