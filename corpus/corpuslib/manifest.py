@@ -6,7 +6,7 @@ import tomllib
 SPLITS = ("train", "dev", "test")
 ROOT_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NEEDED = {
-    "package": {"name": str, "kind": str, "version": str, "sha256": str, "bytes": int},
+    "package": {"name": str, "kind": str, "version": str, "sha256": str, "bytes": int, "unpacked": int},
     "human": {"name": str, "speaker": str, "language": str, "split": str, "licence": str, "packages": list, "files": list, "clips": int,
               "small_clips": int},
     "generator": {"name": str, "family": str, "architecture": str, "licence": str, "packages": list, "tracks": list, "seconds": (int, float)},
