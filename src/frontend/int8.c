@@ -207,11 +207,15 @@ void int8_fold_values(const json_t *plan, const encoder_sizes *s, const char *na
             continue;
         }
         bool source = belongs(name, fold[i].source, true);
+        float factor[2 * INT8_RANGE + 1]; /* of each code, once: a matrix has millions of numbers */
+        for (int k = 0; k <= 2 * INT8_RANGE; k++) {
+            double f = int8_factor((char)(INT8_ONE - INT8_RANGE + k));
+            factor[k] = (float)(source ? 1 / f : f);
+        }
         int64_t rows = shape->dim[0], columns = shape->ndim == 2 ? shape->dim[1] : 1;
         for (int64_t r = 0; r < rows; r++) {
             for (int64_t c = 0; c < columns; c++) {
-                double factor = int8_factor(codes[source ? r : c]);
-                values[r * columns + c] *= (float)(source ? 1 / factor : factor);
+                values[r * columns + c] *= factor[codes[source ? r : c] - (INT8_ONE - INT8_RANGE)];
             }
         }
     }
