@@ -75,6 +75,16 @@ void int8_options_init(int8_options *o) { *o = (int8_options){.share = 0.1}; }
 
 /* ---- what there is to measure ---- */
 
+static product *find_product(const measure *m, const char *base) {
+    size_t length = strlen(base);
+    for (size_t i = 0; i < m->n; i++) {
+        if (strncmp(m->products[i].name, base, length) == 0 && strcmp(m->products[i].name + length, ".weight") == 0) {
+            return &m->products[i];
+        }
+    }
+    return NULL;
+}
+
 /* The input that this product shares with one before it; NULL: it has its own. */
 static input *shared_input(const measure *m, const char *name) {
     for (int64_t layer = 0; layer < encoder_last(m->e); layer++) {
@@ -82,13 +92,9 @@ static input *shared_input(const measure *m, const char *name) {
         int n = int8_folds(m->sizes, layer, fold);
         for (int f = 0; f < n; f++) {
             for (int i = 1; i < fold[f].products; i++) {
-                if (strncmp(name, fold[f].product[i], strlen(fold[f].product[i])) != 0) {
-                    continue;
-                }
-                for (size_t p = 0; p < m->n; p++) {
-                    if (strncmp(m->products[p].name, fold[f].product[0], strlen(fold[f].product[0])) == 0) {
-                        return m->products[p].in;
-                    }
+                if (strncmp(name, fold[f].product[i], strlen(fold[f].product[i])) == 0) {
+                    const product *first = find_product(m, fold[f].product[0]);
+                    return first == NULL ? NULL : first->in;
                 }
             }
         }
@@ -248,16 +254,6 @@ static spoor_status observe(measure *m, spoor_error *err) {
 }
 
 /* ---- 2: harm ---- */
-
-static product *find_product(const measure *m, const char *base) {
-    size_t length = strlen(base);
-    for (size_t i = 0; i < m->n; i++) {
-        if (strncmp(m->products[i].name, base, length) == 0 && strcmp(m->products[i].name + length, ".weight") == 0) {
-            return &m->products[i];
-        }
-    }
-    return NULL;
-}
 
 /* y[rows, n] of the sample times the values, both with the factors (NULL: none), in a precision. */
 static spoor_status try_product(measure *m, const product *p, const double *factors, compute_precision precision,
@@ -481,7 +477,7 @@ static json_t *rounded(double v) { /* to three digits: it is for people */
 static spoor_status write_errors(measure *m, const char *key, const double *errors, spoor_error *err) {
     json_t *list = json_array();
     int failed = json_object_set_new(m->plan, key, list);
-    for (int64_t i = 0; i <= encoder_last(m->e); i++) {
+    for (int64_t i = 0; failed == 0 && i <= encoder_last(m->e); i++) { /* a list that was not taken is gone */
         if (m->compared[i]) {
             failed |= json_array_append_new(list, errors == NULL ? json_integer(i) : rounded(sqrt(errors[i])));
         }
