@@ -110,6 +110,12 @@ static void test_by_hand(void **state) {
     tensor *loss = op_set_nll(t, z, known, NULL);
     assert_non_null(loss);
     support_close((double)loss->data[0], (-log(0.5) - log(0.2)) / 2, 1e-6, "marginalised loss");
+    x[0] = (real)NAN; /* of training that diverged: a result to be looked at, and no wrong weights */
+    y = op_log_mix(t, z, quantiser, 2);
+    loss = op_set_nll(t, z, known, NULL);
+    assert_true(y != NULL && loss != NULL);
+    assert_true(isnan(y->data[0]) && isnan(loss->data[0]));
+    support_close(exp((double)y->data[1] - 3), 0.5, 1e-6, "P(SVQ)");
     tape_free(t);
     compute_free(c);
     spoor_context_free(ctx);

@@ -3,7 +3,8 @@
 #include "tensor/ops/refuse.h"
 #include <math.h>
 
-/* log sum_c w_c exp(x_c), w NULL: all 1. share (may be NULL) gets w_c exp(x_c) divided by the sum. -INFINITY: no w_c is above 0. */
+/* log sum_c w_c exp(x_c), w NULL: all 1. share (may be NULL) gets w_c exp(x_c) divided by the sum. -INFINITY: no w_c is above
+ * 0. NaN: an x_c is NaN or infinity. */
 static double log_sum(int64_t n, const real *x, const real *w, double *share) {
     double top = -INFINITY, sum = 0;
     for (int64_t c = 0; c < n; c++) {
@@ -16,10 +17,10 @@ static double log_sum(int64_t n, const real *x, const real *w, double *share) {
             share[c] = e;
         }
     }
-    for (int64_t c = 0; share != NULL && sum > 0 && c < n; c++) {
+    for (int64_t c = 0; share != NULL && sum != 0 && c < n; c++) {
         share[c] /= sum;
     }
-    return sum > 0 ? top + log(sum) : -INFINITY;
+    return sum == 0 ? -INFINITY : top + log(sum);
 }
 
 /* ---- weighted sums ---- */
