@@ -1,5 +1,5 @@
-/* neural.h: a pretrained encoder as a front end; used by frontend.c, and by int8_measure.c. The functions are those of frontend.h for
- * these kinds. */
+/* neural.h: a pretrained encoder as a front end; used by frontend.c, and by int8_measure.c. The functions are those of
+ * frontend.h for these kinds. */
 #ifndef FRONTEND_NEURAL_H
 #define FRONTEND_NEURAL_H
 #include "frontend/int8_measure.h"
