@@ -114,11 +114,15 @@ spoor_status nested_new(spoor_context *ctx, const nested_options *o, nested **ou
     if (status == SPOOR_OK && n->n_clips == 0) {
         status = error_set(err, SPOOR_ERR_USAGE, "none of %zu clips is bona fide or has a class of the taxonomy", o->n_clips);
     }
+    n->human = n->n_human == 0 ? 0 : n->n_human == n->n_clips ? 1 : n->human;
+    if (status == SPOOR_OK && n->human > 0 && o->epoch == 0 && (double)n->n_human / n->human > NESTED_MAX_EPOCH) {
+        status = error_set(err, SPOOR_ERR_USAGE, "a share of %g makes an epoch of more than %g clips until each of %zu bona fide "
+                           "ones was drawn; give sampler.human a larger share, or sampler.clips", n->human, NESTED_MAX_EPOCH, n->n_human);
+    }
     if (status != SPOOR_OK) {
         nested_free(n);
         return status;
     }
-    n->human = n->n_human == 0 ? 0 : n->n_human == n->n_clips ? 1 : n->human;
     n->epoch = o->epoch > 0 ? o->epoch : n->human > 0 ? (size_t)llround((double)n->n_human / n->human) : n->n_clips - n->n_human;
     *out = n;
     return SPOOR_OK;

@@ -6,6 +6,7 @@
 #include "base/context.h"
 
 enum { NESTED_HUMAN = -2, NESTED_NONE = -1 };
+#define NESTED_MAX_EPOCH 1e9 /* clips */
 
 typedef struct nested_options {
     uint64_t seed;
@@ -18,7 +19,7 @@ typedef struct nested_options {
 
 typedef struct nested nested;
 
-/* SPOOR_ERR_USAGE: no clip that can be drawn. What options points to is copied. */
+/* SPOOR_ERR_USAGE: no clip that can be drawn, or an epoch of more than NESTED_MAX_EPOCH. What options points to is copied. */
 spoor_status nested_new(spoor_context *ctx, const nested_options *options, nested **out, spoor_error *err);
 void nested_free(nested *n);
 size_t nested_epoch(const nested *n); /* clips of an epoch */

@@ -167,6 +167,12 @@ static void refusals(void **state) {
         p.o.human = bad[i];
         assert_int_equal(nested_new(ctx, &p.o, &n, &err), SPOOR_ERR_USAGE);
     }
+    make(&p); /* so small a share that no epoch ends */
+    p.o.human = 1e-300;
+    p.o.epoch = 0;
+    assert_int_equal(nested_new(ctx, &p.o, &n, &err), SPOOR_ERR_USAGE);
+    assert_non_null(strstr(err.message, "sampler.human"));
+    assert_null(n);
     spoor_context_free(ctx);
 }
 
