@@ -66,16 +66,21 @@ double model_bonafide_score(const spoor_model *m, const float *logits) {
                                                               : mean;
 }
 
-spoor_status model_bonafide_kind_from_json(const json_t *json, model_bonafide_kind *out, spoor_error *err) {
-    *out = MODEL_BONAFIDE_MEAN;
-    for (int i = 0; json != NULL && MODEL_BONAFIDE_KINDS[i] != NULL; i++) {
-        if (json_is_string(json) && strcmp(json_string_value(json), MODEL_BONAFIDE_KINDS[i]) == 0) {
+static bool find_kind(const char *name, model_bonafide_kind *out) {
+    for (int i = 0; MODEL_BONAFIDE_KINDS[i] != NULL; i++) {
+        if (strcmp(name, MODEL_BONAFIDE_KINDS[i]) == 0) {
             *out = (model_bonafide_kind)i;
-            return SPOOR_OK;
+            return true;
         }
     }
-    return json == NULL ? SPOOR_OK
-                        : error_set(err, SPOOR_ERR_USAGE, "its bona fide score is none of mean, task, product, spoof-product");
+    return false;
+}
+
+spoor_status model_bonafide_kind_from_json(const json_t *json, model_bonafide_kind *out, spoor_error *err) {
+    *out = MODEL_BONAFIDE_MEAN;
+    return json == NULL || (json_is_string(json) && find_kind(json_string_value(json), out))
+               ? SPOOR_OK
+               : error_set(err, SPOOR_ERR_USAGE, "its bona fide score is none of mean, task, product, spoof-product");
 }
 
 spoor_status model_judge_as(spoor_model *m, const char *kind, spoor_error *err) {
@@ -83,11 +88,7 @@ spoor_status model_judge_as(spoor_model *m, const char *kind, spoor_error *err) 
         return SPOOR_OK;
     }
     m->bonafide = (calibrate_logistic){.scale = 1, .prior = m->bonafide.prior, .informative = true};
-    for (int i = 0; MODEL_BONAFIDE_KINDS[i] != NULL; i++) {
-        if (strcmp(kind, MODEL_BONAFIDE_KINDS[i]) == 0) {
-            m->bonafide_kind = (model_bonafide_kind)i;
-            return SPOOR_OK;
-        }
-    }
-    return error_set(err, SPOOR_ERR_USAGE, "--bonafide-score %.60s is none of mean, task, product, spoof-product", kind);
+    return find_kind(kind, &m->bonafide_kind)
+               ? SPOOR_OK
+               : error_set(err, SPOOR_ERR_USAGE, "--bonafide-score %.60s is none of mean, task, product, spoof-product", kind);
 }
