@@ -46,7 +46,7 @@ static spoor_status fit_statistics(const verify_options *o, spoor_model *m, work
     for (size_t i = 0; status == SPOOR_OK && i < n; i++) {
         bool good = w->train.errors[i].status == SPOOR_OK && w->train_labels->clip[i].is_known == 1;
         w->label[i] = good ? w->train_labels->clip[i].label[m->known_task] : -1;
-        memcpy(logits + i * t->n_classes, w->train.logits + i * width + score_offset(m, m->known_task),
+        memcpy(logits + i * t->n_classes, w->train.logits + i * width + model_offset(m, m->known_task),
                t->n_classes * sizeof *logits);
     }
     if (status == SPOOR_OK) {

@@ -5,17 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-static size_t offset_of(const spoor_model *m, size_t task) {
-    size_t at = 0;
-    for (size_t i = 0; i < task; i++) {
-        at += m->tasks[i].n_classes;
-    }
-    return at;
-}
-
 size_t model_row_size(const spoor_model *m) {
     const net_joint *j = net_joint_head(m->net);
-    size_t n = offset_of(m, m->n_tasks);
+    size_t n = model_offset(m, m->n_tasks);
     for (size_t i = 0; j != NULL && i < j->n; i++) {
         n += (size_t)j->parent[i].values;
     }
@@ -39,11 +31,11 @@ void model_join(const spoor_model *m, float *row) {
     if (j == NULL) {
         return;
     }
-    const float *z = row + offset_of(m, j->task);
+    const float *z = row + model_offset(m, j->task);
     double t = m->tasks[j->task].temperature;
     for (size_t i = 0; i < j->n; i++) {
         const joint_parent *p = &j->parent[i];
-        float *to = row + offset_of(m, p->task);
+        float *to = row + model_offset(m, p->task);
         for (int64_t v = 0; v < p->values; v++) {
             to[v] = (float)(t * log_mix(z, p->mix + v * j->classes, j->classes, t));
         }
@@ -68,14 +60,14 @@ bool model_is_attribute(const spoor_model *m, size_t task) {
 
 const float *model_evidence(const spoor_model *m, const float *row, size_t task) {
     const net_joint *j = net_joint_head(m->net);
-    size_t at = offset_of(m, m->n_tasks);
+    size_t at = model_offset(m, m->n_tasks);
     for (size_t i = 0; j != NULL && i < j->n; i++) {
         if (j->parent[i].task == task) {
             return row + at;
         }
         at += (size_t)j->parent[i].values;
     }
-    return row + offset_of(m, task);
+    return row + model_offset(m, task);
 }
 
 double model_known_probability(const spoor_model *m, double known) {
@@ -108,7 +100,7 @@ void model_attribute(const spoor_model *m, size_t task, const float *row, double
     for (size_t c = 0; c < t->n_classes; c++) {
         p[c] = 0;
     }
-    add_softmax(row + offset_of(m, task), t->n_classes, human, t->temperature, doubts ? w : 1, p);
+    add_softmax(row + model_offset(m, task), t->n_classes, human, t->temperature, doubts ? w : 1, p);
     if (doubts) {
         add_softmax(model_evidence(m, row, task), t->n_classes, human, t->unseen, 1 - w, p);
     }

@@ -3,14 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-static size_t offset_of(const spoor_model *m, size_t task) {
-    size_t at = 0;
-    for (size_t i = 0; i < task; i++) {
-        at += m->tasks[i].n_classes;
-    }
-    return at;
-}
-
 static double log_sum(const float *x, size_t n, int64_t except) {
     double top = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; i++) {
@@ -47,9 +39,9 @@ spoor_status model_derive(const spoor_model *m, float *logits, spoor_error *err)
         if (p == NULL) {
             return error_memory(err, "deriving an answer");
         }
-        float *own = logits + offset_of(m, k);
+        float *own = logits + model_offset(m, k);
         double all = log_sum(own, task->n_classes, task->human);
-        sum_shares(task, &m->tasks[task->from], logits + offset_of(m, task->from), p);
+        sum_shares(task, &m->tasks[task->from], logits + model_offset(m, task->from), p);
         for (size_t c = 0; c < task->n_classes; c++) {
             own[c] = (int64_t)c == task->human ? own[c] : (float)(all + log(p[c] + 1e-9));
         }

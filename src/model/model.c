@@ -67,6 +67,14 @@ size_t model_find_task(const spoor_model *m, const char *name) {
     return SIZE_MAX;
 }
 
+size_t model_offset(const spoor_model *m, size_t task) {
+    size_t at = 0;
+    for (size_t i = 0; i < task; i++) {
+        at += m->tasks[i].n_classes;
+    }
+    return at;
+}
+
 size_t model_synthetic_logits(const model_task *task, const float *logits, float *out, int32_t *map) {
     size_t n = 0;
     for (size_t i = 0; i < task->n_classes; i++) {

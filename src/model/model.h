@@ -117,6 +117,8 @@ const audio_silence *model_silence(const spoor_model *m);
 bool model_is_human(const char *name);
 /* Index of a task by name, or SIZE_MAX. */
 size_t model_find_task(const spoor_model *m, const char *name);
+/* Where a task's logits begin in a row of logits of all tasks; of n_tasks: where they end. */
+size_t model_offset(const spoor_model *m, size_t task);
 /* The task "bonafide" if the model has it (classes "bonafide" and "spoof"), else any task with a human class; SIZE_MAX. */
 size_t model_bonafide_task(const model_task *tasks, size_t n);
 /* Log odds of human speech by one task's logits: logit of the human class minus logsumexp of the others. */

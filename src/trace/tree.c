@@ -7,14 +7,6 @@
 
 static spoor_status no_memory(spoor_error *err) { return error_memory(err, "drawing the tree of a verdict"); }
 
-static size_t offset_of(const spoor_model *m, size_t task) {
-    size_t at = 0;
-    for (size_t i = 0; i < task; i++) {
-        at += m->tasks[i].n_classes;
-    }
-    return at;
-}
-
 /* ---- attributes ---- */
 
 static int better_value(const void *a, const void *b) {
@@ -121,7 +113,7 @@ static spoor_status find_head(const spoor_model *m, const float *row, own_head *
     double *p = ctx_alloc(m->ctx, t->n_classes, sizeof *p);
     h->p = ctx_calloc(m->ctx, t->n_classes, sizeof *h->p);
     spoor_status status = kept != NULL && p != NULL && h->p != NULL ? SPOOR_OK : no_memory(err);
-    size_t n = status == SPOOR_OK ? model_synthetic_logits(t, row + offset_of(m, h->task), kept, NULL) : 0;
+    size_t n = status == SPOOR_OK ? model_synthetic_logits(t, row + model_offset(m, h->task), kept, NULL) : 0;
     if (n > 0) {
         calibrate_softmax(kept, n, t->temperature, p);
     }

@@ -74,7 +74,7 @@ static double cross_entropy(const float *x, size_t n, int32_t truth) {
 /* Rank of the truth among the classes that the task may answer with. */
 static bool in_top5(const spoor_model *m, size_t task, const float *row, int32_t truth) {
     const model_task *t = &m->tasks[task];
-    const float *x = row + score_offset(m, task);
+    const float *x = row + model_offset(m, task);
     size_t better = 0;
     for (size_t i = 0; i < t->n_classes; i++) {
         bool human = (int64_t)i == t->human && !score_with_human(m, task);
@@ -141,7 +141,7 @@ static void add_clip(const spoor_model *m, const recipe_metric *metric, size_t t
     w->truth[w->n] = truth;
     w->predicted[w->n] = score_best(m, task, row);
     if (metric->kind == RECIPE_LOSS) {
-        w->score[w->n] = cross_entropy(row + score_offset(m, task), m->tasks[task].n_classes, truth);
+        w->score[w->n] = cross_entropy(row + model_offset(m, task), m->tasks[task].n_classes, truth);
     } else {
         w->score[w->n] = metric->kind == RECIPE_TOP5 ? in_top5(m, task, row, truth) : w->predicted[w->n] == truth;
     }

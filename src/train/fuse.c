@@ -216,7 +216,7 @@ spoor_status fuse_logits(spoor_model *m, size_t n, const float *embedding, float
     for (size_t k = 0; n > 0 && k < m->n_tasks; k++) {
         tensor *w, *b;
         if (net_fusion_head(m->net, k, &w, &b)) {
-            apply(embedding, n, d, w->data, b->data, m->tasks[k].n_classes, logits + score_offset(m, k), width);
+            apply(embedding, n, d, w->data, b->data, m->tasks[k].n_classes, logits + model_offset(m, k), width);
         }
     }
     for (size_t i = 0; i < n; i++) {

@@ -165,7 +165,7 @@ static spoor_status average_all(spoor_model *m, const fuse_averaging *a, const d
         for (size_t k = 0; k < m->n_tasks; k++) {
             fuse_average_row(a, k, weight, i, row);
             for (size_t c = 0; c < m->tasks[k].n_classes; c++) {
-                logits[i * width + score_offset(m, k) + c] = (float)row[c];
+                logits[i * width + model_offset(m, k) + c] = (float)row[c];
             }
         }
         status = model_derive(m, logits + i * width, err);

@@ -16,7 +16,7 @@ enum { FOLDS = 5 };
 static spoor_status score_rows(const spoor_model *m, openset_kinds kinds, size_t n, const float *logits,
                                const float *embedding, double *score, spoor_error *err) {
     const model_task *t = &m->tasks[m->known_task];
-    size_t width = trace_logits_size(m), at = score_offset(m, m->known_task), dim = (size_t)net_embedding_size(m->net);
+    size_t width = trace_logits_size(m), at = model_offset(m, m->known_task), dim = (size_t)net_embedding_size(m->net);
     float *kept = ctx_alloc(m->ctx, t->n_classes, sizeof *kept);
     spoor_status status = kept ? SPOOR_OK : error_memory(err, "scoring recordings");
     for (size_t i = 0; status == SPOOR_OK && i < n; i++) {
@@ -262,7 +262,7 @@ static spoor_status fit_statistics(spoor_model *m, const known_train *train, con
         return SPOOR_OK;
     }
     const model_task *t = &m->tasks[m->known_task];
-    size_t width = trace_logits_size(m), at = score_offset(m, m->known_task), classes = t->n_classes - (t->human >= 0);
+    size_t width = trace_logits_size(m), at = model_offset(m, m->known_task), classes = t->n_classes - (t->human >= 0);
     float *logits = ctx_alloc(m->ctx, train->n, (classes + 1) * sizeof *logits);
     int32_t *label = ctx_alloc(m->ctx, train->n, sizeof *label);
     spoor_status status = logits && label ? SPOOR_OK : error_memory(err, "fitting an open-set scorer");

@@ -4,14 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-size_t score_offset(const spoor_model *m, size_t task) {
-    size_t at = 0;
-    for (size_t i = 0; i < task; i++) {
-        at += m->tasks[i].n_classes;
-    }
-    return at;
-}
-
 bool score_with_human(const spoor_model *m, size_t task) {
     return task == m->bonafide_task && m->tasks[task].n_classes == 2;
 }

@@ -89,8 +89,6 @@ spoor_status score_page_groups(spoor_context *ctx, const score_labels *l, int32_
 enum { SCORE_FOLD_SEED = 1 }; /* of calibrate_folds, wherever dev is crossed */
 /* Best class of a task, the human class left out but in the bona fide task. */
 int32_t score_best(const spoor_model *m, size_t task, const float *logits);
-/* Where a task's logits begin in a row. */
-size_t score_offset(const spoor_model *m, size_t task);
 /* Does the human class take part in what this task says? Only in the bona fide task with two classes. */
 bool score_with_human(const spoor_model *m, size_t task);
 #endif

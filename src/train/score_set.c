@@ -15,7 +15,7 @@ double score_bonafide(const spoor_model *m, const float *logits) {
 
 int32_t score_best(const spoor_model *m, size_t task, const float *logits) {
     const model_task *t = &m->tasks[task];
-    const float *own = logits + score_offset(m, task);
+    const float *own = logits + model_offset(m, task);
     bool all = score_with_human(m, task);
     int32_t best = -1;
     for (size_t i = 0; i < t->n_classes; i++) {
@@ -45,7 +45,7 @@ static void synthetic_free(spoor_context *ctx, synthetic *s) {
 static spoor_status synthetic_make(const spoor_model *m, size_t task, const score_labels *l, const float *logits,
                                    synthetic *out, spoor_error *err) {
     const model_task *t = &m->tasks[task];
-    size_t width = trace_logits_size(m), at = score_offset(m, task);
+    size_t width = trace_logits_size(m), at = model_offset(m, task);
     out->classes = t->n_classes - (t->human >= 0);
     out->logits = ctx_alloc(m->ctx, l->n, t->n_classes * sizeof *out->logits);
     out->truth = ctx_alloc(m->ctx, l->n, sizeof *out->truth);
@@ -218,7 +218,7 @@ static spoor_status fill_task(const spoor_model *m, size_t task, const score_lab
             calibrate_softmax(s.logits + i * s.classes, s.classes, m->tasks[task].temperature, p + i * s.classes);
         }
     }
-    size_t at = score_offset(m, task);
+    size_t at = model_offset(m, task);
     for (size_t i = 0; status == SPOOR_OK && i < l->n; i++) {
         for (size_t k = 0; k < s.classes; k++) { /* the human class stays 0 */
             scores[i * width + at + (size_t)s.map[k]] = (float)p[i * s.classes + k];
@@ -272,7 +272,7 @@ static void bonafide_scores(const spoor_model *m, size_t n, const double *llr, s
     double prior = log(m->bonafide.prior / (1 - m->bonafide.prior));
     for (size_t i = 0; i < n; i++) {
         double p = 1 / (1 + exp(-(llr[i] + prior)));
-        float *own = scores + i * width + score_offset(m, m->bonafide_task);
+        float *own = scores + i * width + model_offset(m, m->bonafide_task);
         own[t->human] = (float)p;
         own[1 - t->human] = (float)(1 - p);
     }

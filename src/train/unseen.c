@@ -20,16 +20,6 @@ static void evidence_free(spoor_context *ctx, evidence *e) {
     ctx_free(ctx, e->clip);
 }
 
-/* The evidence of a row without the class of human speech. */
-static void without_human(const spoor_model *m, size_t task, const float *row, int64_t human, float *out) {
-    const float *from = model_evidence(m, row, task);
-    for (size_t c = 0; c < m->tasks[task].n_classes; c++) {
-        if ((int64_t)c != human) {
-            *out++ = from[c];
-        }
-    }
-}
-
 /* Numbers the sources of the clips that were taken. */
 static spoor_status number_sources(spoor_context *ctx, const score_labels *l, evidence *e, spoor_error *err) {
     const char **name = ctx_alloc(ctx, e->n, sizeof *name);
@@ -61,7 +51,7 @@ static spoor_status evidence_make(const spoor_model *m, size_t task, const score
     for (size_t i = 0; i < l->n; i++) {
         int32_t truth = l->clip[i].label[task];
         if (l->clip[i].is_known == 0 && truth >= 0 && truth != e->human) {
-            without_human(m, task, logits + i * width, e->human, e->logits + e->n * e->classes);
+            (void)model_synthetic_logits(t, model_evidence(m, logits + i * width, task), e->logits + e->n * e->classes, NULL);
             e->truth[e->n] = truth - (e->human >= 0 && truth > e->human);
             e->clip[e->n++] = i;
         }
@@ -139,7 +129,7 @@ static spoor_status temperatures(const spoor_model *m, size_t task, const score_
 static spoor_status say_task(const spoor_model *m, size_t task, const score_labels *l, const float *logits, const double *known,
                              size_t folds, float *scores, spoor_error *err) {
     spoor_model own = *m; /* with the temperature of the clip */
-    size_t width = model_row_size(m), at = score_offset(m, task), n = m->tasks[task].n_classes;
+    size_t width = model_row_size(m), at = model_offset(m, task), n = m->tasks[task].n_classes;
     own.tasks = ctx_alloc(m->ctx, m->n_tasks, sizeof *own.tasks);
     double *t = ctx_alloc(m->ctx, l->n, sizeof *t), *p = ctx_alloc(m->ctx, n, sizeof *p);
     spoor_status status = own.tasks && t && p ? SPOOR_OK : error_memory(err, "calibrating");

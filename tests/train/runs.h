@@ -37,8 +37,9 @@ static inline int cancel(void *user) {
     return w->cancel_at > 0 && w->batches >= w->cancel_at;
 }
 
-static inline spoor_status train(const char *out, unsigned threads, bool resume, watch *w, const char *const *set,
-                                 size_t n_set, spoor_error *err) {
+/* One stage of the recipe into OUT/STAGE; NULL: all of it into OUT. */
+static inline spoor_status train_stage(const char *stage, const char *out, unsigned threads, bool resume, watch *w,
+                                       const char *const *set, size_t n_set, spoor_error *err) {
     char yaml[512];
     snprintf(yaml, sizeof yaml, "%s/%s", folder, recipe_file);
     spoor_context_options c;
@@ -47,11 +48,16 @@ static inline spoor_status train(const char *out, unsigned threads, bool resume,
     c.user = w;
     spoor_context *ctx;
     support_ok(spoor_context_new(&c, &ctx, err), err);
-    trainer_options o = {.recipe = yaml, .set = set, .n_set = n_set, .out = out, .resume = resume, .threads = threads,
-                         .news = news, .user = w};
+    trainer_options o = {.recipe = yaml, .set = set, .n_set = n_set, .out = out, .stage = stage, .resume = resume,
+                         .threads = threads, .news = news, .user = w};
     spoor_status status = trainer_run(ctx, &o, err);
     spoor_context_free(ctx);
     return status;
+}
+
+static inline spoor_status train(const char *out, unsigned threads, bool resume, watch *w, const char *const *set,
+                                 size_t n_set, spoor_error *err) {
+    return train_stage(NULL, out, threads, resume, w, set, n_set, err);
 }
 
 /* Bytes of FOLDER/OUT/NAME, hashed. */
@@ -68,6 +74,18 @@ static inline char *run_folder(const char *name) {
     char *p = path[next++ % 8];
     snprintf(p, sizeof path[0], "%s/run-%s", folder, name);
     return p;
+}
+
+/* A training with these two settings is refused with a sentence that says `says`; returns its status. */
+static inline spoor_status refused_with(const char *const set[2], const char *says) {
+    spoor_error err;
+    watch w = {0};
+    spoor_status status = train(run_folder("refused"), 1, false, &w, set, 2, &err);
+    assert_true(status != SPOOR_OK);
+    if (strstr(err.message, says) == NULL) {
+        fail_msg("%s %s says: %s", set[0], set[1], err.message);
+    }
+    return status;
 }
 
 /* SIGKILL at random moments of up to `longest` seconds, also while a checkpoint is written: a child trains, is killed,

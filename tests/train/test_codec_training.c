@@ -61,24 +61,6 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* One stage of the recipe into OUT/STAGE. */
-static spoor_status train_stage(const char *stage, const char *out, unsigned threads, bool resume, watch *w, const char *const *set,
-                                size_t n_set, spoor_error *err) {
-    char yaml[512];
-    snprintf(yaml, sizeof yaml, "%s/%s", folder, recipe_file);
-    spoor_context_options c;
-    spoor_context_options_init(&c);
-    c.cancel = cancel;
-    c.user = w;
-    spoor_context *ctx;
-    support_ok(spoor_context_new(&c, &ctx, err), err);
-    trainer_options o = {.recipe = yaml, .set = set, .n_set = n_set, .out = out, .stage = stage, .resume = resume, .threads = threads,
-                         .news = news, .user = w};
-    spoor_status status = trainer_run(ctx, &o, err);
-    spoor_context_free(ctx);
-    return status;
-}
-
 static char *inside(const char *out, const char *stage) {
     static char path[8][700];
     static int next;
@@ -151,7 +133,7 @@ static void they_learn(void **state) {
     size_t width = trace_logits_size(d.model), right = 0, all = 0;
     for (size_t i = 0; i < d.n; i++) {
         for (size_t k = 0; k < d.model->n_tasks; k++) {
-            const float *x = d.logits + i * width + score_offset(d.model, k);
+            const float *x = d.logits + i * width + model_offset(d.model, k);
             size_t best = 0;
             for (size_t c = 1; c < d.model->tasks[k].n_classes; c++) {
                 best = x[c] > x[best] ? c : best;

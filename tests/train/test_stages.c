@@ -115,7 +115,7 @@ static void two_stages_one_model(void **state) {
         size_t task = model_find_task(whole.model, tasks[i]), classes = whole.model->tasks[task].n_classes;
         assert_int_equal(one.model->tasks[0].n_classes, classes);
         for (size_t k = 0; k < one.n; k++) {
-            assert_memory_equal(whole.logits + k * trace_logits_size(whole.model) + score_offset(whole.model, task),
+            assert_memory_equal(whole.logits + k * trace_logits_size(whole.model) + model_offset(whole.model, task),
                                 one.logits + k * classes, classes * sizeof(float));
         }
         close_dev(&one);

@@ -155,7 +155,7 @@ static void recompute(const char *out, const char *csv, double *loss, double *kn
     int target[SYNTHETIC_CLIPS];
     for (size_t i = 0; i < n; i++) {
         const char *name = manifest_cell(list, i, manifest_column(list, "source"));
-        const float *x = logits + i * width + score_offset(m, source);
+        const float *x = logits + i * width + model_offset(m, source);
         double total = 0;
         size_t truth = SIZE_MAX;
         for (size_t k = 0; k < m->tasks[source].n_classes; k++) {
