@@ -2,149 +2,62 @@
  * both modes, loss, every gradient, running statistics; any number of frames; the same bits on 1, 2 and 8 threads. */
 #include "net/aasist.h"
 #include "net/net.h"
-#include "support/support.h"
+#include "support/vectors.h"
 #include "tensor/ops.h"
-#include "weights/safetensors.h"
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define TOLERANCE 1e-4
 
-typedef struct fixture {
-    spoor_context *ctx;
-    safetensors *file;
-    json_t *meta;
-    compute *compute;
-    tape *tape;
-    net *net;
-    float *features;
-} fixture;
-
-static const safetensors_tensor *need(const fixture *f, const char *prefix, const char *name) {
-    char key[300];
-    snprintf(key, sizeof key, "%s%s", prefix, name);
-    const safetensors_tensor *t = safetensors_find(f->file, key);
-    if (t == NULL) {
-        fail_msg("vector %s is missing", key);
-    }
-    return t;
-}
-
-/* Largest error over the largest value, at least `floor`. */
-static void compare(const fixture *f, const char *prefix, const char *name, const float *got, double floor) {
-    const safetensors_tensor *t = need(f, prefix, name);
-    double *want = malloc((t->count + 1) * sizeof *want), worst = 0, top = floor;
-    safetensors_to_f64(t, want);
-    for (size_t i = 0; i < t->count; i++) {
-        top = fabs(want[i]) > top ? fabs(want[i]) : top;
-    }
-    for (size_t i = 0; i < t->count; i++) {
-        double d = fabs((double)got[i] - want[i]) / top;
-        worst = d <= worst ? worst : d;
-    }
-    free(want);
-    if (!(worst <= TOLERANCE)) {
-        fail_msg("%s%s: relative error %.3g", prefix, name, worst);
-    }
-}
-
-static void open_case(fixture *f, const char *name, unsigned threads) {
-    spoor_error err = {0};
+static void open_case(vectors *f, const char *name, unsigned threads) {
     char path[100];
     snprintf(path, sizeof path, "tests/torch/aasist_%s.safetensors", name);
-    f->ctx = support_context();
-    support_ok(safetensors_open(f->ctx, support_path(path), &f->file, &err), &err);
-    f->meta = json_loads(safetensors_meta(f->file, "test"), 0, NULL);
-    net_task task = {(char *)"source", 3};
-    const safetensors_tensor *x = need(f, "", "features");
-    support_ok(net_new(f->ctx, json_object_get(f->meta, "network"), x->shape[2], &task, 1, 1, &f->net, &err), &err);
-    params *p = net_params(f->net);
-    for (size_t i = 0; i < params_count(p); i++) {
-        const safetensors_tensor *t = need(f, "param.", params_at(p, i)->name);
-        const tensor *value = &params_at(p, i)->value;
-        assert_int_equal(t->rank, value->ndim);
-        assert_memory_equal(t->shape, value->dim, (size_t)t->rank * sizeof *t->shape);
-        if (strcmp(params_at(p, i)->name, "sinc.filters") == 0) { /* made by the network itself */
-            compare(f, "param.", "sinc.filters", value->data, 0);
-            continue;
-        }
-        safetensors_to_f32(t, value->data);
-    }
-    support_ok(compute_new(f->ctx, threads, &f->compute, &err), &err);
-    support_ok(tape_new(f->ctx, f->compute, &f->tape, &err), &err);
-    f->features = malloc(x->bytes);
-    safetensors_to_f32(x, f->features);
-}
-
-static void close_case(fixture *f) {
-    free(f->features);
-    tape_free(f->tape);
-    compute_free(f->compute);
-    net_free(f->net);
-    json_decref(f->meta);
-    safetensors_free(f->file);
-    spoor_context_free(f->ctx);
-}
-
-static tensor *features_of(fixture *f) {
-    tensor *x = tape_view(f->tape, 3, need(f, "", "features")->shape, f->features);
-    assert_non_null(x);
-    x->needs_grad = true;
-    return x;
+    vectors_open(f, path, threads);
+    vectors_network(f, &(net_task){(char *)"source", 3}, 1, "sinc.filters");
 }
 
 /* A bias before a batch norm, or before a softmax over frames, has no true gradient: only rounding is left of it. */
-static bool no_gradient(const char *name) {
+static double floor_of(const vectors *f, const char *name) {
+    (void)f;
     bool before_norm = strstr(name, "aggregate.bias") != NULL || strstr(name, "self.bias") != NULL;
-    return (before_norm && strstr(name, "master") == NULL) || strstr(name, "conv1.bias") != NULL ||
-           strcmp(name, "project.bias") == 0 || strcmp(name, "map_attention.out.bias") == 0;
+    bool none = (before_norm && strstr(name, "master") == NULL) || strstr(name, "conv1.bias") != NULL ||
+                strcmp(name, "project.bias") == 0 || strcmp(name, "map_attention.out.bias") == 0;
+    return none ? 0.1 : 1e-2;
 }
 
-static void train_step(fixture *f) {
+static void train_step(vectors *f) {
     spoor_error err = {0};
     int64_t source[16];
     float toward[2048];
     tape_begin(f->tape, true, true, 7);
-    tensor *x = features_of(f);
+    tensor *x = vectors_features(f);
     net_output out;
     net_forward(f->net, f->tape, x, &out);
     support_ok(tape_status(f->tape, &err), &err);
-    assert_true(need(f, "", "toward")->count <= 2048 && need(f, "", "target.source")->count <= 16);
-    memcpy(source, need(f, "", "target.source")->data, need(f, "", "target.source")->bytes);
-    safetensors_to_f32(need(f, "", "toward"), toward);
+    assert_true(vectors_need(f, "", "toward")->count <= 2048 && vectors_need(f, "", "target.source")->count <= 16);
+    memcpy(source, vectors_need(f, "", "target.source")->data, vectors_need(f, "", "target.source")->bytes);
+    safetensors_to_f32(vectors_need(f, "", "toward"), toward);
     tensor *pull = op_mul(f->tape, out.embedding, tape_view(f->tape, 2, out.embedding->dim, toward));
     tensor *parts[] = {op_cross_entropy(f->tape, out.logits[0], source, NULL, 0), op_sum(f->tape, pull, 1)};
     tensor *loss = op_weighted_sum(f->tape, parts, (float[]){1, 0.1f}, 2);
     support_ok(tape_status(f->tape, &err), &err);
-    compare(f, "train.", "loss", loss->data, 1);
-    compare(f, "train.", "embedding", out.embedding->data, 0);
-    compare(f, "train.", "logits", out.logits[0]->data, 0);
+    vectors_same(f, "train.", "loss", loss->data, 1, TOLERANCE);
+    vectors_same(f, "train.", "embedding", out.embedding->data, 0, TOLERANCE);
+    vectors_same(f, "train.", "logits", out.logits[0]->data, 0, TOLERANCE);
     support_ok(tape_backward(f->tape, loss, &err), &err);
-    params *p = net_params(f->net);
-    for (size_t i = 0; i < params_count(p); i++) {
-        param *item = params_at(p, i);
-        if (item->trainable) {
-            compare(f, "grad.", item->name, item->value.grad, no_gradient(item->name) ? 0.1 : 1e-2);
-        } else {
-            compare(f, "after.", item->name, item->value.data, 0);
-        }
-    }
-    compare(f, "grad.", "features", x->grad, 0);
+    vectors_stepped(f, floor_of, TOLERANCE);
+    vectors_same(f, "grad.", "features", x->grad, 0, TOLERANCE);
 }
 
 static void check_case(const char *name) {
-    fixture f;
+    vectors f;
     open_case(&f, name, 2);
     train_step(&f);
     tape_begin(f.tape, false, false, 0);
     net_output out;
-    net_forward(f.net, f.tape, features_of(&f), &out);
+    net_forward(f.net, f.tape, vectors_features(&f), &out);
     assert_true(tape_ok(f.tape));
-    compare(&f, "eval.", "embedding", out.embedding->data, 0);
-    compare(&f, "eval.", "logits", out.logits[0]->data, 0);
-    close_case(&f);
+    vectors_same(&f, "eval.", "embedding", out.embedding->data, 0, TOLERANCE);
+    vectors_same(&f, "eval.", "logits", out.logits[0]->data, 0, TOLERANCE);
+    vectors_close(&f);
 }
 
 static void features(void **state) {
@@ -169,23 +82,16 @@ static void waveform(void **state) {
 
 static void threads_change_no_bit(void **state) {
     (void)state;
-    fixture one, other;
+    vectors one, other;
     unsigned counts[] = {2, 8};
     for (size_t k = 0; k < 2; k++) {
         open_case(&one, "features", 1);
         open_case(&other, "features", counts[k]);
         train_step(&one);
         train_step(&other);
-        params *a = net_params(one.net), *b = net_params(other.net);
-        for (size_t i = 0; i < params_count(a); i++) {
-            const tensor *x = &params_at(a, i)->value, *y = &params_at(b, i)->value;
-            assert_memory_equal(x->data, y->data, (size_t)tensor_count(x) * sizeof(float));
-            if (x->grad != NULL) {
-                assert_memory_equal(x->grad, y->grad, (size_t)tensor_count(x) * sizeof(float));
-            }
-        }
-        close_case(&one);
-        close_case(&other);
+        vectors_same_bits(&one, &other);
+        vectors_close(&one);
+        vectors_close(&other);
     }
 }
 

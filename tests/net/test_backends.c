@@ -2,124 +2,54 @@
  * outputs in both modes, loss, every gradient, running statistics; what an embedding is then; the same bits on any number of
  * threads; one task with its own back end is a network whose back end is shared. */
 #include "net/net.h"
-#include "support/support.h"
+#include "support/vectors.h"
 #include "tensor/ops.h"
-#include "weights/safetensors.h"
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define TOLERANCE 1e-4
 enum { MOST = 16, FRAMES = 9, WIDTH = 6, CLIPS = 4 };
 
 typedef struct fixture {
-    spoor_context *ctx;
-    safetensors *file;
-    json_t *meta;
-    compute *compute;
-    tape *tape;
-    net *net;
-    float *features;
+    vectors v;
     net_task tasks[3];
 } fixture;
 
-static const safetensors_tensor *need(const fixture *f, const char *prefix, const char *name) {
-    char key[300];
-    snprintf(key, sizeof key, "%s%s", prefix, name);
-    const safetensors_tensor *t = safetensors_find(f->file, key);
-    if (t == NULL) {
-        fail_msg("vector %s is missing", key);
-    }
-    return t;
-}
-
-/* Largest error over the largest value, at least `floor`. */
-static void compare(const fixture *f, const char *prefix, const char *name, const float *got, double floor) {
-    const safetensors_tensor *t = need(f, prefix, name);
-    double *want = malloc((t->count + 1) * sizeof *want), worst = 0, top = floor;
-    safetensors_to_f64(t, want);
-    for (size_t i = 0; i < t->count; i++) {
-        top = fabs(want[i]) > top ? fabs(want[i]) : top;
-    }
-    for (size_t i = 0; i < t->count; i++) {
-        double d = fabs((double)got[i] - want[i]) / top;
-        worst = d <= worst ? worst : d;
-    }
-    free(want);
-    if (!(worst <= TOLERANCE)) {
-        fail_msg("%s%s: relative error %.3g", prefix, name, worst);
-    }
-}
-
 static void open_case(fixture *f, const char *name, unsigned threads) {
-    spoor_error err = {0};
     char path[100];
     snprintf(path, sizeof path, "tests/torch/backends_%s.safetensors", name);
-    *f = (fixture){.ctx = support_context()};
-    support_ok(safetensors_open(f->ctx, support_path(path), &f->file, &err), &err);
-    f->meta = json_loads(safetensors_meta(f->file, "test"), 0, NULL);
-    const json_t *tasks = json_object_get(f->meta, "tasks");
+    vectors_open(&f->v, path, threads);
+    const json_t *tasks = json_object_get(f->v.meta, "tasks");
     for (size_t k = 0; k < 3; k++) {
         const json_t *one = json_array_get(tasks, k);
         f->tasks[k] = (net_task){(char *)(uintptr_t)json_string_value(json_array_get(one, 0)),
                                  json_integer_value(json_array_get(one, 1))};
     }
-    const safetensors_tensor *x = need(f, "", "features");
-    support_ok(net_new(f->ctx, json_object_get(f->meta, "network"), x->shape[2], f->tasks, 3, 1, &f->net, &err), &err);
-    params *p = net_params(f->net);
+    vectors_network(&f->v, f->tasks, 3, NULL);
     size_t stored = 0;
-    for (size_t i = 0; i < safetensors_count(f->file); i++) {
-        stored += strncmp(safetensors_at(f->file, i)->name, "param.", 6) == 0;
+    for (size_t i = 0; i < safetensors_count(f->v.file); i++) {
+        stored += strncmp(safetensors_at(f->v.file, i)->name, "param.", 6) == 0;
     }
-    assert_int_equal(params_count(p), stored); /* the oracle has no parameter that the network lacks */
-    for (size_t i = 0; i < params_count(p); i++) {
-        const safetensors_tensor *t = need(f, "param.", params_at(p, i)->name);
-        const tensor *value = &params_at(p, i)->value;
-        assert_int_equal(t->rank, value->ndim);
-        assert_memory_equal(t->shape, value->dim, (size_t)t->rank * sizeof *t->shape);
-        safetensors_to_f32(t, value->data);
-    }
-    support_ok(compute_new(f->ctx, threads, &f->compute, &err), &err);
-    support_ok(tape_new(f->ctx, f->compute, &f->tape, &err), &err);
-    f->features = malloc(x->bytes);
-    safetensors_to_f32(x, f->features);
-}
-
-static void close_case(fixture *f) {
-    free(f->features);
-    tape_free(f->tape);
-    compute_free(f->compute);
-    net_free(f->net);
-    json_decref(f->meta);
-    safetensors_free(f->file);
-    spoor_context_free(f->ctx);
-}
-
-static tensor *features_of(fixture *f) {
-    tensor *x = tape_view(f->tape, 3, need(f, "", "features")->shape, f->features);
-    assert_non_null(x);
-    x->needs_grad = true;
-    return x;
+    assert_int_equal(params_count(net_params(f->v.net)), stored); /* the oracle has no parameter that the network lacks */
 }
 
 /* The task's cross-entropy with the class weights of the case. */
 static tensor *task_loss(fixture *f, size_t k, tensor *logits, int64_t target[MOST], real class_weight[MOST]) {
-    const json_t *weights = json_object_get(json_object_get(f->meta, "class_weights"), f->tasks[k].name);
-    const safetensors_tensor *t = need(f, "target.", f->tasks[k].name);
+    const json_t *weights = json_object_get(json_object_get(f->v.meta, "class_weights"), f->tasks[k].name);
+    const safetensors_tensor *t = vectors_need(&f->v, "target.", f->tasks[k].name);
     assert_true(t->count <= MOST && json_array_size(weights) <= MOST);
     memcpy(target, t->data, t->bytes);
     for (size_t c = 0; c < json_array_size(weights); c++) {
         class_weight[c] = (real)json_number_value(json_array_get(weights, c));
     }
-    return op_cross_entropy(f->tape, logits, target, class_weight, 0);
+    return op_cross_entropy(f->v.tape, logits, target, class_weight, 0);
 }
 
 /* A bias before a batch norm, or before a softmax over frames, has no true gradient: only rounding is left of it. */
-static bool no_gradient(const char *name, bool normed) {
+static double floor_of(const vectors *v, const char *name) {
+    bool normed = json_is_true(json_object_get(json_object_get(v->meta, "network"), "pool_norm"));
     bool before_norm = strstr(name, "aggregate.bias") != NULL || strstr(name, "self.bias") != NULL;
-    return (before_norm && (normed || strstr(name, "master") == NULL)) || strstr(name, "conv1.bias") != NULL ||
-           strcmp(name, "project.bias") == 0 || strcmp(name, "map_attention.out.bias") == 0;
+    bool none = (before_norm && (normed || strstr(name, "master") == NULL)) || strstr(name, "conv1.bias") != NULL ||
+                strcmp(name, "project.bias") == 0 || strcmp(name, "map_attention.out.bias") == 0;
+    return none ? 1 : 1e-2;
 }
 
 static void train_step(fixture *f) {
@@ -128,50 +58,41 @@ static void train_step(fixture *f) {
     real class_weight[3][MOST], share[4] = {0, 0, 0, (real)0.1};
     float toward[1024];
     tensor *parts[4];
-    tape_begin(f->tape, true, true, 7);
-    tensor *x = features_of(f);
+    tape_begin(f->v.tape, true, true, 7);
+    tensor *x = vectors_features(&f->v);
     net_output out;
-    net_forward(f->net, f->tape, x, &out);
-    support_ok(tape_status(f->tape, &err), &err);
+    net_forward(f->v.net, f->v.tape, x, &out);
+    support_ok(tape_status(f->v.tape, &err), &err);
     for (size_t k = 0; k < 3; k++) {
-        compare(f, "train.", f->tasks[k].name, out.logits[k]->data, 0);
+        vectors_same(&f->v, "train.", f->tasks[k].name, out.logits[k]->data, 0, TOLERANCE);
         parts[k] = task_loss(f, k, out.logits[k], target[k], class_weight[k]);
-        share[k] = (real)json_number_value(json_object_get(json_object_get(f->meta, "weights"), f->tasks[k].name));
+        share[k] = (real)json_number_value(json_object_get(json_object_get(f->v.meta, "weights"), f->tasks[k].name));
     }
-    assert_true(need(f, "", "toward")->count <= 1024);
-    safetensors_to_f32(need(f, "", "toward"), toward);
-    parts[3] = op_sum(f->tape, op_mul(f->tape, out.embedding, tape_view(f->tape, 2, out.embedding->dim, toward)), 1);
-    tensor *loss = op_weighted_sum(f->tape, parts, share, 4);
-    support_ok(tape_status(f->tape, &err), &err);
-    compare(f, "train.", "loss", loss->data, 1);
-    compare(f, "train.", "embedding", out.embedding->data, 0);
-    support_ok(tape_backward(f->tape, loss, &err), &err);
-    params *p = net_params(f->net);
-    for (size_t i = 0; i < params_count(p); i++) {
-        param *item = params_at(p, i);
-        if (item->trainable) {
-            bool normed = json_is_true(json_object_get(json_object_get(f->meta, "network"), "pool_norm"));
-            compare(f, "grad.", item->name, item->value.grad, no_gradient(item->name, normed) ? 1 : 1e-2);
-        } else {
-            compare(f, "after.", item->name, item->value.data, 0);
-        }
-    }
-    compare(f, "grad.", "features", x->grad, 0);
+    assert_true(vectors_need(&f->v, "", "toward")->count <= 1024);
+    safetensors_to_f32(vectors_need(&f->v, "", "toward"), toward);
+    parts[3] = op_sum(f->v.tape, op_mul(f->v.tape, out.embedding, tape_view(f->v.tape, 2, out.embedding->dim, toward)), 1);
+    tensor *loss = op_weighted_sum(f->v.tape, parts, share, 4);
+    support_ok(tape_status(f->v.tape, &err), &err);
+    vectors_same(&f->v, "train.", "loss", loss->data, 1, TOLERANCE);
+    vectors_same(&f->v, "train.", "embedding", out.embedding->data, 0, TOLERANCE);
+    support_ok(tape_backward(f->v.tape, loss, &err), &err);
+    vectors_stepped(&f->v, floor_of, TOLERANCE);
+    vectors_same(&f->v, "grad.", "features", x->grad, 0, TOLERANCE);
 }
 
 static void check_case(const char *name) {
     fixture f;
     open_case(&f, name, 2);
     train_step(&f);
-    tape_begin(f.tape, false, false, 0);
+    tape_begin(f.v.tape, false, false, 0);
     net_output out;
-    net_forward(f.net, f.tape, features_of(&f), &out);
-    assert_true(tape_ok(f.tape));
-    compare(&f, "eval.", "embedding", out.embedding->data, 0);
+    net_forward(f.v.net, f.v.tape, vectors_features(&f.v), &out);
+    assert_true(tape_ok(f.v.tape));
+    vectors_same(&f.v, "eval.", "embedding", out.embedding->data, 0, TOLERANCE);
     for (size_t k = 0; k < 3; k++) {
-        compare(&f, "eval.", f.tasks[k].name, out.logits[k]->data, 0);
+        vectors_same(&f.v, "eval.", f.tasks[k].name, out.logits[k]->data, 0, TOLERANCE);
     }
-    close_case(&f);
+    vectors_close(&f.v);
 }
 
 static void plain(void **state) {
@@ -193,16 +114,9 @@ static void threads_change_no_bit(void **state) {
         open_case(&other, "plain", counts[k]);
         train_step(&one);
         train_step(&other);
-        params *a = net_params(one.net), *b = net_params(other.net);
-        for (size_t i = 0; i < params_count(a); i++) {
-            const tensor *x = &params_at(a, i)->value, *y = &params_at(b, i)->value;
-            assert_memory_equal(x->data, y->data, (size_t)tensor_count(x) * sizeof(float));
-            if (x->grad != NULL) {
-                assert_memory_equal(x->grad, y->grad, (size_t)tensor_count(x) * sizeof(float));
-            }
-        }
-        close_case(&one);
-        close_case(&other);
+        vectors_same_bits(&one.v, &other.v);
+        vectors_close(&one.v);
+        vectors_close(&other.v);
     }
 }
 

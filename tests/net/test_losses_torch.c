@@ -1,86 +1,38 @@
 /* test_losses_torch.c: the losses against PyTorch on committed vectors (tests/torch/make_losses.py): value and gradients. */
 #include "net/head.h"
-#include "support/support.h"
+#include "support/vectors.h"
 #include "tensor/ops.h"
-#include "weights/safetensors.h"
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-typedef struct fixture {
-    spoor_context *ctx;
-    safetensors *file;
-    compute *compute;
-    tape *tape;
-} fixture;
+#define TOLERANCE 1e-5
 
 static int set_up(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    spoor_error err = {0};
-    f->ctx = support_context();
-    support_ok(safetensors_open(f->ctx, support_path("tests/torch/losses.safetensors"), &f->file, &err), &err);
-    support_ok(compute_new(f->ctx, 1, &f->compute, &err), &err);
-    support_ok(tape_new(f->ctx, f->compute, &f->tape, &err), &err);
+    vectors *f = calloc(1, sizeof *f);
+    vectors_open(f, "tests/torch/losses.safetensors", 1);
     *state = f;
     return 0;
 }
 
 static int tear_down(void **state) {
-    fixture *f = *state;
-    tape_free(f->tape);
-    compute_free(f->compute);
-    safetensors_free(f->file);
-    spoor_context_free(f->ctx);
-    free(f);
+    vectors_close(*state);
+    free(*state);
     return 0;
 }
 
-static const safetensors_tensor *vector(const fixture *f, const char *name, const char *part) {
-    char key[100];
-    snprintf(key, sizeof key, "%s.%s", name, part);
-    const safetensors_tensor *t = safetensors_find(f->file, key);
-    if (t == NULL) {
-        fail_msg("vector %s is missing", key);
-    }
-    return t;
-}
-
-static tensor *input(fixture *f, const char *name, const char *part) {
-    const safetensors_tensor *t = vector(f, name, part);
-    tensor *x = tape_tensor(f->tape, t->rank, t->shape);
-    assert_non_null(x);
-    safetensors_to_f32(t, x->data);
-    x->needs_grad = true;
-    return x;
-}
-
-static void same(const fixture *f, const char *name, const char *part, const float *got) {
-    const safetensors_tensor *t = vector(f, name, part);
-    double *want = malloc(t->count * sizeof *want);
-    safetensors_to_f64(t, want);
-    double error = support_relative_error(got, want, t->count);
-    free(want);
-    if (!(error <= 1e-5)) {
-        fail_msg("%s.%s: relative error %.3g", name, part, error);
-    }
-}
-
-static void run(fixture *f, const char *name, tensor *loss, tensor *a, const char *a_name, tensor *b, const char *b_name) {
+static void run(vectors *f, const char *name, tensor *loss, tensor *a, const char *a_name, tensor *b, const char *b_name) {
     spoor_error err = {0};
     char key[100];
     support_ok(tape_backward(f->tape, loss, &err), &err);
-    same(f, name, "loss", loss->data);
-    snprintf(key, sizeof key, "grad.%s", a_name);
-    same(f, name, key, a->grad);
+    vectors_same(f, name, ".loss", loss->data, 0, TOLERANCE);
+    snprintf(key, sizeof key, ".grad.%s", a_name);
+    vectors_same(f, name, key, a->grad, 0, TOLERANCE);
     if (b != NULL) {
-        snprintf(key, sizeof key, "grad.%s", b_name);
-        same(f, name, key, b->grad);
+        snprintf(key, sizeof key, ".grad.%s", b_name);
+        vectors_same(f, name, key, b->grad, 0, TOLERANCE);
     }
 }
 
 static void cross_entropy(void **state) {
-    fixture *f = *state;
+    vectors *f = *state;
     const struct {
         const char *name;
         float smoothing;
@@ -88,45 +40,45 @@ static void cross_entropy(void **state) {
     } cases[] = {{"ce", 0, false}, {"ce_smooth", 0.2f, false}, {"ce_weights", 0, true}, {"ce_both", 0.1f, true}};
     for (size_t i = 0; i < 4; i++) {
         tape_begin(f->tape, true, true, 1);
-        tensor *x = input(f, cases[i].name, "logits");
+        tensor *x = vectors_input(f, cases[i].name, ".logits");
         int64_t target[9];
-        memcpy(target, vector(f, cases[i].name, "target")->data, sizeof target);
+        memcpy(target, vectors_need(f, cases[i].name, ".target")->data, sizeof target);
         float weight[6];
-        safetensors_to_f32(vector(f, cases[i].name, "weight"), weight);
+        safetensors_to_f32(vectors_need(f, cases[i].name, ".weight"), weight);
         tensor *loss = op_cross_entropy(f->tape, x, target, cases[i].weighted ? weight : NULL, cases[i].smoothing);
         run(f, cases[i].name, loss, x, "logits", NULL, NULL);
     }
 }
 
 static void soft_targets(void **state) {
-    fixture *f = *state;
+    vectors *f = *state;
     tape_begin(f->tape, true, true, 1);
-    tensor *x = input(f, "soft", "logits");
+    tensor *x = vectors_input(f, "soft", ".logits");
     float target[35];
-    safetensors_to_f32(vector(f, "soft", "target"), target);
+    safetensors_to_f32(vectors_need(f, "soft", ".target"), target);
     run(f, "soft", op_soft_cross_entropy(f->tape, x, target, NULL), x, "logits", NULL, NULL);
 }
 
 static void n_pair(void **state) {
-    fixture *f = *state;
+    vectors *f = *state;
     const char *names[] = {"npair", "npair_l2"};
     for (size_t i = 0; i < 2; i++) {
         tape_begin(f->tape, true, true, 1);
-        tensor *a = input(f, names[i], "f"), *b = input(f, names[i], "p");
+        tensor *a = vectors_input(f, names[i], ".f"), *b = vectors_input(f, names[i], ".p");
         run(f, names[i], op_n_pair(f->tape, a, b, i == 0 ? 0 : 0.02f), a, "f", b, "p");
     }
 }
 
 /* Embedding and centre through the head: the cosines, the loss, both gradients, and the logits that the head answers with. */
 static void one_class(void **state) {
-    fixture *f = *state;
+    vectors *f = *state;
     const char *names[] = {"oc", "oc_soft"};
     for (size_t i = 0; i < 2; i++) {
         tape_begin(f->tape, true, true, 1);
-        tensor *e = input(f, names[i], "f"), *w = input(f, names[i], "w");
+        tensor *e = vectors_input(f, names[i], ".f"), *w = vectors_input(f, names[i], ".w");
         float alpha = i == 0 ? 20 : 3, share[8];
         int64_t human[8];
-        memcpy(human, vector(f, names[i], "human")->data, sizeof human);
+        memcpy(human, vectors_need(f, names[i], ".human")->data, sizeof human);
         for (size_t k = 0; k < 8; k++) {
             share[k] = (float)human[k];
         }
@@ -134,7 +86,7 @@ static void one_class(void **state) {
         head_output out;
         head_forward(&h, f->tape, e, e, &out);
         assert_non_null(out.cosine);
-        same(f, names[i], "cosine", out.cosine->data);
+        vectors_same(f, names[i], ".cosine", out.cosine->data, 0, TOLERANCE);
         for (size_t k = 0; k < 8; k++) {
             support_close((double)out.logits->data[2 * k], 0, 0, "synthetic");
             support_close((double)out.logits->data[2 * k + 1], (double)alpha * ((double)out.cosine->data[k] - 0.55), 1e-5, "human");
@@ -145,24 +97,24 @@ static void one_class(void **state) {
 }
 
 static void ge2e(void **state) {
-    fixture *f = *state;
+    vectors *f = *state;
     const char *names[] = {"ge2e_softmax", "ge2e_contrast"};
     for (size_t i = 0; i < 2; i++) {
         tape_begin(f->tape, true, true, 1);
-        tensor *e = input(f, names[i], "e"), *w = input(f, names[i], "w"), *b = input(f, names[i], "b");
+        tensor *e = vectors_input(f, names[i], ".e"), *w = vectors_input(f, names[i], ".w"), *b = vectors_input(f, names[i], ".b");
         const op_ge2e_shape shape = {4, 3, i == 1};
         run(f, names[i], op_ge2e(f->tape, op_normalise(f->tape, e, 1e-12f), w, b, &shape), e, "e", w, "w");
         if (i == 0) { /* an offset of all scores changes no softmax */
             support_close((double)b->grad[0], 0, 1e-6, "offset");
         } else {
-            same(f, names[i], "grad.b", b->grad);
+            vectors_same(f, names[i], ".grad.b", b->grad, 0, TOLERANCE);
         }
     }
 }
 
 /* With two classes the loss is the logistic triplet loss: softplus(f_i.p_j - f_i.p_i), averaged. */
 static void two_classes_are_the_logistic_triplet(void **state) {
-    fixture *f = *state;
+    vectors *f = *state;
     tape_begin(f->tape, false, false, 1);
     float fs[] = {1, 2, -1, 0.5f}, ps[] = {0.5f, 1, 2, -1};
     tensor *a = tape_view(f->tape, 2, (int64_t[]){2, 2}, fs), *b = tape_view(f->tape, 2, (int64_t[]){2, 2}, ps);

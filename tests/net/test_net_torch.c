@@ -2,107 +2,28 @@
  * in both modes, loss, every gradient, running statistics; and the same bits on 1, 2 and 8 threads. */
 #include "net/net.h"
 #include "tensor/ops.h"
-#include "support/support.h"
-#include "weights/safetensors.h"
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "support/vectors.h"
 
 #define TOLERANCE 1e-4
 
-typedef struct fixture {
-    spoor_context *ctx;
-    safetensors *file;
-    json_t *meta;
-    compute *compute;
-    tape *tape;
-    net *net;
-} fixture;
-
-static double *as_double(const safetensors_tensor *t) {
-    double *v = malloc((t->count + 1) * sizeof *v);
-    safetensors_to_f64(t, v);
-    return v;
-}
-
-static const safetensors_tensor *need(const fixture *f, const char *prefix, const char *name) {
-    char key[300];
-    snprintf(key, sizeof key, "%s%s", prefix, name);
-    const safetensors_tensor *t = safetensors_find(f->file, key);
-    if (t == NULL) {
-        fail_msg("vector %s is missing", key);
-    }
-    return t;
-}
-
-static void compare(const fixture *f, const char *prefix, const char *name, const float *got, double scale) {
-    const safetensors_tensor *t = need(f, prefix, name);
-    double *want = as_double(t), worst = 0, top = scale;
-    for (size_t i = 0; i < t->count; i++) {
-        top = fabs(want[i]) > top ? fabs(want[i]) : top;
-    }
-    for (size_t i = 0; i < t->count; i++) {
-        double d = fabs((double)got[i] - want[i]) / top;
-        if (!(d <= worst)) {
-            worst = d;
-        }
-    }
-    free(want);
-    if (!(worst <= TOLERANCE)) {
-        fail_msg("%s%s: relative error %.3g", prefix, name, worst);
-    }
-}
-
-static void open_case(fixture *f, const char *name, unsigned threads) {
-    spoor_error err = {0};
+static void open_case(vectors *f, const char *name, unsigned threads) {
     char path[100];
     snprintf(path, sizeof path, "tests/torch/conformer_%s.safetensors", name);
-    f->ctx = support_context();
-    support_ok(safetensors_open(f->ctx, support_path(path), &f->file, &err), &err);
-    f->meta = json_loads(safetensors_meta(f->file, "test"), 0, NULL);
+    vectors_open(f, path, threads);
     net_task tasks[4];
     size_t n = json_array_size(json_object_get(f->meta, "tasks"));
     for (size_t i = 0; i < n; i++) {
         json_t *pair = json_array_get(json_object_get(f->meta, "tasks"), i);
         tasks[i] = (net_task){(char *)json_string_value(json_array_get(pair, 0)), json_integer_value(json_array_get(pair, 1))};
     }
-    int64_t bands = need(f, "", "features")->shape[2];
-    support_ok(net_new(f->ctx, json_object_get(f->meta, "network"), bands, tasks, n, 1, &f->net, &err), &err);
-    params *p = net_params(f->net);
-    for (size_t i = 0; i < params_count(p); i++) {
-        const safetensors_tensor *t = need(f, "param.", params_at(p, i)->name);
-        assert_int_equal(t->count, tensor_count(&params_at(p, i)->value));
-        safetensors_to_f32(t, params_at(p, i)->value.data);
-    }
-    support_ok(compute_new(f->ctx, threads, &f->compute, &err), &err);
-    support_ok(tape_new(f->ctx, f->compute, &f->tape, &err), &err);
+    vectors_network(f, tasks, n, NULL);
 }
 
-static void close_case(fixture *f) {
-    tape_free(f->tape);
-    compute_free(f->compute);
-    net_free(f->net);
-    json_decref(f->meta);
-    safetensors_free(f->file);
-    spoor_context_free(f->ctx);
-}
-
-static tensor *features_of(fixture *f, float **data) {
-    const safetensors_tensor *t = need(f, "", "features");
-    *data = malloc(t->bytes);
-    safetensors_to_f32(t, *data);
-    tensor *x = tape_view(f->tape, 3, t->shape, *data);
-    assert_non_null(x);
-    x->needs_grad = true;
-    return x;
-}
-
-static tensor *loss_of(fixture *f, const net_output *out, int64_t *source, int64_t *bonafide, float *weights) {
+static tensor *loss_of(vectors *f, const net_output *out, int64_t *source, int64_t *bonafide, float *weights) {
     tape *t = f->tape;
-    memcpy(source, need(f, "", "target.source")->data, need(f, "", "target.source")->bytes);
-    memcpy(bonafide, need(f, "", "target.bonafide")->data, need(f, "", "target.bonafide")->bytes);
-    safetensors_to_f32(need(f, "", "weights.source"), weights);
+    memcpy(source, vectors_need(f, "", "target.source")->data, vectors_need(f, "", "target.source")->bytes);
+    memcpy(bonafide, vectors_need(f, "", "target.bonafide")->data, vectors_need(f, "", "target.bonafide")->bytes);
+    safetensors_to_f32(vectors_need(f, "", "weights.source"), weights);
     int64_t e = out->embedding->dim[1], half = out->embedding->dim[0] / 2;
     tensor *rows = op_reshape(t, out->embedding, 3, (int64_t[]){1, out->embedding->dim[0], e});
     tensor *first = op_reshape(t, op_slice_frames(t, rows, 0, half), 2, (int64_t[]){half, e});
@@ -112,55 +33,47 @@ static tensor *loss_of(fixture *f, const net_output *out, int64_t *source, int64
     return op_weighted_sum(t, parts, (float[]){1.0f, 0.5f, 0.3f}, 3);
 }
 
-static void train_step(fixture *f, const char *name) {
+/* Some have no true gradient, or one that nearly cancels: a bias before a batch norm or before a softmax over frames, scale and
+ * shift of the last norm where the pooled vector is normalised. They are held against 0.01. */
+static double floor_of(const vectors *f, const char *name) {
+    bool pool_norm = json_is_true(json_object_get(json_object_get(f->meta, "network"), "pool_norm"));
+    bool none = strstr(name, "depthwise.bias") != NULL || strstr(name, "score.bias") != NULL ||
+                (pool_norm && strncmp(name, "blocks.0.norm.", 14) == 0);
+    return none ? 1e-2 : 1e-4;
+}
+
+static void train_step(vectors *f) {
     spoor_error err = {0};
-    (void)name;
     int64_t source[16], bonafide[16];
-    float weights[16], *data;
+    float weights[16];
     tape_begin(f->tape, true, true, 7);
-    tensor *x = features_of(f, &data);
+    tensor *x = vectors_features(f);
     net_output out;
     net_forward(f->net, f->tape, x, &out);
     support_ok(tape_status(f->tape, &err), &err);
     tensor *loss = loss_of(f, &out, source, bonafide, weights);
     support_ok(tape_status(f->tape, &err), &err);
-    compare(f, "train.", "loss", loss->data, 1);
-    compare(f, "train.", "embedding", out.embedding->data, 0);
-    compare(f, "train.", "logits.source", out.logits[0]->data, 0);
-    compare(f, "train.", "logits.bonafide", out.logits[1]->data, 0);
+    vectors_same(f, "train.", "loss", loss->data, 1, TOLERANCE);
+    vectors_same(f, "train.", "embedding", out.embedding->data, 0, TOLERANCE);
+    vectors_same(f, "train.", "logits.source", out.logits[0]->data, 0, TOLERANCE);
+    vectors_same(f, "train.", "logits.bonafide", out.logits[1]->data, 0, TOLERANCE);
     support_ok(tape_backward(f->tape, loss, &err), &err);
-    params *p = net_params(f->net);
-    for (size_t i = 0; i < params_count(p); i++) {
-        param *item = params_at(p, i);
-        if (item->trainable) {
-            /* These have no true gradient, or one that nearly cancels: a bias before a batch norm or before a softmax over
-             * frames, scale and shift of the last norm where the pooled vector is normalised. They are held against 0.01. */
-            bool pool_norm = json_is_true(json_object_get(json_object_get(f->meta, "network"), "pool_norm"));
-            bool none = strstr(item->name, "depthwise.bias") != NULL || strstr(item->name, "score.bias") != NULL ||
-                        (pool_norm && strncmp(item->name, "blocks.0.norm.", 14) == 0);
-            compare(f, "grad.", item->name, item->value.grad, none ? 1e-2 : 1e-4);
-        } else {
-            compare(f, "after.", item->name, item->value.data, 0);
-        }
-    }
-    compare(f, "grad.", "features", x->grad, 0);
-    free(data);
+    vectors_stepped(f, floor_of, TOLERANCE);
+    vectors_same(f, "grad.", "features", x->grad, 0, TOLERANCE);
 }
 
 static void check_case(const char *name) {
-    fixture f;
+    vectors f;
     open_case(&f, name, 2);
-    train_step(&f, name);
-    float *data;
+    train_step(&f);
     tape_begin(f.tape, false, false, 0);
     net_output out;
-    net_forward(f.net, f.tape, features_of(&f, &data), &out);
+    net_forward(f.net, f.tape, vectors_features(&f), &out);
     assert_true(tape_ok(f.tape));
-    compare(&f, "eval.", "embedding", out.embedding->data, 0);
-    compare(&f, "eval.", "logits.source", out.logits[0]->data, 0);
-    compare(&f, "eval.", "logits.bonafide", out.logits[1]->data, 0);
-    free(data);
-    close_case(&f);
+    vectors_same(&f, "eval.", "embedding", out.embedding->data, 0, TOLERANCE);
+    vectors_same(&f, "eval.", "logits.source", out.logits[0]->data, 0, TOLERANCE);
+    vectors_same(&f, "eval.", "logits.bonafide", out.logits[1]->data, 0, TOLERANCE);
+    vectors_close(&f);
 }
 
 static void class_token(void **state) {
@@ -190,24 +103,17 @@ static void attention_over_time_and_channels(void **state) {
 
 static void threads_change_no_bit(void **state) {
     (void)state;
-    fixture one, other;
+    vectors one, other;
     unsigned counts[] = {2, 8};
     for (size_t k = 0; k < 4; k++) {
         const char *name = k < 2 ? "wide" : "tcm";
         open_case(&one, name, 1);
         open_case(&other, name, counts[k % 2]);
-        train_step(&one, name);
-        train_step(&other, name);
-        params *a = net_params(one.net), *b = net_params(other.net);
-        for (size_t i = 0; i < params_count(a); i++) {
-            const tensor *x = &params_at(a, i)->value, *y = &params_at(b, i)->value;
-            assert_memory_equal(x->data, y->data, (size_t)tensor_count(x) * sizeof(float));
-            if (x->grad != NULL) {
-                assert_memory_equal(x->grad, y->grad, (size_t)tensor_count(x) * sizeof(float));
-            }
-        }
-        close_case(&one);
-        close_case(&other);
+        train_step(&one);
+        train_step(&other);
+        vectors_same_bits(&one, &other);
+        vectors_close(&one);
+        vectors_close(&other);
     }
 }
 

@@ -1,22 +1,16 @@
 /* test_joint.c: the joint head (net/joint.h) and its loss against PyTorch on committed vectors (tests/torch/make_joint.py): codecs'
  * and attributes' logits, the loss of known, partly known and mixed clips, all gradients; what it refuses; failing allocations. */
-#include "support/support.h"
+#include "support/vectors.h"
 #include "train/losses_joint.h"
-#include "weights/safetensors.h"
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { SOURCE, VQ, DEC, TASKS, PLAIN = 7, MIXED = 3, CLASSES = 6 };
 static const char *const names[TASKS] = {"source", "vq", "dec"};
 static const char CONFIG[] = "{\"kind\": \"joint\", \"human\": 0, \"parents\": {\"vq\": [0, 1, 2, 1, 3, -2], \"dec\": [0, 1, 2, 2, -1, -2]}}";
 
+#define TOLERANCE 1e-5
+
 typedef struct fixture {
-    spoor_context *ctx;
-    safetensors *file;
-    compute *compute;
-    tape *tape;
+    vectors v;
     net_joint *joint;
 } fixture;
 
@@ -43,12 +37,8 @@ static net_joint *make(spoor_context *ctx, const char *config, const bool *answe
 static int set_up(void **state) {
     static const bool all[TASKS] = {true, true, true};
     fixture *f = calloc(1, sizeof *f);
-    spoor_error err = {0};
-    f->ctx = support_context();
-    support_ok(safetensors_open(f->ctx, support_path("tests/torch/joint.safetensors"), &f->file, &err), &err);
-    support_ok(compute_new(f->ctx, 1, &f->compute, &err), &err);
-    support_ok(tape_new(f->ctx, f->compute, &f->tape, &err), &err);
-    f->joint = make(f->ctx, CONFIG, all, NULL);
+    vectors_open(&f->v, "tests/torch/joint.safetensors", 1);
+    f->joint = make(f->v.ctx, CONFIG, all, NULL);
     *state = f;
     return 0;
 }
@@ -56,68 +46,35 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     fixture *f = *state;
     joint_free(f->joint);
-    tape_free(f->tape);
-    compute_free(f->compute);
-    safetensors_free(f->file);
-    spoor_context_free(f->ctx);
+    vectors_close(&f->v);
     free(f);
     return 0;
 }
 
-static const safetensors_tensor *vector(const fixture *f, const char *first, const char *second) {
-    char key[100];
-    snprintf(key, sizeof key, "%s%s", first, second);
-    const safetensors_tensor *t = safetensors_find(f->file, key);
-    if (t == NULL) {
-        fail_msg("vector %s is missing", key);
-    }
-    return t;
-}
-
-static tensor *input(fixture *f, const char *first, const char *second) {
-    const safetensors_tensor *t = vector(f, first, second);
-    tensor *x = tape_tensor(f->tape, t->rank, t->shape);
-    assert_non_null(x);
-    safetensors_to_f32(t, x->data);
-    x->needs_grad = true;
-    return x;
-}
-
-static void same(const fixture *f, const char *first, const char *second, const float *got) {
-    const safetensors_tensor *t = vector(f, first, second);
-    double *want = malloc(t->count * sizeof *want);
-    safetensors_to_f64(t, want);
-    double error = support_relative_error(got, want, t->count);
-    free(want);
-    if (!(error <= 1e-5)) {
-        fail_msg("%s%s: relative error %.3g", first, second, error);
-    }
-}
-
 /* The head of the committed embeddings: leaves the layers' parameters in w and b. */
 static void forward(fixture *f, tensor **e, tensor **w, tensor **b, tensor **logits, tensor **evidence) {
-    *e = input(f, "e", "");
+    *e = vectors_input(&f->v, "e", "");
     for (int k = 0; k < TASKS; k++) {
-        w[k] = input(f, names[k], ".weight");
-        b[k] = input(f, names[k], ".bias");
-        logits[k] = op_linear(f->tape, *e, w[k], b[k], OP_ACT_NONE);
+        w[k] = vectors_input(&f->v, names[k], ".weight");
+        b[k] = vectors_input(&f->v, names[k], ".bias");
+        logits[k] = op_linear(f->v.tape, *e, w[k], b[k], OP_ACT_NONE);
         evidence[k] = NULL;
     }
-    joint_forward(f->joint, f->tape, logits, evidence);
+    joint_forward(f->joint, f->v.tape, logits, evidence);
 }
 
 static void outputs(void **state) {
     fixture *f = *state;
     tensor *e, *w[TASKS], *b[TASKS], *logits[TASKS], *evidence[TASKS];
-    tape_begin(f->tape, false, false, 0);
+    tape_begin(f->v.tape, false, false, 0);
     forward(f, &e, w, b, logits, evidence);
     assert_non_null(logits[DEC]);
-    same(f, "z", "", logits[SOURCE]->data);
+    vectors_same(&f->v, "z", "", logits[SOURCE]->data, 0, TOLERANCE);
     assert_null(evidence[SOURCE]);
     for (int k = VQ; k < TASKS; k++) {
-        same(f, "evidence.", names[k], evidence[k]->data);
-        tensor *p = op_softmax(f->tape, logits[k]);
-        same(f, "marginal.", names[k], p->data);
+        vectors_same(&f->v, "evidence.", names[k], evidence[k]->data, 0, TOLERANCE);
+        tensor *p = op_softmax(f->v.tape, logits[k]);
+        vectors_same(&f->v, "marginal.", names[k], p->data, 0, TOLERANCE);
     }
 }
 
@@ -135,28 +92,28 @@ static void loss_and_gradients(void **state) {
     losses_task tasks[TASKS] = {0};
     const int64_t *partners[TASKS];
     for (int k = 0; k < TASKS; k++) {
-        memcpy(target[k], vector(f, "target.", names[k])->data, sizeof target[k]);
-        memcpy(partner[k], vector(f, "partner.", names[k])->data, sizeof partner[k]);
+        memcpy(target[k], vectors_need(&f->v, "target.", names[k])->data, sizeof target[k]);
+        memcpy(partner[k], vectors_need(&f->v, "partner.", names[k])->data, sizeof partner[k]);
         tasks[k].target = target[k];
         partners[k] = partner[k];
     }
-    safetensors_to_f32(vector(f, "weight", ""), weight);
-    safetensors_to_f32(vector(f, "lambda", ""), lambda);
+    safetensors_to_f32(vectors_need(&f->v, "weight", ""), weight);
+    safetensors_to_f32(vectors_need(&f->v, "lambda", ""), lambda);
     tasks[SOURCE].class_weight = weight;
     losses_options o = {.plain = PLAIN, .mixed = MIXED, .task = tasks, .partner = partners, .lambda = lambda,
                         .plain_weight = 0.6f, .mixed_weight = 0.4f};
-    tape_begin(f->tape, true, true, 1);
+    tape_begin(f->v.tape, true, true, 1);
     forward(f, &e, w, b, logits, evidence);
     tensor *z = logits[SOURCE];
-    tensor *loss = losses_joint(f->tape, &o, f->joint, slice(f->tape, z, 0, PLAIN), slice(f->tape, z, PLAIN, MIXED));
-    support_ok(tape_backward(f->tape, loss, &err), &err);
-    same(f, "loss", "", loss->data);
-    same(f, "grad.", "e", e->grad);
+    tensor *loss = losses_joint(f->v.tape, &o, f->joint, slice(f->v.tape, z, 0, PLAIN), slice(f->v.tape, z, PLAIN, MIXED));
+    support_ok(tape_backward(f->v.tape, loss, &err), &err);
+    vectors_same(&f->v, "loss", "", loss->data, 0, TOLERANCE);
+    vectors_same(&f->v, "grad.", "e", e->grad, 0, TOLERANCE);
     for (int k = 0; k < TASKS; k++) {
         char name[40];
         snprintf(name, sizeof name, "grad.%s", names[k]);
-        same(f, name, ".weight", w[k]->grad);
-        same(f, name, ".bias", b[k]->grad);
+        vectors_same(&f->v, name, ".weight", w[k]->grad, 0, TOLERANCE);
+        vectors_same(&f->v, name, ".bias", b[k]->grad, 0, TOLERANCE);
     }
 }
 
@@ -168,15 +125,15 @@ static void by_hand(void **state) {
     const net_task tasks[2] = {{(char *)(uintptr_t)"codec", 3}, {(char *)(uintptr_t)"vq", 3}};
     json_t *json = json_loads("{\"human\": 2, \"parents\": {\"vq\": [1, -1, 0]}}", 0, NULL);
     net_joint *j;
-    support_ok(joint_new(f->ctx, json, 0, tasks, (bool[]){true, true}, 2, &j, &err), &err);
+    support_ok(joint_new(f->v.ctx, json, 0, tasks, (bool[]){true, true}, 2, &j, &err), &err);
     json_decref(json);
     float own[3] = {logf(0.5f), logf(0.2f) + 2, logf(0.3f)}, vq[3] = {1, 2, 40};
     own[0] += 2 - vq[1]; /* the values' logits are added: any share of the sum can stand on either side */
     own[2] += 2 - vq[0];
-    tape_begin(f->tape, false, false, 0);
-    tensor *logits[2] = {tape_view(f->tape, 2, (int64_t[]){1, 3}, own), tape_view(f->tape, 2, (int64_t[]){1, 3}, vq)}, *evidence[2] = {0};
-    joint_forward(j, f->tape, logits, evidence);
-    tensor *p = op_softmax(f->tape, logits[0]), *m = op_softmax(f->tape, logits[1]);
+    tape_begin(f->v.tape, false, false, 0);
+    tensor *logits[2] = {tape_view(f->v.tape, 2, (int64_t[]){1, 3}, own), tape_view(f->v.tape, 2, (int64_t[]){1, 3}, vq)}, *evidence[2] = {0};
+    joint_forward(j, f->v.tape, logits, evidence);
+    tensor *p = op_softmax(f->v.tape, logits[0]), *m = op_softmax(f->v.tape, logits[1]);
     const double codec[3] = {0.5, 0.2, 0.3}, value[3] = {0.3, 0.6, 0.1};
     for (int i = 0; i < 3; i++) {
         support_close((double)p->data[i], codec[i], 1e-6, "P(codec)");
@@ -186,7 +143,7 @@ static void by_hand(void **state) {
     int64_t codecs[2] = {-1, 1}, values[2] = {1, -1};
     losses_task k[2] = {{.target = codecs}, {.target = values}};
     losses_options o = {.plain = 2, .task = k, .plain_weight = 1};
-    tensor *both[2] = {logits[0], logits[0]}, *loss = losses_joint(f->tape, &o, j, op_concat(f->tape, both, 2, 0), NULL);
+    tensor *both[2] = {logits[0], logits[0]}, *loss = losses_joint(f->v.tape, &o, j, op_concat(f->v.tape, both, 2, 0), NULL);
     support_close((double)loss->data[0], (-log(0.6) - log(0.2)) / 2, 1e-5, "loss");
     joint_free(j);
 }
@@ -207,7 +164,7 @@ static void refused(void **state) {
                  {"{\"parents\": {\"vq\": [0, 1, 2, 1, \"x\", -2]}}", "class of its own", false},
                  {"{\"human\": 6, \"parents\": {\"vq\": [0, 1, 2, 1, 3, -2]}}", "number of a class", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        (void)make(f->ctx, cases[i].config, cases[i].some ? some : all, cases[i].says);
+        (void)make(f->v.ctx, cases[i].config, cases[i].some ? some : all, cases[i].says);
     }
 }
 
