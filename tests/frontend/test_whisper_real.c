@@ -69,7 +69,7 @@ static void compare(const char *name, const float *got, int64_t rows, int64_t co
     }
     for (int64_t i = 0; i < PLACES; i++) {
         double d = fabs((double)got[i * PLACE_STEP % (rows * columns)] - want[i]);
-        worst = d <= worst ? worst : d;
+        worst = d <= worst || isnan(worst) ? worst : d;
     }
     double rms = sqrt(squares / (double)(rows * columns));
     print_message("%s: largest error %.2g of the largest value, %.2g of the root mean square\n", name, worst / size[0],

@@ -58,7 +58,7 @@ static void compare(const fixture *f, const char *prefix, const char *name, cons
     }
     for (size_t i = 0; i < t->count; i++) {
         double error = fabs((double)got[i] - want[i]) / top;
-        worst = error <= worst ? worst : error;
+        worst = error <= worst || isnan(worst) ? worst : error;
     }
     free(want);
     if (!(worst <= tolerance)) {

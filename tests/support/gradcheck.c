@@ -210,7 +210,7 @@ static double relative(int64_t n, const real *got, const double *want) {
     double worst = 0, scale = 1e-3;
     for (int64_t i = 0; i < n; i++) {
         double d = fabs((double)got[i] - want[i]);
-        if (!(d <= worst)) {
+        if (!(d <= worst) && !isnan(worst)) { /* a NAN stays */
             worst = d;
         }
         scale = fmax(scale, fabs(want[i]));

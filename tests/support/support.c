@@ -69,7 +69,7 @@ double support_relative_error(const real *a, const double *b, size_t n) {
     double worst = 0, scale = 1e-30;
     for (size_t i = 0; i < n; i++) {
         double d = fabs((double)a[i] - b[i]);
-        if (!(d <= worst)) {
+        if (!(d <= worst) && !isnan(worst)) { /* a NAN stays */
             worst = d;
         }
         if (fabs(b[i]) > scale) {

@@ -25,7 +25,7 @@ spoor_context *support_failing_context(support_failing *state);
 void support_ok(spoor_status status, const spoor_error *err);
 /* |got - want| <= tolerance * max(1, |want|) */
 void support_close(double got, double want, double tolerance, const char *what);
-/* max |a-b| / max(max |b|, tiny) over n values */
+/* max |a-b| / max(max |b|, tiny) over n values; NAN where any is */
 double support_relative_error(const real *a, const double *b, size_t n);
 /* Path under the source tree, in a rotating static buffer: support_path("tests/torch/x.npy"). */
 const char *support_path(const char *relative);
