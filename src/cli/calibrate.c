@@ -179,14 +179,9 @@ static spoor_status say(const options *o, const json_t *plans, spoor_error *err)
         return ui_flush(err);
     }
     json_t *all = json_pack("{s:s, s:O}", "file", o->out, "encoders", plans);
-    char *text = all == NULL ? NULL : json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    spoor_status status = ui_json(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6), err);
     json_decref(all);
-    if (text == NULL) {
-        return error_memory(err, "writing JSON");
-    }
-    printf("%s\n", text);
-    free(text);
-    return ui_flush(err);
+    return status;
 }
 
 static spoor_status run(void *user, spoor_context *ctx, spoor_error *err) {

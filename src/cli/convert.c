@@ -273,14 +273,9 @@ static spoor_status say(const conversion *c, spoor_error *err) {
     json_t *all = json_pack("{s:s, s:s, s:s?, s:o?, s:b, s:I, s:I, s:I}", "format", weights_format(c->w), "weights_sha256",
                             c->sha256, "dialect", names, "encoder", sizes, "model", (int)c->model, "tensors", (json_int_t)c->n, "numbers",
                             (json_int_t)c->numbers, "data_bytes", (json_int_t)c->bytes);
-    char *text = all == NULL ? NULL : json_dumps(all, JSON_INDENT(2));
+    spoor_status status = ui_json(all, JSON_INDENT(2), err);
     json_decref(all);
-    if (text == NULL) {
-        return error_memory(err, "writing JSON");
-    }
-    printf("%s\n", text);
-    free(text);
-    return ui_flush(err);
+    return status;
 }
 
 /* ---- whole models ---- */

@@ -165,16 +165,6 @@ static void print_report(const json_t *report) {
     }
 }
 
-static spoor_status print_json(const json_t *report, spoor_error *err) {
-    char *text = json_dumps(report, JSON_INDENT(1));
-    if (!text) {
-        return error_memory(err, "printing a report");
-    }
-    printf("%s\n", text);
-    free(text);
-    return SPOOR_OK;
-}
-
 spoor_status data_check(void *options, spoor_context *ctx, spoor_error *err) {
     data_options *o = options;
     manifest *m;
@@ -184,7 +174,7 @@ spoor_status data_check(void *options, spoor_context *ctx, spoor_error *err) {
     TRY(data_read(ctx, o, &m, err));
     spoor_status status = check_lists(ctx, m, o->lists, &what, &report, &faults, err);
     if (status == SPOOR_OK && o->json) {
-        status = print_json(report, err);
+        status = ui_json(report, JSON_INDENT(1), err);
     } else if (status == SPOOR_OK) {
         print_report(report);
     }

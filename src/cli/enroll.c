@@ -160,14 +160,9 @@ static spoor_status summarise(const spoor_gallery *g, spoor_result *const *resul
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static spoor_status print_json(json_t *object, spoor_error *err) {
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    spoor_status status = ui_json(object, JSON_COMPACT | JSON_REAL_PRECISION(9), err);
     json_decref(object);
-    if (text == NULL) {
-        return error_memory(err, "writing an answer as JSON");
-    }
-    printf("%s\n", text);
-    free(text);
-    return ui_flush(err);
+    return status;
 }
 
 static json_t *summary_json(const summary *s, const spoor_gallery *g) {

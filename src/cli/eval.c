@@ -449,22 +449,12 @@ static spoor_status make_report(spoor_context *ctx, options *o, const eval_set *
     return status;
 }
 
-static spoor_status print_json(const json_t *report, spoor_error *err) {
-    char *json = json_dumps(report, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-    if (json == NULL) {
-        return error_memory(err, "printing a report");
-    }
-    printf("%s\n", json);
-    free(json);
-    return ui_flush(err);
-}
-
 static spoor_status print_report(spoor_context *ctx, options *o, const eval_set *set, spoor_error *err) {
     json_t *report = NULL;
     char *text = NULL;
     spoor_status status = make_report(ctx, o, set, &report, err);
     if (status == SPOOR_OK && o->json) {
-        status = print_json(report, err);
+        status = ui_json(report, JSON_INDENT(1) | JSON_REAL_PRECISION(9), err);
     } else if (status == SPOOR_OK) {
         status = eval_report_text(ctx, report, &text, err);
         printf("%s", text ? text : "");
@@ -540,7 +530,7 @@ static spoor_status eval_conditions(spoor_context *ctx, options *o, spoor_model 
         status = eval_each(ctx, o, m, c, &all, json_object_get(root, "conditions"), failed, err);
     }
     if (status == SPOOR_OK && o->json) {
-        status = print_json(root, err);
+        status = ui_json(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9), err);
     } else if (status == SPOOR_OK) {
         conditions_print(ctx, root);
         status = ui_flush(err);

@@ -375,14 +375,9 @@ static spoor_status print_json(const sources *s, const char *folder, double seco
                           (json_int_t)t->recordings, "frames", (json_int_t)t->frames, "bytes", (json_int_t)t->bytes,
                           "there", (json_int_t)x->there, "to_make", (json_int_t)x->n_jobs, "made", (json_int_t)x->made,
                           "seconds", seconds, "failed", failed);
-    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    spoor_status status = ui_json(j, JSON_INDENT(2), err);
     json_decref(j);
-    if (!text) {
-        return error_memory(err, "printing a summary");
-    }
-    printf("%s\n", text);
-    free(text);
-    return ui_flush(err);
+    return status;
 }
 
 static spoor_status say_end(const sources *s, const options *o, const char *folder, double seconds, spoor_error *err) {

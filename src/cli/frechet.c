@@ -182,15 +182,9 @@ static void print_text(const table *t) {
 
 static spoor_status finish(table *t, spoor_error *err) {
     if (t->o->json) {
-        char *text = json_dumps(t->root, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-        if (text == NULL) {
-            return error_memory(err, "writing distances");
-        }
-        printf("%s\n", text);
-        free(text);
-    } else {
-        print_text(t);
+        return ui_json(t->root, JSON_INDENT(1) | JSON_REAL_PRECISION(9), err);
     }
+    print_text(t);
     return ui_flush(err);
 }
 

@@ -80,10 +80,7 @@ spoor_status fuse_print(const fuse_command *o, json_t *summary, spoor_error *err
     spoor_status status = SPOOR_OK;
     const json_t *chosen = json_object_get(summary, "chosen"), *given = json_object_get(summary, "given");
     if (o->json) {
-        char *text = json_dumps(summary, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-        status = text == NULL ? error_memory(err, "printing a summary") : SPOOR_OK;
-        printf("%s\n", text == NULL ? "" : text);
-        free(text);
+        status = ui_json(summary, JSON_INDENT(1) | JSON_REAL_PRECISION(9), err);
     } else {
         size_t i;
         json_t *task;

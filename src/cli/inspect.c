@@ -275,14 +275,9 @@ static spoor_status print_json(const summary *s, bool tensors, spoor_error *err)
         (json_int_t)s->numbers, "spoor", s->meta, "format", weights_format(w), "weights_sha256", s->contents, "dtypes",
         dtypes_json(s), "dialect", s->d == NULL ? NULL : dialect_name(s->d), "encoder",
         s->d == NULL ? NULL : encoder_describe(dialect_sizes(s->d)), "tensor_list", list);
-    char *text = all == NULL ? NULL : json_dumps(all, JSON_INDENT(2));
+    spoor_status status = ui_json(all, JSON_INDENT(2), err);
     json_decref(all);
-    if (text == NULL) {
-        return error_memory(err, "writing JSON");
-    }
-    printf("%s\n", text);
-    free(text);
-    return SPOOR_OK;
+    return status;
 }
 
 static spoor_status inspect(void *user, spoor_context *ctx, spoor_error *err) {

@@ -42,15 +42,6 @@ static const struct argp_option OPTIONS[] = {
     {"replicates", KEY_REPLICATES, "N", 0, "bootstrap resamples of pages for the intervals (default 1000; 0: none)", 4},
     {0}};
 
-static double number(const char *arg, double least, double most, const struct argp_state *state) {
-    char *end;
-    double x = strtod(arg, &end);
-    if (end == arg || *end != '\0' || !(x >= least && x <= most)) {
-        argp_error(state, "%s is not a number from %g to %g", arg, least, most);
-    }
-    return x;
-}
-
 static openset_kind scorer(const char *name, const struct argp_state *state) {
     openset_kind kind = OPENSET_ENERGY;
     spoor_error err;
@@ -79,13 +70,13 @@ static error_t parse_scoring(int key, char *arg, options *o, const struct argp_s
     switch (key) {
     case KEY_SCORERS: parse_scorers(arg, o, state); return 0;
     case KEY_SCORER: o->known.choose = (int)scorer(arg, state); return 0;
-    case KEY_THRESHOLD: o->acceptance = strcmp(arg, "eer") == 0 ? 0 : number(arg, 0.01, 1, state); return 0;
-    case KEY_K: o->known.k = (size_t)number(arg, 1, OPENSET_MAX_K, state); return 0;
-    case KEY_TEMPERATURE: o->known.temperature = number(arg, 1e-3, 1000, state); return 0;
-    case KEY_SHRINKAGE: o->known.fit.shrinkage = number(arg, 0, 1, state); return 0;
-    case KEY_VIM_DIM: o->known.fit.vim_dim = (size_t)number(arg, 0, OPENSET_MAX_DIM, state); return 0;
-    case KEY_BANK: o->known.fit.bank_per_class = (size_t)number(arg, 1, OPENSET_MAX_BANK, state); return 0;
-    case KEY_REPLICATES: o->known.replicates = (size_t)number(arg, 0, 1e6, state); return 0;
+    case KEY_THRESHOLD: o->acceptance = strcmp(arg, "eer") == 0 ? 0 : ui_number(state, arg, 0.01, 1); return 0;
+    case KEY_K: o->known.k = (size_t)ui_number(state, arg, 1, OPENSET_MAX_K); return 0;
+    case KEY_TEMPERATURE: o->known.temperature = ui_number(state, arg, 1e-3, 1000); return 0;
+    case KEY_SHRINKAGE: o->known.fit.shrinkage = ui_number(state, arg, 0, 1); return 0;
+    case KEY_VIM_DIM: o->known.fit.vim_dim = (size_t)ui_number(state, arg, 0, OPENSET_MAX_DIM); return 0;
+    case KEY_BANK: o->known.fit.bank_per_class = (size_t)ui_number(state, arg, 1, OPENSET_MAX_BANK); return 0;
+    case KEY_REPLICATES: o->known.replicates = (size_t)ui_number(state, arg, 0, 1e6); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -218,14 +209,9 @@ static spoor_status print(const options *o, const spoor_model *m, json_t *table,
     char *text = NULL;
     if (o->json) {
         json_t *known = json_object_get(m->meta, "known"), *all = json_pack("{s:O?, s:O}", "table", table, "known", known);
-        text = all == NULL ? NULL : json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+        spoor_status status = ui_json(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9), err);
         json_decref(all);
-        if (text == NULL) {
-            return error_memory(err, "printing a table");
-        }
-        printf("%s\n", text);
-        free(text);
-        return ui_flush(err);
+        return status;
     }
     if (table != NULL) {
         text = known_table_text(m->ctx, table);

@@ -40,15 +40,6 @@ static const struct argp_option OPTIONS[] = {
     {"html", KEY_HTML, "FILE", 0, "also the table as one HTML page", 2},
     {0}};
 
-static double number(const char *arg, double min, double max, const struct argp_state *state) {
-    char *end;
-    double x = strtod(arg, &end);
-    if (end == arg || *end != '\0' || !(x >= min && x <= max)) {
-        argp_error(state, "%s is not a number that this option can take (%g to %g)", arg, min, max);
-    }
-    return x;
-}
-
 static void add_set(table_options *o, char *arg, const struct argp_state *state) {
     char *equals = strchr(arg, '=');
     if (equals == NULL || equals == arg || equals[1] == '\0') {
@@ -108,9 +99,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_TASK: add_text(o->tasks, &o->n_tasks, TABLE_MAX_TASKS, arg, state); return 0;
     case KEY_RANDOM: choose_random(o, arg, state); return 0;
-    case KEY_REPETITIONS: o->chance.repetitions = (size_t)number(arg, 1, 1e6, state); return 0;
-    case KEY_SEED: o->eval.seed = o->chance.seed = (uint64_t)number(arg, 0, 9e15, state); return 0;
-    case KEY_REPLICATES: o->eval.replicates = (size_t)number(arg, 0, 1e6, state); return 0;
+    case KEY_REPETITIONS: o->chance.repetitions = (size_t)ui_number(state, arg, 1, 1e6); return 0;
+    case KEY_SEED: o->eval.seed = o->chance.seed = (uint64_t)ui_number(state, arg, 0, 9e15); return 0;
+    case KEY_REPLICATES: o->eval.replicates = (size_t)ui_number(state, arg, 0, 1e6); return 0;
     case KEY_JSON: o->json = true; return 0;
     case KEY_HTML: o->html = arg; return 0;
     case KEY_BONAFIDE: o->bonafide = arg; return 0;
@@ -169,7 +160,7 @@ static spoor_status answer(table *t, spoor_model *m, cli_corpus *distinct, spoor
     size_t *place = ctx_alloc(t->ctx, t->c.n, sizeof *place);
     score_labels *labels = NULL;
     const json_t *spec = json_object_get(json_object_get(m->meta, "provenance"), "labels");
-    for (size_t k = 0; k < m->n_tasks && k < TABLE_MAX_TASKS; k++) {
+    for (size_t k = 0; k < m->n_tasks; k++) {
         t->tasks[t->n_tasks++] = (eval_task){m->tasks[k].name, m->tasks[k].n_classes, (const char *const *)m->tasks[k].classes};
     }
     t->truth = ctx_calloc(t->ctx, t->c.n, (t->n_tasks + 1) * sizeof *t->truth);
@@ -282,15 +273,9 @@ static spoor_status make_sets(table *t, json_t *list, spoor_error *err) {
 static spoor_status print_all(table *t, const json_t *all, spoor_error *err) {
     TRY(t->o->html ? table_html(t->ctx, t->o->html, all, err) : SPOOR_OK);
     if (t->o->json) {
-        char *json = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-        if (json == NULL) {
-            return error_memory(err, "printing a table");
-        }
-        printf("%s\n", json);
-        free(json);
-    } else {
-        table_print(t->ctx, all);
+        return ui_json(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9), err);
     }
+    table_print(t->ctx, all);
     return ui_flush(err);
 }
 

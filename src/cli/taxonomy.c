@@ -84,14 +84,9 @@ static json_t *source_json(const taxonomy *t, size_t s) {
 }
 
 static spoor_status print_json(json_t *j, spoor_error *err) {
-    char *text = j ? json_dumps(j, JSON_INDENT(1)) : NULL;
+    spoor_status status = ui_json(j, JSON_INDENT(1), err);
     json_decref(j);
-    if (!text) {
-        return error_memory(err, "printing a taxonomy");
-    }
-    printf("%s\n", text);
-    free(text);
-    return SPOOR_OK;
+    return status;
 }
 
 static json_t *whole_json(const taxonomy *t) {

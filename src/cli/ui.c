@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -186,4 +187,23 @@ spoor_silence ui_silence(const struct argp_state *state, const char *arg) {
         argp_error(state, "--silence is remove or keep, not \"%s\"", arg);
     }
     return arg[0] == 'r' ? SPOOR_SILENCE_REMOVE : SPOOR_SILENCE_KEEP;
+}
+
+spoor_status ui_json(const json_t *object, size_t flags, spoor_error *err) {
+    char *text = object == NULL ? NULL : json_dumps(object, flags);
+    if (text == NULL) {
+        return error_memory(err, "writing JSON");
+    }
+    printf("%s\n", text);
+    free(text);
+    return ui_flush(err);
+}
+
+double ui_number(const struct argp_state *state, const char *arg, double least, double most) {
+    char *end;
+    double x = strtod(arg, &end);
+    if (end == arg || *end != '\0' || !(x >= least && x <= most)) {
+        argp_error(state, "%s is not a number from %g to %g", arg, least, most);
+    }
+    return x;
 }

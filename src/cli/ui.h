@@ -5,6 +5,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include <argp.h>
+#include <jansson.h>
 
 /* "spoor: SENTENCE" on stderr. */
 void ui_error(const spoor_error *err);
@@ -19,6 +20,11 @@ int ui_command(const struct argp *argp, int argc, char **argv, void *options,
 spoor_status ui_write(const char *data, size_t n, spoor_error *err);
 /* After printf: SPOOR_ERR_IO if anything did not get out. */
 spoor_status ui_flush(spoor_error *err);
+/* JSON as text (flags of json_dumps) and a line's end, flushed; NULL: out of memory, as is a text that cannot be made. */
+spoor_status ui_json(const json_t *object, size_t flags, spoor_error *err);
+
+/* The number that an option is, from `least` to `most`; refuses what is none (exits). */
+double ui_number(const struct argp_state *state, const char *arg, double least, double most);
 
 /* The option --precision: refuses what is none (exits). */
 #define UI_PRECISION "f32|bf16|int8"

@@ -85,14 +85,9 @@ static const struct argp ARGP = {
 json_t *cli_verify_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 spoor_status cli_verify_print(json_t *object, spoor_error *err) {
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    spoor_status status = ui_json(object, JSON_COMPACT | JSON_REAL_PRECISION(9), err);
     json_decref(object);
-    if (text == NULL) {
-        return error_memory(err, "writing an answer as JSON");
-    }
-    printf("%s\n", text);
-    free(text);
-    return ui_flush(err);
+    return status;
 }
 
 /* ---- two recordings ---- */
