@@ -139,8 +139,12 @@ static void drawn(void *user, const char *stage, const json_t *balance) {
     options *o = user;
     if (o->json) {
         json_t *one = json_deep_copy(balance);
-        (void)json_object_set_new(one, "stage", stage != NULL ? json_string(stage) : json_null());
-        (void)json_array_append_new(json_object_get(o->drawn, "stages"), one);
+        if (json_object_set_new(one, "stage", stage != NULL ? json_string(stage) : json_null()) != 0 ||
+            json_array_append(json_object_get(o->drawn, "stages"), one) != 0) {
+            json_decref(o->drawn); /* a list with gaps is none: out of memory */
+            o->drawn = NULL;
+        }
+        json_decref(one);
         return;
     }
     char *text = draw_text(o->ctx, balance, 0);
@@ -151,10 +155,8 @@ static void drawn(void *user, const char *stage, const json_t *balance) {
 static spoor_status dry_run(options *o, spoor_error *err) {
     o->drawn = json_pack("{s:[]}", "stages");
     spoor_status status = trainer_draw(o->ctx, &o->train, drawn, err);
-    if (status == SPOOR_OK && o->json) {
-        char *text = json_dumps(o->drawn, JSON_INDENT(1));
-        printf("%s\n", text != NULL ? text : "");
-        free(text);
+    if (status == SPOOR_OK) {
+        status = o->json ? ui_json(o->drawn, JSON_INDENT(1), err) : ui_flush(err);
     }
     json_decref(o->drawn);
     return status;
