@@ -2,6 +2,7 @@
 #include "data/taxonomy.h"
 #include "base/config.h"
 #include "base/io.h"
+#include "base/text.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -291,7 +292,28 @@ static spoor_status load(spoor_context *ctx, const char *path, unsigned depth, j
     return SPOOR_OK;
 }
 
+/* Whether all its names and texts may be shown: terminals obey control characters. The depth is limited by the JSON reader. */
+static bool is_plain(const json_t *json) {
+    const char *key;
+    json_t *member;
+    size_t i;
+    json_object_foreach((json_t *)(uintptr_t)json, key, member) {
+        if (!text_is_plain(key) || !is_plain(member)) {
+            return false;
+        }
+    }
+    json_array_foreach((json_t *)(uintptr_t)json, i, member) {
+        if (!is_plain(member)) {
+            return false;
+        }
+    }
+    return !json_is_string(json) || text_is_plain(json_string_value(json));
+}
+
 static spoor_status read_all(taxonomy *t, const char *name, spoor_error *err) {
+    if (!is_plain(t->json)) {
+        return error_set(err, SPOOR_ERR_INPUT, "a name or text has control characters; take them out");
+    }
     TRY(config_string(t->json, "the taxonomy", "name", name, &t->name, err));
     TRY(config_string(t->json, "the taxonomy", "about", "", &t->about, err));
     TRY(read_attributes(t, err));

@@ -148,6 +148,8 @@ static void what_is_none(void **state) {
         {"{" A ", \"sources\": {\"s\": {\"aliases\": [\"t\"]}, \"t\": {}}}",
          "t is the name or an alias of two sources"},
         {"{" A ", \"sources\": {\"s\": {}, \"s\": {}}}", "duplicate"},
+        {"{" A ", \"sources\": {\"s\\u001b[2J\": {}}}", "control characters"},
+        {"{" A ", \"sources\": {\"s\": {\"aliases\": [\"t\\u0085\"]}}}", "control characters"},
         {"{\"extends\": 3}", "\"extends\" must name"},
         {"{\"extends\": \"scores.tsv\"}", "extend each other"},
         {"{\"extends\": \"codecfake_plus\", \"sources\": []}", "\"sources\" must be an object"},
