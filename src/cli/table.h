@@ -5,8 +5,10 @@
 #include "data/taxonomy.h"
 #include "eval/chance.h"
 #include "eval/report_tables.h"
+#include "net/net.h"
 
 enum { TABLE_MAX_SETS = 256, TABLE_MAX_SCORES = 64, TABLE_MAX_TASKS = 16, TABLE_MAX_CLASSES = 1024 };
+_Static_assert((int)TABLE_MAX_TASKS <= (int)NET_MAX_TASKS, "tasks of score files have room where those of a model do");
 
 typedef struct table_options {
     const char *model, *html, *by, *each, *bonafide;
@@ -46,7 +48,7 @@ typedef struct table {
     taxonomy *taxonomy;
     table_task own[TABLE_MAX_TASKS];
     size_t n_own;
-    eval_task tasks[TABLE_MAX_TASKS];
+    eval_task tasks[NET_MAX_TASKS]; /* a model's, or own */
     size_t n_tasks, width;  /* width: classes in all */
     eval_clip *clips;       /* [c.n] */
     int32_t *truth;         /* [c.n, n_tasks] */

@@ -42,8 +42,8 @@ static spoor_status take_file(table *t, const char *path, size_t task, spoor_err
         found++;
         const float *value = p.value + line * values;
         float *to = t->scores + i * t->width + offset;
-        double before = bonafide ? t->clips[i].bonafide : (double)to[0];
-        if (!isnan(before) && before != (double)value[0]) {
+        bool before = bonafide ? !isnan(t->clips[i].bonafide) : !isnan(to[0]);
+        if (before && (bonafide ? t->clips[i].bonafide != (double)value[0] : memcmp(to, value, values * sizeof *to) != 0)) {
             status = error_set(err, SPOOR_ERR_INPUT, "%s: %.200s has other scores in a file before", path, t->c.ids[i]);
         } else if (bonafide) {
             t->clips[i].bonafide = (double)value[0];

@@ -114,10 +114,12 @@ static void what_is_refused(void **state) {
     write_string("word.txt", "p227_001 0.9 0.1 x 0\n");
     write_string("twice.txt", "p227_001 1 0 0 0\np227_001 0 1 0 0\n");
     write_string("other.txt", "nobody 1 0 0 0\n");
+    write_string("again.txt", "p227_001 0.9 0 0.1 0\n"); /* the first class has what vq_cors.txt says */
     write_string("logits.txt", "p227_001 5 0 0 -1\n");
     refused(2, "line 1: 3 fields; a line here is an id and 4 numbers", "vq=short.txt", NULL, NULL);
     refused(2, "\"x\" is no finite number", "vq=word.txt", NULL, NULL);
     refused(2, "two scores", "vq=twice.txt", NULL, NULL);
+    refused(2, "has other scores in a file before", "vq=vq_cors.txt", "--scores", "vq=again.txt");
     refused(2, "none of its 1 ids is in the lists (nobody", "vq=other.txt", NULL, NULL);
     refused(1, "are no probabilities", "vq=logits.txt", NULL, NULL);
     refused(1, "no list has a column of that name", "vocoder=vq_cors.txt", NULL, NULL);
