@@ -187,6 +187,9 @@ static void put_tasks(sink *s, const json_t *all) {
                 continue;
             }
             put_cell(s, task, true);
+            for (size_t j = 0; s->page && j < set_count(all); j++) { /* the row's line goes on */
+                put_cell(s, "", false);
+            }
             end_row(s);
             figure_row(s, all, task, "  weighted F1 %", "weighted_f1");
             figure_row(s, all, task, "  macro F1 %", "macro_f1");
