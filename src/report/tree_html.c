@@ -31,7 +31,7 @@ static void put_box(page *h, double x, double y, double width, const char *name,
     double depth = isnan(p) ? 0.25 : 0.08 + 0.92 * p;
     page_putf(h, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"7\" fill=\"rgb(%s / %.2f)\" stroke=\"rgb(%s)\" stroke-width=\"%s\"/>",
               x, y, width, BOX, colour, depth, colour, bold ? "2" : "0.6");
-    page_putf(h, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", depth > 0.55 ? "light" : "", x + width / 2, y + 22);
+    page_putf(h, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", depth > 0.75 ? "light" : "", x + width / 2, y + 22);
     put_name(h, name);
     if (!isnan(p)) {
         page_putf(h, " %.0f %%", 100 * p);
