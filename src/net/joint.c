@@ -51,7 +51,8 @@ static spoor_status add_parent(net_joint *j, const char *name, const json_t *lis
     if (json_array_size(list) != (size_t)j->classes) {
         return refuse(&tasks[j->task], name, "must list a value for each class", err);
     }
-    if (j->classes * tasks[k].classes > JOINT_MAX_CELLS) { /* both at most NET_MAX_CLASSES */
+    j->cells += j->classes * tasks[k].classes; /* both at most NET_MAX_CLASSES */
+    if (j->cells > JOINT_MAX_CELLS) {
         return refuse(&tasks[j->task], name, "has too many classes", err);
     }
     joint_parent *p = &j->parent[j->n++];

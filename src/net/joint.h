@@ -9,7 +9,7 @@
 #define NET_JOINT_H
 #include "net/net.h"
 
-enum { JOINT_UNKNOWN = -1, JOINT_NONE = -2, JOINT_MAX_CELLS = 1 << 22 /* classes times values */ };
+enum { JOINT_UNKNOWN = -1, JOINT_NONE = -2, JOINT_MAX_CELLS = 1 << 22 /* classes times values, of all parents */ };
 #define JOINT_FLOOR 1e-9 /* M of a value that no class has */
 
 typedef struct joint_parent {
@@ -25,6 +25,7 @@ struct net_joint {
     spoor_context *ctx;
     size_t task;
     int64_t classes;
+    int64_t cells;   /* of all matrices of one kind together */
     int64_t human;   /* the class of human speech; -1 */
     joint_parent *parent;
     size_t n;

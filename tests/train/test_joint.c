@@ -168,9 +168,35 @@ static void refused(void **state) {
     }
 }
 
+/* One parent of that size passes, two do not: a short list in a file must not ask for gigabytes. */
+static void sizes_of_all_parents_together(void **state) {
+    fixture *f = *state;
+    enum { MANY = 2048, VALUES = 1500 };
+    static const bool all[3] = {true, true, true};
+    const net_task tasks[3] = {{(char *)(uintptr_t)names[0], MANY}, {(char *)(uintptr_t)names[1], VALUES}, {(char *)(uintptr_t)names[2], VALUES}};
+    for (int parents = 1; parents <= 2; parents++) {
+        json_t *config = json_pack("{s:{}}", "parents");
+        for (int k = 1; k <= parents; k++) {
+            json_t *list = json_array();
+            for (int i = 0; i < MANY; i++) {
+                json_array_append_new(list, json_integer(0));
+            }
+            json_object_set_new(json_object_get(config, "parents"), names[k], list);
+        }
+        spoor_error err = {0};
+        net_joint *j;
+        spoor_status status = joint_new(f->v.ctx, config, 0, tasks, all, 3, &j, &err);
+        assert_int_equal(status, parents == 1 ? SPOOR_OK : SPOOR_ERR_USAGE);
+        assert_true(parents == 1 || strstr(err.message, "too many classes") != NULL);
+        joint_free(j);
+        json_decref(config);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(outputs, set_up, tear_down), cmocka_unit_test_setup_teardown(loss_and_gradients, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(by_hand, set_up, tear_down), cmocka_unit_test_setup_teardown(refused, set_up, tear_down)};
+        cmocka_unit_test_setup_teardown(by_hand, set_up, tear_down), cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sizes_of_all_parents_together, set_up, tear_down)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
