@@ -47,7 +47,7 @@ def copies(generator, people):
     out = []
     for clip in people:
         if generator.get("heldout", clip["split"]) == clip["split"]:
-            out.append(item(generator, "V", clip["id"], voice="", crop=clip["id"], words="", **{
+            out.append(item(generator, "V", clip["id"], voice="", crop=clip["id"], words="", made=clip.get("made", ""), **{
                 key: clip[key] for key in ("in", "speaker", "language", "split", "text", "page")}))
     return out
 
@@ -124,11 +124,12 @@ def jobs(generators, people, manifest, small, folder):
             items += sentences(generator, manifest, small)
         if "R" in generator["tracks"]:
             items += readings(generator, people, small)
-        version = version_of(generator, folder, [pinned[name] for name in generator["packages"]])
+        need = generator["packages"] + ([] if small else generator.get("more_packages", []))
+        version = version_of(generator, folder, [pinned[name] for name in need])
         chunk = generator.get("chunk", V_CHUNK if "V" in generator["tracks"] else T_CHUNK)
         for first in range(0, len(items), chunk):
             part = items[first:first + chunk]
-            what = [[x[k] for k in ("id", "crop", "words", "voice", "language", "split")] for x in part]
+            what = [[x.get(k) for k in ("id", "crop", "words", "voice", "language", "split", "made")] for x in part]
             key = hashlib.sha256((version + json.dumps(what)).encode()).hexdigest()
             out.append({"name": f"{generator['name']}-{first // chunk:03d}", "generator": generator, "items": part, "key": key,
                         "seed": int(hashlib.sha256(f"{generator['name']} {first}".encode()).hexdigest()[:4], 16)})

@@ -115,6 +115,12 @@ def done(where, job):
     return mark if all(os.path.exists(os.path.join(where["out"], row["path"])) for row in mark["rows"]) else None
 
 
+def forget(where, name):
+    """Removes the mark of a job that is done anew: clips of two manifests must not pass for those of the first."""
+    if os.path.exists(mark_path(where, name)):
+        os.unlink(mark_path(where, name))
+
+
 def processor_time():
     """Seconds of this process and of those that it waited for."""
     return sum(resource.getrusage(who).ru_utime + resource.getrusage(who).ru_stime
@@ -127,6 +133,7 @@ def run_job(job, where):
     mark = {"key": job["key"], "rows": [], "short": 0, "failed": {}}
     work = tempfile.mkdtemp(prefix=job["name"] + "-", dir=os.path.join(where["out"], "work"))
     try:
+        forget(where, job["name"])
         items = [dict(x) for x in job["items"]]
         wrong = generate(job, items, work, where)
         for item in items:
@@ -154,12 +161,13 @@ def run_people(human, most, key, where):
     mark = {"key": key, "clips": [], "rows": [], "short": 0, "failed": {}}
     folder = os.path.join(where["out"], "people")
     try:
+        forget(where, "people-" + human["name"])
         for clip in peoples.clips(human, os.path.join(where["cache"], "root"), most, folder):
             try:
                 stage.finish(clip["in"], audio_path(where, "bonafide", clip["id"]), clip["id"], clip["id"])
             except stage.TooShort:
                 continue
-            mark["clips"].append(clip)
+            mark["clips"].append(dict(clip, made=key))
             mark["rows"].append(row_of(dict(clip, track="VR" if clip["words"] else "V"), "bonafide", clip["rate"], {}))
         write_json(mark_path(where, "people-" + human["name"]), mark)
     except Exception as error: # as above

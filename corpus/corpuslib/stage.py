@@ -14,6 +14,7 @@ SILENCE = 35.0                # dB below the loud parts (the 95th percentile of 
 PAD = RATE // 20              # kept before and after
 VERSION = 1
 MOST_SECONDS = 300
+MOST_CHANNELS = 8
 
 
 class TooShort(Exception):
@@ -94,8 +95,8 @@ def trimmed(x):
 def read(path):
     """(samples, rate): mono, finite."""
     with soundfile.SoundFile(path) as f:
-        if not 4000 <= f.samplerate <= 192000 or f.frames > MOST_SECONDS * f.samplerate:
-            raise ValueError(f"a rate of {f.samplerate} Hz or a length of {f.frames} samples is out of range")
+        if not 4000 <= f.samplerate <= 192000 or f.frames > MOST_SECONDS * f.samplerate or f.channels > MOST_CHANNELS:
+            raise ValueError(f"a rate of {f.samplerate} Hz, a length of {f.frames} samples or {f.channels} channels are out of range")
         x = f.read(dtype="float64", always_2d=True).mean(axis=1)
         rate = f.samplerate
     if not np.isfinite(x).all():

@@ -13,13 +13,14 @@ import tarfile
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 import numpy as np
 import soundfile
 
 SOURCE = os.environ["SPOOR_SOURCE_DIR"]
 sys.path.insert(0, os.path.join(SOURCE, "corpus"))
-from corpuslib import fetch, manifest, plan, protocol, shortcuts, stage # noqa: E402
+from corpuslib import fetch, manifest, plan, protocol, run as runs, shortcuts, stage # noqa: E402
 
 HUMAN = """
 [[human]]
@@ -267,7 +268,7 @@ class Corpus(unittest.TestCase):
         path, cache = os.environ["PATH"], os.path.join(folder, "cache")
         self.addCleanup(os.environ.__setitem__, "PATH", path)
         os.environ["PATH"] = os.path.join(folder, "bin") + ":" + path
-        package = {"name": "x", "kind": "npm", "version": "1.0", "sha256": "0" * 64, "keep": ["package/*.txt"]}
+        package = {"name": "x", "kind": "npm", "version": "1.0", "sha256": "0" * 64, "unpacked": 5, "keep": ["package/*.txt"]}
         size, why = fetch.fetch(package, cache)
         self.assertEqual(size, 0)
         self.assertIn("is not the pinned one", why)
@@ -280,6 +281,98 @@ class Corpus(unittest.TestCase):
         self.assertEqual(fetch.fetch(package, cache), (5, None), "what is there is not fetched again")
         size, why = fetch.fetch(dict(package, version="2.0"), cache)
         self.assertIn("x 2.0 cannot be had", why)
+
+    def unpacked(self, members, most=100):
+        """(names that unpack() gives, its folder) of members (name, kind, link or content)."""
+        folder, data = tempfile.mkdtemp(), io.BytesIO()
+        self.addCleanup(shutil.rmtree, folder)
+        os.makedirs(os.path.join(folder, "in"))
+        with tarfile.open(fileobj=data, mode="w") as archive:
+            for name, kind, more in members:
+                member = tarfile.TarInfo(name)
+                member.type = kind
+                member.linkname = more if kind != tarfile.REGTYPE else ""
+                member.size = len(more) if kind == tarfile.REGTYPE else 0
+                archive.addfile(member, io.BytesIO(more.encode()))
+        data.seek(0)
+        names = fetch.unpack(data, os.path.join(folder, "in"), {"unpacked": most})[1]
+        return names, folder
+
+    def test_nothing_is_unpacked_outside_the_folder(self):
+        secret = tempfile.NamedTemporaryFile()
+        self.addCleanup(secret.close)
+        names, folder = self.unpacked([
+            ("up", tarfile.SYMTYPE, ".."), ("up/a", tarfile.REGTYPE, "a"), ("abs", tarfile.SYMTYPE, "/etc"),
+            ("hard", tarfile.LNKTYPE, secret.name), ("hard2", tarfile.LNKTYPE, "../" + os.path.basename(secret.name)), ("../b", tarfile.REGTYPE, "b"),
+            ("/c", tarfile.REGTYPE, "c"), ("pipe", tarfile.FIFOTYPE, ""), ("d/e", tarfile.REGTYPE, "e"), ("d/f", tarfile.SYMTYPE, "e"),
+            ("g", tarfile.LNKTYPE, "d/e"), ("h", tarfile.SYMTYPE, "d"), ("h/i", tarfile.REGTYPE, "i")])
+        self.assertEqual(names, ["up/a", "d/e", "d/f", "g", "h", "h/i"])
+        self.assertEqual(os.listdir(folder), ["in"])
+        self.assertEqual(sorted(os.listdir(os.path.join(folder, "in/d"))), ["e", "f", "i"])
+        self.assertFalse(os.path.islink(os.path.join(folder, "in/up")))
+
+    def test_a_package_that_swells_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "bytes come out of it"):
+            self.unpacked([(str(i), tarfile.REGTYPE, "x" * fetch.SLACK) for i in range(2)])
+
+    def package(self, cache, version):
+        """A package as it is put into the cache by install()."""
+        path = os.path.join(cache, version + ".tgz")
+        with tarfile.open(path, mode="w:gz") as archive:
+            member = tarfile.TarInfo("package/" + version)
+            archive.addfile(member)
+        package = {"name": "x", "kind": "npm", "version": version, "sha256": "0" * 64, "unpacked": 0}
+        return package, path
+
+    def test_another_version_replaces_the_first_and_a_broken_one_leaves_no_mark(self):
+        cache = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, cache)
+        os.makedirs(os.path.join(cache, "have"))
+        one, first = self.package(cache, "1.0")
+        two, second = self.package(cache, "2.0")
+        fetch.install(one, cache, first)
+        self.assertEqual((fetch.there(one, cache), fetch.there(two, cache)), (0, None))
+        fetch.install(two, cache, second)
+        self.assertEqual((fetch.there(one, cache), fetch.there(two, cache)), (None, 0))
+        self.assertEqual(os.listdir(os.path.join(cache, "npm/x")), ["2.0"])
+        with open(first, "wb") as f:
+            f.write(b"no archive")
+        with self.assertRaises(tarfile.TarError):
+            fetch.install(one, cache, first)
+        self.assertEqual((fetch.there(one, cache), fetch.there(two, cache)), (None, None))
+
+    def test_offline_takes_no_other_version(self):
+        stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'").replace("packages = []", 'packages = ["x"]'))
+        pinned = '[[package]]\nname = "x"\nkind = "npm"\nversion = "{}"\nsha256 = "' + "0" * 64 + '"\nbytes = 1\nunpacked = 1\n'
+        os.makedirs(os.path.join(stub.cache, "have"))
+        package, path = self.package(stub.cache, "1.0")
+        fetch.install(package, stub.cache, path)
+        stub.put("packages.toml", pinned.format("1.0"))
+        self.assertEqual(stub.build("out").returncode, 0)
+        stub.put("packages.toml", pinned.format("2.0"))
+        run = stub.build("out")
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("x 2.0 is not in", run.stderr)
+
+    def test_a_job_that_is_cut_short_has_no_mark_of_before(self):
+        where = {"out": tempfile.mkdtemp(), "cache": "", "here": ""}
+        self.addCleanup(shutil.rmtree, where["out"])
+        for folder in ("jobs", "work"):
+            os.makedirs(os.path.join(where["out"], folder))
+        job = {"name": "a-000", "key": "1", "items": [], "generator": {"name": "a", "command": ":"}}
+        runs.run_job(job, where)
+        self.assertIsNotNone(runs.done(where, job))
+        with unittest.mock.patch.object(runs, "generate", side_effect=KeyboardInterrupt), self.assertRaises(KeyboardInterrupt):
+            runs.run_job(dict(job, key="2"), where)
+        self.assertIsNone(runs.done(where, job))
+
+    def test_copies_depend_on_the_package_of_the_speech(self):
+        whole = {"package": []}
+        copy = {"name": "copy", "tracks": ["V"], "packages": [], "command": "cp"}
+        clip = dict.fromkeys(("id", "in", "speaker", "language", "split", "text", "page", "words"), "x")
+        folder = os.path.join(SOURCE, "corpus")
+        keys = {plan.jobs([copy], [dict(clip, made=made)], whole, False, folder)[0]["key"] for made in "ab"}
+        self.assertEqual(len(keys), 2)
 
     def test_the_last_stage(self):
         t = np.arange(22050 * 4) / 22050
