@@ -1,5 +1,6 @@
 """Cases of test_corpus.sh."""
 import csv
+import fcntl
 import hashlib
 import io
 import json
@@ -240,6 +241,20 @@ class Corpus(unittest.TestCase):
         self.assertEqual(stub.read("cut", "SHA256SUMS"), stub.read("whole", "SHA256SUMS"))
         self.assertEqual(stub.build("cut").returncode, 0)
         self.assertEqual(len(stub.started()), 3 + len(again), "a finished build does nothing")
+
+    def test_two_builds_do_not_share_a_folder(self):
+        stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'"))
+        os.makedirs(os.path.join(stub.folder, "out"))
+        with open(os.path.join(stub.folder, "out/.lock"), "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            run = stub.build("out")
+            self.assertEqual(run.returncode, 5)
+            self.assertIn("another build works in " + os.path.join(stub.folder, "out"), run.stderr)
+        self.assertEqual(stub.build("out").returncode, 0)
+        run = stub.build("packages.toml") # a file, not a folder
+        self.assertEqual(run.returncode, 5)
+        self.assertIn("packages.toml", run.stderr)
+        self.assertNotIn("Traceback", run.stderr)
 
     def test_a_clip_that_is_lost_is_made_again(self):
         stub = self.stub(generator("tone", VOICES, '["T"]'))
