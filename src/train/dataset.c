@@ -68,6 +68,45 @@ static spoor_status check_disjoint(const dataset *d, const size_t *train, size_t
                                  both, manifest_path(d->manifest, first));
 }
 
+/* Of the k-th of n rows, whether it is among `most` that are spread evenly over them. */
+static bool kept(size_t k, size_t n, size_t most) {
+    return n <= most || (k + 1) * most / n != k * most / n;
+}
+
+/* Thins the training rows of list `list` to its `most`; the others stay, in their order. */
+static spoor_status thin_list(dataset *d, const recipe_manifest *m, size_t list, size_t *train, size_t *n_train, spoor_error *err) {
+    size_t groups = 0, left = 0;
+    if (manifest_column(d->manifest, m->most_column) == SIZE_MAX) {
+        return error_set(err, SPOOR_ERR_INPUT, "data.manifests.most names the column %.60s, which no manifest has", m->most_column);
+    }
+    int32_t *group = ctx_alloc(d->ctx, *n_train, sizeof *group);
+    spoor_status status = group ? labels_groups(d->ctx, d->manifest, train, *n_train, m->most_column, group, &groups, err)
+                                : error_memory(err, "choosing rows");
+    size_t *seen = status == SPOOR_OK ? ctx_calloc(d->ctx, 2 * groups + 2, sizeof *seen) : NULL;
+    status = status == SPOOR_OK && !seen ? error_memory(err, "choosing rows") : status;
+    for (size_t i = 0; status == SPOOR_OK && i < *n_train; i++) {
+        group[i] = manifest_list(d->manifest, train[i]) == list ? group[i] : -1;
+        seen[2 * (size_t)(group[i] + 1)]++;
+    }
+    for (size_t i = 0; status == SPOOR_OK && i < *n_train; i++) {
+        size_t *of = seen + 2 * (size_t)(group[i] + 1);
+        if (group[i] < 0 || kept(of[1]++, of[0], (size_t)m->most)) {
+            train[left++] = train[i];
+        }
+    }
+    *n_train = status == SPOOR_OK ? left : *n_train;
+    ctx_free(d->ctx, seen);
+    ctx_free(d->ctx, group);
+    return status;
+}
+
+static spoor_status thin(dataset *d, const recipe *r, size_t *train, size_t *n_train, spoor_error *err) {
+    for (size_t i = 0; i < r->n_manifests; i++) {
+        TRY(r->manifest[i].most_column ? thin_list(d, &r->manifest[i], i, train, n_train, err) : SPOOR_OK);
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status choose_rows(dataset *d, const recipe *r, spoor_error *err) {
     size_t *train = NULL, *dev = NULL, n_train = 0, n_dev = 0;
     spoor_status status = labels_select(d->ctx, d->manifest, r->train.item, r->train.n, &train, &n_train, err);
@@ -75,6 +114,7 @@ static spoor_status choose_rows(dataset *d, const recipe *r, spoor_error *err) {
         status = labels_select(d->ctx, d->manifest, r->dev.item, r->dev.n, &dev, &n_dev, err);
     }
     status = status == SPOOR_OK ? check_disjoint(d, train, n_train, dev, n_dev, err) : status;
+    status = status == SPOOR_OK ? thin(d, r, train, &n_train, err) : status;
     if (status == SPOOR_OK && n_train == 0) {
         status = error_set(err, SPOOR_ERR_INPUT, "no row of the manifests passes data.train, so there is nothing to train on");
     }

@@ -24,6 +24,8 @@ typedef struct recipe_manifest {
     const char *root; /* NULL = the manifest's folder */
     protocol_options how; /* format, split, files, columns */
     recipe_where where;
+    const char *most_column; /* of its training rows at most so many for each value of this column; NULL: all */
+    int64_t most;
 } recipe_manifest;
 
 typedef struct recipe_task {

@@ -100,9 +100,21 @@ static spoor_status read_format(const json_t *item, protocol_options *how, spoor
     return SPOOR_OK;
 }
 
+/* {COLUMN: rows} */
+static spoor_status read_most(const json_t *most, recipe_manifest *m, spoor_error *err) {
+    if (!most) {
+        return SPOOR_OK;
+    }
+    if (!json_is_object(most) || json_object_size(most) != 1) {
+        return error_set(err, SPOOR_ERR_USAGE, "data.manifests.most must be {COLUMN: rows}, such as {source: 60}");
+    }
+    m->most_column = json_object_iter_key(json_object_iter((json_t *)(uintptr_t)most));
+    return config_int(most, "data.manifests.most", m->most_column, 1, 1, INT32_MAX, &m->most, err);
+}
+
 static spoor_status read_manifests(spoor_context *ctx, const json_t *list, recipe *r, spoor_error *err) {
-    static const char *const KEYS[] = {"path", "root", "where", "format", "split", "files", "columns", "taxonomy",
-                                       NULL};
+    static const char *const KEYS[] = {"path", "root", "where", "most", "format", "split", "files", "columns",
+                                       "taxonomy", NULL};
     if (!json_is_array(list) || json_array_size(list) == 0) {
         return error_set(err, SPOOR_ERR_USAGE, "data.manifests must be a list of {path: FILE.csv}");
     }
@@ -120,6 +132,7 @@ static spoor_status read_manifests(spoor_context *ctx, const json_t *list, recip
         }
         TRY(read_format(item, &m->how, err));
         TRY(recipe_read_where(ctx, json_object_get(item, "where"), "data.manifests.where", &m->where, err));
+        TRY(read_most(json_object_get(item, "most"), m, err));
     }
     return SPOOR_OK;
 }

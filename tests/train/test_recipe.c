@@ -154,7 +154,7 @@ static void lists(void **state) {
     spoor_context *ctx = support_context();
     spoor_error err;
     recipe *r;
-    const char *text = "data:\n  manifests: [{path: /a.csv}, {path: b.csv, where: {setting: [same, cross]}},\n"
+    const char *text = "data:\n  manifests: [{path: /a.csv}, {path: b.csv, where: {setting: [same, cross]}, most: {source: 7}},\n"
                        "    {path: m.csv, format: mlaad, split: train, files: 'wav/{id}', columns: {page: language, path: wav}}]\n"
                        "  train: {split: [train, extra]}\n  groups: [page]\n  tasks:\n"
                        "    source: {class_weights: balanced, smoothing: 0.1, except: bonafide}\n"
@@ -172,6 +172,9 @@ static void lists(void **state) {
     assert_string_equal(r->manifest[2].how.rename[0].column, "page");
     assert_string_equal(r->manifest[2].how.rename[0].from, "language");
     assert_int_equal(r->manifest[1].where.item[0].n_values, 2);
+    assert_null(r->manifest[0].most_column);
+    assert_string_equal(r->manifest[1].most_column, "source");
+    assert_int_equal(r->manifest[1].most, 7);
     assert_int_equal(r->train.item[0].n_values, 2);
     assert_int_equal(r->n_groups, 1);
     assert_true(r->task[0].balanced);

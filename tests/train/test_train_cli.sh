@@ -102,6 +102,15 @@ grep -q '"stage": "fd"' out && grep -q '"clips": 4' out || fail "JSON of what th
 expect 1 "$spoor" train s.yaml --json
 expect 1 "$spoor" train s.yaml --dry-run --stage xx
 expect 0 "$spoor" train s.yaml --dry-run
+# at most so many training rows for each value of a column, of one list; dev and the other list are whole
+expect 0 "$spoor" train r.yaml --dry-run --set data.manifests.0.most.label=1 --set batch=1
+grep -q '^the first epoch draws 2 clips' out || fail "most: {label: 1} leaves one clip of each label"
+sed 's|path: all.csv|path: all.csv, most: {label: 3}}, {path: gone.csv|' r.yaml >most.yaml
+expect 0 "$spoor" train most.yaml --dry-run --set batch=1
+grep -q '^the first epoch draws 11 clips' out || fail "most holds for its own list: 3 spoof and 1 bona fide clips and 7 others"
+expect 1 "$spoor" train r.yaml --dry-run --set data.manifests.0.most=3
+expect 2 "$spoor" train r.yaml --dry-run --set data.manifests.0.most.nothing=3
+grep -q 'names the column nothing, which no manifest has' log || fail "the column of most is not named"
 
 # evaluation: text, JSON, score files, filters, threads
 model=run/model.safetensors
