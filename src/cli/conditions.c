@@ -51,6 +51,17 @@ json_t *conditions_entry(const degrade *d, size_t failed, json_t *report) {
                      "steps", degrade_steps(d), "failed", (json_int_t)failed, "report", report);
 }
 
+spoor_status conditions_path(spoor_context *ctx, const char *pattern, const degrade *d, char **path, spoor_error *err) {
+    const char *at = strstr(pattern, CONDITIONS_PLACE), *name = degrade_name(d);
+    size_t size = strlen(pattern) + strlen(name) + 1;
+    *path = ctx_alloc(ctx, size, 1);
+    if (*path == NULL) {
+        return error_memory(err, "naming a score file");
+    }
+    snprintf(*path, size, "%.*s%s%s", (int)(at - pattern), pattern, name, at + strlen(CONDITIONS_PLACE));
+    return SPOOR_OK;
+}
+
 /* ---- the table ---- */
 
 enum { NAME = 34 };

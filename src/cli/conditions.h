@@ -16,6 +16,9 @@ spoor_status conditions_parse(spoor_context *ctx, const char *list, uint64_t see
 void conditions_clear(conditions *c);
 /* One member of "conditions": {"name", "silence", "steps", "failed", "report"}; takes the report. NULL: out of memory. */
 json_t *conditions_entry(const degrade *d, size_t failed, json_t *report);
+/* The score file of a condition: pattern with its name in the place of CONDITIONS_PLACE; the caller frees *path. */
+#define CONDITIONS_PLACE "{condition}"
+spoor_status conditions_path(spoor_context *ctx, const char *pattern, const degrade *d, char **path, spoor_error *err);
 /* {"system", "conditions": [...]} to standard output: figures by condition. */
 void conditions_print(spoor_context *ctx, const json_t *all);
 #endif

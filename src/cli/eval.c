@@ -50,7 +50,7 @@ static const struct argp_option OPTIONS[] = {
      "how its tasks judge bona fide together, instead of as the model says: mean, task, product or spoof-product; with "
      "--folds calibrated, else as it is",
      1},
-    {"out", KEY_OUT, "FILE", 0, "write the scores to a file that --scores reads", 1},
+    {"out", KEY_OUT, "FILE", 0, "write the scores to a file that --scores reads; with --degrade a name with " CONDITIONS_PLACE ", a file for each", 1},
     {"degrade", KEY_DEGRADE, "LIST", 0,
      "how the figures change where recordings are degraded first: names such as mp3-64, opus-16, telephone, gsm, noise-20, "
      "no-silence, separated by commas, or all (docs/eval.md)",
@@ -247,8 +247,11 @@ static void check(const options *o, struct argp_state *state) {
     if (o->scores == NULL && (o->model == NULL || o->corpus.n_manifests == 0)) {
         argp_error(state, "give a model and --manifest, or --scores");
     }
-    if (o->degrade != NULL && (o->scores != NULL || o->out != NULL || o->html != NULL)) {
-        argp_error(state, "--degrade needs a model and recordings, and goes with neither --out nor --html");
+    if (o->degrade != NULL && (o->scores != NULL || o->html != NULL)) {
+        argp_error(state, "--degrade needs a model and recordings, and does not go with --html");
+    }
+    if (o->degrade != NULL && o->out != NULL && strstr(o->out, CONDITIONS_PLACE) == NULL) {
+        argp_error(state, "with --degrade, --out needs " CONDITIONS_PLACE " in its name: a file for each");
     }
     if (o->scores == NULL && o->foreign) {
         argp_error(state, "the options of columns go with --scores");
@@ -480,8 +483,8 @@ static spoor_status eval_scores(options *o, spoor_context *ctx, spoor_error *err
     return status;
 }
 
-/* The recordings through the model, as o->corpus says, and the report on them; NULL: print it. */
-static spoor_status eval_once(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, json_t **report,
+/* The recordings through the model, as o->corpus says: their scores to a file (out NULL: none), the report on them (NULL: print it). */
+static spoor_status eval_once(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, const char *out, json_t **report,
                               spoor_error *err) {
     TRY(cli_corpus_score(c, m, &o->corpus, err));
     score_labels *labels = NULL;
@@ -489,8 +492,8 @@ static spoor_status eval_once(spoor_context *ctx, options *o, spoor_model *m, cl
     const json_t *spec = json_object_get(json_object_get(m->meta, "provenance"), "labels");
     TRY(score_labels_new(ctx, m, c->manifest, c->rows, c->n, spec, &labels, err));
     spoor_status status = score_set_new(ctx, m, labels, c->logits, c->embedding, c->errors, o->folds, &set, err);
-    if (status == SPOOR_OK && o->out) {
-        status = score_file_write(ctx, o->out, &set->set, err);
+    if (status == SPOOR_OK && out) {
+        status = score_file_write(ctx, out, &set->set, err);
     }
     if (status == SPOOR_OK) {
         o->eval.system = spoor_model_name(m);
@@ -506,8 +509,13 @@ static spoor_status eval_each(spoor_context *ctx, options *o, spoor_model *m, cl
                               json_t *list, size_t *failed, spoor_error *err) {
     for (size_t i = 0; i < all->n; i++) {
         json_t *report = NULL;
+        char *out = NULL;
         o->corpus.degrade = all->each[i];
-        spoor_status status = eval_once(ctx, o, m, c, &report, err);
+        spoor_status status = o->out ? conditions_path(ctx, o->out, all->each[i], &out, err) : SPOOR_OK;
+        if (status == SPOOR_OK) {
+            status = eval_once(ctx, o, m, c, out, &report, err);
+        }
+        ctx_free(ctx, out);
         *failed = c->failed > *failed ? c->failed : *failed;
         if (status != SPOOR_OK) {
             json_decref(report);
@@ -548,7 +556,7 @@ static spoor_status eval_rows(spoor_context *ctx, options *o, spoor_model *m, cl
     if (o->degrade) {
         TRY(eval_conditions(ctx, o, m, c, &failed, err));
     } else {
-        TRY(eval_once(ctx, o, m, c, NULL, err));
+        TRY(eval_once(ctx, o, m, c, o->out, NULL, err));
         failed = c->failed;
     }
     return failed == 0 ? SPOOR_OK

@@ -77,6 +77,40 @@ static void a_telephone_passes_its_band(void **state) {
     assert_true(helpers_band(y, N, 3800, 8000) < 1e-3 * after);
 }
 
+static void a_band_is_what_its_name_says(void **state) {
+    (void)state;
+    degrade_into("band-200-3400", 1, "a", y);
+    double before = helpers_band(signal, N, 300, 3300), after = helpers_band(y, N, 300, 3300);
+    assert_true(fabs(10 * log10(after / before)) < 0.5);
+    assert_true(helpers_band(y, N, 3700, 8000) < 1e-3 * helpers_band(signal, N, 3700, 8000));
+    assert_true(helpers_band(y, N, 20, 100) < 0.1 * helpers_band(signal, N, 20, 100));
+    degrade_into("band-0-8000", 1, "a", z); /* no limit at all */
+    assert_true(snr(z) > 60);
+}
+
+static void a_room_goes_on_for_its_time(void **state) {
+    (void)state;
+    static const char *const names[] = {"reverb-0.3", "reverb-1.2"};
+    float kept[N], late[2];
+    memcpy(kept, signal, sizeof kept);
+    memset(signal, 0, sizeof signal);
+    signal[0] = 0.5f; /* its response */
+    for (size_t i = 0; i < 2; i++) {
+        double all = 0, tail = 0;
+        degrade_into(names[i], 1, "a", y);
+        for (size_t j = 1; j < N; j++) {
+            all += (double)y[j] * (double)y[j];
+            tail += j > 16000 * 3 / 20 ? (double)y[j] * (double)y[j] : 0; /* after 0.15 s: half of the shorter time, 30 dB down */
+        }
+        late[i] = (float)(tail / all);
+        assert_true(fabs(10 * log10(all / ((double)y[0] * (double)y[0]))) < 0.1); /* 0 dB against the direct path */
+        degrade_into(names[i], 1, "b", z);
+        assert_memory_not_equal(y, z, sizeof y);
+    }
+    memcpy(signal, kept, sizeof kept);
+    assert_true(late[0] < 0.01f && late[1] > 0.05f);
+}
+
 static void coding_leaves_the_sound_and_not_the_samples(void **state) {
     (void)state;
     static const char *const names[] = {"mp3-64", "mp3-16", "opus-16", "opus-160", "vorbis-0.5", "gsm"};
@@ -135,7 +169,9 @@ static void long_recordings_go_in_pieces(void **state) {
 static void other_names_are_refused(void **state) {
     (void)state;
     static const char *const names[] = {"", "mp3", "mp3-", "mp3-7", "mp3-161", "mp3-64x", "opus-161", "noise-61",
-                                        "noise-nan", "telephone-8", "clean-1", "Clean"};
+                                        "noise-nan", "telephone-8", "clean-1", "Clean", "reverb", "reverb-0", "reverb-3.1", "band",
+                                        "band-200", "band-200-", "band-200-2400", "band-2001-3400", "band-200-3400-1",
+                                        "band-200,3400"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         degrade *d;
         spoor_error err = {0};
@@ -150,6 +186,8 @@ int main(void) {
         cmocka_unit_test(noise_has_its_level_and_its_colour),
         cmocka_unit_test(it_depends_on_seed_and_name_of_the_recording),
         cmocka_unit_test(a_telephone_passes_its_band),
+        cmocka_unit_test(a_band_is_what_its_name_says),
+        cmocka_unit_test(a_room_goes_on_for_its_time),
         cmocka_unit_test(coding_leaves_the_sound_and_not_the_samples),
         cmocka_unit_test(clean_and_silence_change_no_sample),
         cmocka_unit_test(long_recordings_go_in_pieces),

@@ -195,6 +195,23 @@ static void conditions_stand_side_by_side(void **state) {
     assert_non_null(strstr(o.out, "telephone"));
     assert_non_null(strstr(o.out, "bona fide against synthetic, all: n 2 and 4"));
     outcome_free(&o);
+    o = spoor("eval", MODEL, "--manifest", "all.csv", "--split", "all", "--replicates", "20", "--json", "--degrade", "band-200-3400",
+              "--out", "scores-{condition}.tsv");
+    exits(&o, 0);
+    all = json_loads(o.out, 0, NULL);
+    outcome_free(&o);
+    static const char *const files[] = {"scores-clean.tsv", "scores-band-200-3400.tsv"};
+    for (size_t i = 0; i < 2; i++) { /* the same figures from its file */
+        o = spoor("eval", "--scores", files[i], "--replicates", "20", "--json");
+        exits(&o, 0);
+        again = json_loads(o.out, 0, NULL);
+        outcome_free(&o);
+        const json_t *whole = json_object_get(json_array_get(json_object_get(all, "conditions"), i), "report");
+        assert_true(json_equal(json_object_get(whole, "bonafide"), json_object_get(again, "bonafide")));
+        assert_true(json_equal(json_object_get(whole, "tasks"), json_object_get(again, "tasks")));
+        json_decref(again);
+    }
+    json_decref(all);
     static const char *const bad[][3] = {{"--degrade", "mp3-1", "is no degradation"},
                                          {"--degrade", "noise-20,noise-20", "twice"},
                                          {"--degrade", "", "is no degradation"}};
@@ -206,6 +223,10 @@ static void conditions_stand_side_by_side(void **state) {
     }
     o = spoor("eval", "--scores", "x.tsv", "--degrade", "all");
     exits(&o, 1);
+    outcome_free(&o);
+    o = spoor("eval", MODEL, "--manifest", "all.csv", "--degrade", "all", "--out", "x.tsv");
+    exits(&o, 1);
+    assert_non_null(strstr(o.err, "{condition}"));
     outcome_free(&o);
 }
 

@@ -14,63 +14,78 @@ struct degrade {
     uint64_t seed;
 };
 
-/* key: the setting of the step that is the strength, which lies in [min, max]; NULL: there is none. */
+/* keys: the settings of the first step that are the strengths, of which each lies in [min, max]; NULL: there is none. */
+enum { STRENGTHS = 2 };
 static const struct kind {
-    const char *name, *steps, *key;
-    double min, max;
+    const char *name, *steps, *keys[STRENGTHS];
+    double min[STRENGTHS], max[STRENGTHS];
     int silence;
 } KINDS[] = {
-    {"clean", "[]", NULL, 0, 0, -1},
-    {"no-silence", "[]", NULL, 0, 0, 1},
-    {"with-silence", "[]", NULL, 0, 0, 0},
-    {"mp3", "[{\"kind\": \"codec\", \"codecs\": [\"mp3\"]}]", "kbps", 8, 160, -1},
-    {"opus", "[{\"kind\": \"codec\", \"codecs\": [\"opus\"]}]", "kbps", 6, 160, -1},
-    {"vorbis", "[{\"kind\": \"codec\", \"codecs\": [\"vorbis\"]}]", "quality", 0, 1, -1},
+    {"clean", "[]", {NULL}, {0}, {0}, -1},
+    {"no-silence", "[]", {NULL}, {0}, {0}, 1},
+    {"with-silence", "[]", {NULL}, {0}, {0}, 0},
+    {"mp3", "[{\"kind\": \"codec\", \"codecs\": [\"mp3\"]}]", {"kbps"}, {8}, {160}, -1},
+    {"opus", "[{\"kind\": \"codec\", \"codecs\": [\"opus\"]}]", {"kbps"}, {6}, {160}, -1},
+    {"vorbis", "[{\"kind\": \"codec\", \"codecs\": [\"vorbis\"]}]", {"quality"}, {0}, {1}, -1},
     {"telephone",
      "[{\"kind\": \"bandlimit\", \"low\": [300, 300], \"high\": [3400, 3400]},"
      " {\"kind\": \"codec\", \"codecs\": [\"mulaw\"], \"narrowband\": 1}]",
-     NULL, 0, 0, -1},
-    {"gsm", "[{\"kind\": \"codec\", \"codecs\": [\"gsm\"]}]", NULL, 0, 0, -1},
-    {"noise", "[{\"kind\": \"noise\", \"color\": [\"white\"]}]", "snr", -20, 60, -1},
-    {"pink", "[{\"kind\": \"noise\", \"color\": [\"pink\"]}]", "snr", -20, 60, -1},
+     {NULL}, {0}, {0}, -1},
+    {"gsm", "[{\"kind\": \"codec\", \"codecs\": [\"gsm\"]}]", {NULL}, {0}, {0}, -1},
+    {"noise", "[{\"kind\": \"noise\", \"color\": [\"white\"]}]", {"snr"}, {-20}, {60}, -1},
+    {"pink", "[{\"kind\": \"noise\", \"color\": [\"pink\"]}]", {"snr"}, {-20}, {60}, -1},
+    {"reverb", "[{\"kind\": \"room\", \"drr\": [0, 0]}]", {"rt60"}, {0.1}, {3}, -1},
+    {"band", "[{\"kind\": \"bandlimit\"}]", {"low", "high"}, {0, 2500}, {2000, 8000}, -1},
 };
 enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
 
-/* The kind of a name and its strength; NULL: there is none. */
-static const struct kind *find(const char *name, double *strength) {
-    *strength = 0;
+/* Reads "-N" for each strength of the kind; false: the text has others, or more. */
+static bool read_strengths(const struct kind *k, const char *text, double strength[STRENGTHS]) {
+    for (size_t i = 0; i < STRENGTHS && k->keys[i] != NULL; i++) {
+        if (*text != '-') {
+            return false;
+        }
+        char *end;
+        strength[i] = strtod(text + 1, &end);
+        if (end == text + 1 || !(strength[i] >= k->min[i] && strength[i] <= k->max[i])) {
+            return false;
+        }
+        text = end;
+    }
+    return *text == '\0';
+}
+
+/* The kind of a name and its strengths; NULL: there is none. */
+static const struct kind *find(const char *name, double strength[STRENGTHS]) {
     for (size_t i = 0; i < N_KINDS; i++) {
         size_t n = strlen(KINDS[i].name);
-        if (KINDS[i].key == NULL && strcmp(name, KINDS[i].name) == 0) {
+        if (strncmp(name, KINDS[i].name, n) == 0 && read_strengths(&KINDS[i], name + n, strength)) {
             return &KINDS[i];
-        }
-        if (KINDS[i].key != NULL && strncmp(name, KINDS[i].name, n) == 0 && name[n] == '-') {
-            char *end;
-            *strength = strtod(name + n + 1, &end);
-            bool good = end != name + n + 1 && *end == '\0' && *strength >= KINDS[i].min && *strength <= KINDS[i].max;
-            return good ? &KINDS[i] : NULL;
         }
     }
     return NULL;
 }
 
-static spoor_status make_chain(degrade *d, const struct kind *k, double strength, spoor_error *err) {
-    json_t *steps = json_loads(k->steps, 0, NULL);
-    bool good = steps != NULL && (k->key == NULL || json_object_set_new(json_array_get(steps, 0), k->key,
-                                                                        json_pack("[f, f]", strength, strength)) == 0);
+static spoor_status make_chain(degrade *d, const struct kind *k, const double strength[STRENGTHS], spoor_error *err) {
+    json_t *steps = json_loads(k->steps, 0, NULL), *first = json_array_get(steps, 0);
+    bool good = steps != NULL;
+    for (size_t i = 0; good && i < STRENGTHS && k->keys[i] != NULL; i++) {
+        good = json_object_set_new(first, k->keys[i], json_pack("[f, f]", strength[i], strength[i])) == 0;
+    }
     spoor_status status = good ? augment_new(d->ctx, steps, &d->chain, err) : error_memory(err, "making a degradation");
     json_decref(steps);
     return status;
 }
 
 spoor_status degrade_new(spoor_context *ctx, const char *name, uint64_t seed, degrade **out, spoor_error *err) {
-    double strength;
-    const struct kind *k = find(name, &strength);
+    double strength[STRENGTHS] = {0};
+    const struct kind *k = find(name, strength);
     *out = NULL;
     if (k == NULL) {
         return error_set(err, SPOOR_ERR_USAGE,
                          "\"%.60s\" is no degradation: there are clean, no-silence, with-silence, telephone, gsm, mp3-8 to mp3-160, "
-                         "opus-6 to opus-160, vorbis-0 to vorbis-1, noise-N and pink-N with N of -20 to 60 dB",
+                         "opus-6 to opus-160, vorbis-0 to vorbis-1, noise-N and pink-N with N of -20 to 60 dB, reverb-N with N of 0.1 to 3 s, "
+                         "band-LOW-HIGH with LOW of 0 to 2000 and HIGH of 2500 to 8000 Hz",
                          name);
     }
     degrade *d = ctx_calloc(ctx, 1, sizeof *d);

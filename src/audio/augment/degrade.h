@@ -10,6 +10,9 @@
  *   gsm          GSM 06.10 at 8 kHz and back
  *   noise-N      white noise, N dB (-20 to 60) under the recording
  *   pink-N       the same with pink noise
+ *   reverb-N     a synthetic room, another for each recording, whose sound falls by 60 dB in N s (0.1 to 3); as much
+ *                energy comes by the walls as on the direct path
+ *   band-LOW-HIGH  from LOW (0 to 2000) to HIGH (2500 to 8000) Hz alone
  * Silence is the business of whoever reads the recording; the rest is done on 16 kHz samples. */
 #ifndef AUDIO_AUGMENT_DEGRADE_H
 #define AUDIO_AUGMENT_DEGRADE_H
