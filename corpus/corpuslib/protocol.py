@@ -5,6 +5,8 @@ import os
 import platform
 import subprocess
 
+import soundfile
+
 COLUMNS = ("path", "split", "label", "source", "family", "vocoder", "vq", "aux", "dec", "page", "setting", "language", "speaker", "text",
            "source_rate", "seconds", "track")
 SYSTEM = ("ffmpeg", "libavcodec59", "libopus0", "libspeex1", "libmp3lame0", "libvorbisenc2", "libgsm1", "sox", "libsox3",
@@ -23,8 +25,19 @@ def order(row):
     return row["track"] != "V" and row["track"] != "VR", row["track"], row["source"], row["path"]
 
 
-def write_protocol(folder, rows):
-    written(os.path.join(folder, "protocol.csv"), COLUMNS, sorted(rows, key=order))
+def plain_path(path):
+    """Where a clip lies without the last stage."""
+    return os.path.join("plain", os.path.relpath(path, "audio"))
+
+
+def write_protocol(folder, rows, plain):
+    rows = sorted(rows, key=order)
+    written(os.path.join(folder, "protocol.csv"), COLUMNS, rows)
+    if plain:
+        paths = [plain_path(row["path"]) for row in rows]
+        lengths = [soundfile.info(os.path.join(folder, path)).duration for path in paths]
+        written(os.path.join(folder, "plain.csv"), COLUMNS,
+                [dict(row, path=path, seconds=f"{length:.3f}") for row, path, length in zip(rows, paths, lengths)])
 
 
 def write_sources(folder, states):
@@ -47,11 +60,12 @@ def versions(packages):
     return "\n".join(lines + [f"processor\t{model}"]) + "\n"
 
 
-def write_sums(folder, rows, packages):
+def write_sums(folder, rows, packages, plain):
     with open(os.path.join(folder, "packages.txt"), "w", encoding="utf-8") as f:
         f.write(versions(packages))
     lines = []
-    for name in ["protocol.csv", "sources.csv"] + sorted(row["path"] for row in rows):
+    names = ["protocol.csv", "sources.csv"] + sorted(row["path"] for row in rows)
+    for name in names + (["plain.csv"] + sorted(plain_path(row["path"]) for row in rows) if plain else []):
         with open(os.path.join(folder, name), "rb") as f:
             lines.append(f"{hashlib.file_digest(f, 'sha256').hexdigest()}  {name}\n")
     with open(os.path.join(folder, "SHA256SUMS.new"), "w", encoding="utf-8") as f:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 
 from . import people as peoples
+from . import protocol
 from . import stage
 
 LIMIT = 300                   # seconds for one clip, on a machine that has other things to do as well
@@ -85,10 +86,22 @@ def generate(job, items, work, where):
     return wrong
 
 
-def audio_path(where, source, name):
-    folder = os.path.join(where["out"], "audio", source)
+def audio_path(where, source, name, kind="audio"):
+    folder = os.path.join(where["out"], kind, source)
     os.makedirs(folder, exist_ok=True)
     return os.path.join(folder, name + ".flac")
+
+
+def finish(where, source, clip, path, crop):
+    """The clip at `path` through the last stage, and without it where that is asked for. Returns its rate."""
+    beside = audio_path(where, source, clip, "plain") if where["plain"] else None
+    return stage.finish(path, audio_path(where, source, clip), crop, clip, beside)
+
+
+def paths_of(where, rows):
+    """The files of these rows."""
+    paths = [row["path"] for row in rows]
+    return paths + [protocol.plain_path(path) for path in paths] if where["plain"] else paths
 
 
 def row_of(item, source, rate, generator):
@@ -112,7 +125,7 @@ def done(where, job):
         return None
     if mark.get("key") != job["key"] or mark["failed"]:
         return None
-    return mark if all(os.path.exists(os.path.join(where["out"], row["path"])) for row in mark["rows"]) else None
+    return mark if all(os.path.exists(os.path.join(where["out"], path)) for path in paths_of(where, mark["rows"])) else None
 
 
 def forget(where, name):
@@ -140,7 +153,7 @@ def run_job(job, where):
             try:
                 if not os.path.exists(item["raw"]):
                     raise ValueError(wrong or "made nothing")
-                rate = stage.finish(item["raw"], audio_path(where, generator["name"], item["id"]), item["crop"], item["id"])
+                rate = finish(where, generator["name"], item["id"], item["raw"], item["crop"])
                 mark["rows"].append(row_of(item, generator["name"], rate, generator))
             except stage.TooShort:
                 mark["short"] += 1
@@ -164,7 +177,7 @@ def run_people(human, most, key, where):
         forget(where, "people-" + human["name"])
         for clip in peoples.clips(human, os.path.join(where["cache"], "root"), most, folder):
             try:
-                stage.finish(clip["in"], audio_path(where, "bonafide", clip["id"]), clip["id"], clip["id"])
+                finish(where, "bonafide", clip["id"], clip["in"], clip["id"])
             except stage.TooShort:
                 continue
             mark["clips"].append(dict(clip, made=key))

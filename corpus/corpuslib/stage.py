@@ -7,6 +7,7 @@ import soundfile
 
 RATE = 16000
 LENGTH = 3 * RATE
+PLAIN = 64600                 # samples of a clip without the last stage, at most: a window of the field's models
 LOW, HIGH = 60.0, 7000.0      # Hz
 LEVEL = -26.0                 # dB below full scale, of the whole clip
 FLOOR = -75.0                 # dB below full scale, of white noise; it takes the place of dither
@@ -119,8 +120,17 @@ def staged(x, rate, crop, name):
     return np.clip(np.rint(x * 32768), -32768, 32767).astype(np.int16)
 
 
-def finish(source, target, crop, name):
-    """Reads a clip as a generator left it and writes it as a clip of the corpus. Returns the rate it had."""
+def plain(x, rate):
+    """16-bit samples of a clip as its generator left it: 16 kHz, without silence at its ends, its begin, -3 dB at the peak."""
+    x = trimmed(resampled(x, rate))[:PLAIN]
+    return np.rint(x * (32767 * 10 ** (-3 / 20) / max(np.abs(x).max(), 1e-9))).astype(np.int16)
+
+
+def finish(source, target, crop, name, beside=None):
+    """Reads a clip as a generator left it and writes it as a clip of the corpus, and without the last stage to `beside`. Returns the rate
+    it had."""
     x, rate = read(source)
     soundfile.write(target, staged(x, rate, crop, name), RATE, subtype="PCM_16", format="FLAC")
+    if beside:
+        soundfile.write(beside, plain(x, rate), RATE, subtype="PCM_16", format="FLAC")
     return rate

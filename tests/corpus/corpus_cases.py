@@ -209,6 +209,29 @@ class Corpus(unittest.TestCase):
         self.assertEqual(check.returncode, 0, check.stderr + check.stdout)
         self.assertEqual(json.loads(check.stdout)["rows"], len(rows))
 
+    def test_clips_without_the_last_stage(self):
+        stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'"), generator("tone", VOICES, '["T"]'))
+        self.assertEqual(stub.build("out").returncode, 0)
+        staged = stub.read("out", "protocol.csv")
+        self.assertFalse(os.path.exists(os.path.join(stub.folder, "out/plain.csv")))
+        self.assertEqual(stub.build("out", "--plain").returncode, 0)
+        self.assertEqual(stub.read("out", "protocol.csv"), staged)
+        rows, plain = staged, stub.read("out", "plain.csv")
+        self.assertEqual([row["source"] for row in rows], [row["source"] for row in plain])
+        for row, other in zip(rows, plain):
+            self.assertEqual(other["path"], row["path"].replace("audio/", "plain/"))
+            x, rate = soundfile.read(os.path.join(stub.folder, "out", other["path"]))
+            self.assertEqual(rate, 16000)
+            self.assertTrue(48000 <= len(x) <= stage.PLAIN, len(x))
+            self.assertEqual(other["seconds"], f"{len(x) / rate:.3f}")
+            self.assertAlmostEqual(np.abs(x).max(), 10 ** (-3 / 20), delta=0.001)
+        self.assertIn("plain.csv", stub.read("out", "SHA256SUMS"))
+        os.unlink(os.path.join(stub.folder, "out", plain[0]["path"]))
+        self.assertEqual(stub.build("out").returncode, 0) # nobody asks for it
+        self.assertFalse(os.path.exists(os.path.join(stub.folder, "out", plain[0]["path"])))
+        self.assertEqual(stub.build("out", "--plain").returncode, 0)
+        self.assertTrue(os.path.exists(os.path.join(stub.folder, "out", plain[0]["path"])))
+
     def test_the_same_packages_give_the_same_bytes(self):
         stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'\nchunk = 2"), generator("tone", VOICES, '["T"]'))
         for out, jobs in (("one", "1"), ("two", "3")):
@@ -370,7 +393,7 @@ class Corpus(unittest.TestCase):
         self.assertIn("x 2.0 is not in", run.stderr)
 
     def test_a_job_that_is_cut_short_has_no_mark_of_before(self):
-        where = {"out": tempfile.mkdtemp(), "cache": "", "here": ""}
+        where = {"out": tempfile.mkdtemp(), "cache": "", "here": "", "plain": False}
         self.addCleanup(shutil.rmtree, where["out"])
         for folder in ("jobs", "work"):
             os.makedirs(os.path.join(where["out"], folder))
@@ -438,7 +461,7 @@ class Corpus(unittest.TestCase):
             soundfile.write(os.path.join(folder, f"{i}.flac"), x, stage.RATE)
             rows.append(dict.fromkeys(protocol.COLUMNS, "") | {"path": f"{i}.flac", "split": "train" if i < 20 else "test", "label": label,
                                                                "source": label, "setting": "same", "track": "V"})
-        protocol.write_protocol(folder, rows)
+        protocol.write_protocol(folder, rows, False)
         out = io.StringIO()
         shortcuts.report(folder, out)
         line = re.search(r"^V +human or synthetic +2 +20 +0.500 +depth +(\S+) +(\S+)$", out.getvalue(), re.M)
