@@ -58,6 +58,15 @@ def write_raw(source, target, rate):
         f.write(stage.np.rint(stage.np.clip(x, -1, 1 - 2 ** -15) * 32768).astype("<i2").tobytes())
 
 
+def prepare(generator, where):
+    """Runs what a generator needs once. Returns a sentence or None."""
+    if "prepare" not in generator:
+        return None
+    os.makedirs(os.path.join(where["out"], "programs"), exist_ok=True)
+    problem = call(["/bin/sh", "-ec", generator["prepare"]], 300, where["out"], environment(where))
+    return f"cannot be prepared: {problem}" if problem else None
+
+
 def generate(job, items, work, where):
     """Lets the generator make items: each gets `raw`, the path of what it made (or not). Returns what went wrong last, or None."""
     generator, wrong = job["generator"], None

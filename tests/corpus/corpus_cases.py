@@ -232,6 +232,32 @@ class Corpus(unittest.TestCase):
         self.assertEqual(stub.build("out", "--plain").returncode, 0)
         self.assertTrue(os.path.exists(os.path.join(stub.folder, "out", plain[0]["path"])))
 
+    def test_one_sentence(self):
+        stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'"), generator("tone", VOICES, '["T"]'),
+                         generator("mute", "command = 'true'"))
+        speech, out = os.path.join(stub.cache, "root/speech/ann/ann0.wav"), os.path.join(stub.folder, "said.wav")
+
+        def say(*words):
+            command = [sys.executable, "-B", os.path.join(SOURCE, "corpus/say"), "--manifest", stub.folder, "--cache", stub.cache, *words]
+            return subprocess.run(command, env=stub.environment(0), capture_output=True, text=True, check=False)
+
+        self.assertEqual(say("copy", speech, "-o", out).returncode, 0)
+        with open(out, "rb") as made, open(speech, "rb") as was:
+            self.assertEqual(made.read(), was.read())
+        for more, tone in (((), 100), (("--voice", "120"), 120)): # as it is: at the generator's rate and level
+            self.assertEqual(say("tone", "A sentence.", "-o", out, *more).returncode, 0)
+            x, rate = soundfile.read(out)
+            self.assertEqual(rate, 22050)
+            self.assertEqual(int(np.abs(np.fft.rfft(x)).argmax() * rate / len(x) + 0.5), tone)
+        for words, code, why in ((("nobody", "x"), 1, "no generator is called nobody"), (("copy", "A sentence."), 1, "is no file"),
+                                 (("tone", "x", "--language", "eo"), 1, "no voice for the language eo"),
+                                 (("mute", speech), 2, "mute made nothing")):
+            run = say(*words, "-o", out)
+            self.assertEqual(run.returncode, code, run.stderr)
+            self.assertIn(why, run.stderr)
+            self.assertNotIn("Traceback", run.stderr)
+        self.assertEqual(say("tone", "x", "-o", os.path.join(stub.folder, "none/x.wav")).returncode, 5)
+
     def test_the_same_packages_give_the_same_bytes(self):
         stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'\nchunk = 2"), generator("tone", VOICES, '["T"]'))
         for out, jobs in (("one", "1"), ("two", "3")):
