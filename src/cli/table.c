@@ -172,6 +172,7 @@ static spoor_status answer(table *t, spoor_model *m, cli_corpus *distinct, spoor
         fill_row(t, m, &labels->clip[i], i, distinct->logits + place[i] * trace_logits_size(m),
                  distinct->errors[place[i]].status != SPOOR_OK);
     }
+    status = status == SPOOR_OK ? table_add_lacking(t, m, spec, err) : status;
     score_labels_free(labels);
     ctx_free(t->ctx, place);
     return status;

@@ -5,6 +5,7 @@
 #include "data/taxonomy.h"
 #include "eval/chance.h"
 #include "eval/report_tables.h"
+#include "model/model.h"
 #include "net/net.h"
 
 enum { TABLE_MAX_SETS = 256, TABLE_MAX_SCORES = 64, TABLE_MAX_TASKS = 16, TABLE_MAX_CLASSES = 1024 };
@@ -49,10 +50,11 @@ typedef struct table {
     table_task own[TABLE_MAX_TASKS];
     size_t n_own;
     eval_task tasks[NET_MAX_TASKS]; /* a model's, or own */
+    const char **wider[NET_MAX_TASKS]; /* names of a model's classes and of values that it lacks; or NULL */
     size_t n_tasks, width;  /* width: classes in all */
     eval_clip *clips;       /* [c.n] */
     int32_t *truth;         /* [c.n, n_tasks] */
-    float *scores;          /* [c.n, width]; NULL: they are the model's */
+    float *scores;          /* [c.n, width]; NULL: they are the model's as they are */
     const char *system;     /* for the heading */
 } table;
 
@@ -63,6 +65,11 @@ void table_clear(table *t);
 spoor_status table_label(table *t, spoor_error *err);
 /* What score files say. */
 spoor_status table_take_scores(table *t, spoor_error *err);
+
+/* To a model's tasks that are attributes of the taxonomy (that of --taxonomy, else the model's, else the one that is built in), after
+ * truth and scores are known: the values that the lists have and the model lacks, as classes that it never answers. spec: as of
+ * score_labels_new. */
+spoor_status table_add_lacking(table *t, const spoor_model *m, const json_t *spec, spoor_error *err);
 
 /* {"system", "sets": [{"name", "rows", "report"}]}, or with "random" instead of reports; as text, or a page. */
 void table_print(spoor_context *ctx, const json_t *all);

@@ -16,6 +16,9 @@ void table_clear(table *t) {
     for (size_t i = 0; i < t->n_own; i++) {
         ctx_free(t->ctx, t->own[i].classes);
     }
+    for (size_t i = 0; i < t->n_tasks; i++) {
+        ctx_free(t->ctx, t->wider[i]);
+    }
     ctx_free(t->ctx, t->clips);
     ctx_free(t->ctx, t->truth);
     ctx_free(t->ctx, t->scores);

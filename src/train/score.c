@@ -52,6 +52,12 @@ static const char *label_text(const manifest *m, size_t row, const columns *c) {
     return text;
 }
 
+const char *score_label_text(const spoor_model *m, const manifest *from, size_t row, const json_t *spec, size_t task) {
+    columns c;
+    find_columns(from, spec, m->tasks[task].name, &c);
+    return label_text(from, row, &c);
+}
+
 static int32_t class_index(const model_task *t, const char *name) {
     for (size_t i = 0; i < t->n_classes; i++) {
         if (strcmp(t->classes[i], name) == 0) {

@@ -31,6 +31,9 @@ typedef struct score_labels {
 spoor_status score_labels_new(spoor_context *ctx, const spoor_model *m, const manifest *from, const size_t *rows, size_t n,
                               const json_t *spec, score_labels **out, spoor_error *err);
 void score_labels_free(score_labels *l);
+/* What stands in a row as the label of a task, also where the model has no such class; "" where nothing does. Lives as long as the
+ * manifest. */
+const char *score_label_text(const spoor_model *m, const manifest *from, size_t row, const json_t *spec, size_t task);
 
 /* ---- forward ---- */
 

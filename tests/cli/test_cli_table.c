@@ -208,10 +208,53 @@ static void a_model_on_sets(void **state) {
     outcome_free(&o);
 }
 
+/* A value of an attribute that the model has no class for is a class that it never answers; what the taxonomy does not know is no label. */
+static void values_that_the_model_lacks(void **state) {
+    (void)state;
+    static const char *const families[] = {"human", "vc", "tts", "voc", "strange"};
+    char list[600] = "path,label,source,bonafide,family\n";
+    for (size_t i = 0; i < 5; i++) {
+        char name[20], row[100];
+        snprintf(name, sizeof name, "f%zu.wav", i);
+        write_wav(name, 1.5, i);
+        snprintf(row, sizeof row, "%s,%s,alpha,%s,%s\n", name, i ? "spoof" : "bonafide", i ? "spoof" : "bonafide", families[i]);
+        strcat(list, row);
+    }
+    write_string("families.csv", list);
+    write_string("families.json", "{\"name\": \"families\", \"attributes\": {\"family\": {\"title\": \"Family\", \"values\": "
+                                  "[\"real\", \"vc\", \"tts\", {\"name\": \"vocoder\", \"aliases\": [\"voc\"]}]}}, "
+                                  "\"sources\": {\"alpha\": {\"kind\": \"system\"}}}");
+    outcome without = spoor("table", MODEL, "--manifest", "families.csv", "--replicates", "0", "--json"),
+            with = spoor("table", MODEL, "--manifest", "families.csv", "--replicates", "0", "--json", "--taxonomy", "families.json");
+    exits(&without, 0);
+    exits(&with, 0);
+    json_t *j = json_of(&without), *k = json_of(&with);
+    for (size_t i = 0; i < 3; i++) {
+        json_t *was = json_array_get(json_object_get(report_at(j, 0), "tasks"), i),
+               *is = json_array_get(json_object_get(report_at(k, 0), "tasks"), i);
+        if (strcmp(json_string_value(json_object_get(is, "task")), "family") != 0) {
+            assert_true(json_equal(was, is));
+            continue;
+        }
+        json_t *classes = json_object_get(is, "per_class"), *last = json_array_get(classes, json_array_size(classes) - 1);
+        assert_int_equal(json_integer_value(json_object_get(first_group(was), "n")), 3);
+        assert_int_equal(json_integer_value(json_object_get(first_group(is), "n")), 4);
+        support_close(value_of(first_group(is), "accuracy"), value_of(first_group(was), "accuracy") * 3 / 4, 1e-9, "accuracy");
+        assert_string_equal(json_string_value(json_object_get(last, "class")), "vocoder");
+        assert_int_equal(json_integer_value(json_object_get(last, "support")), 1);
+        assert_int_equal(json_integer_value(json_object_get(last, "predicted")), 0);
+    }
+    json_decref(j);
+    json_decref(k);
+    outcome_free(&without);
+    outcome_free(&with);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(score_files_by_hand), cmocka_unit_test(bona_fide_scores_of_tasks), cmocka_unit_test(what_is_refused),
         cmocka_unit_test(guesses),             cmocka_unit_test(a_model_on_sets),
+        cmocka_unit_test(values_that_the_model_lacks),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
