@@ -1,0 +1,280 @@
+#!/usr/bin/python3
+"""The tables of docs/results.md on neural codecs and on re-synthesis, as Markdown, from finished trainings.
+
+    tools/codec-results.py SPOOR CORPUS RUNS [TABLE ...]
+
+CORPUS has pages.csv and resynth.csv; RUNS what docs/results.md says how to train:
+  RUNS/BY-SEED/STAGE                   the models of recipes/codec/models.yaml, drawn by BY: vq, aux, dec
+  RUNS/joint-SEED, RUNS/separate-SEED  recipes/codec/joint.yaml; lm-joint, lm-separate, lm-vq: with codec language models in training
+  RUNS/resynth-SEED/STAGE              recipes/codec/resynth.yaml
+TABLE: counts, models, silence, attributes, joint, open, resynth (default: all). A cell is the mean over the seeds that are there (lowest-highest)
+[95 % interval of the first]; n says of how many seeds where it is not three. Lists of the three test sets are written to RUNS/lists, answers of
+spoor are kept in RUNS/results."""
+import csv
+import glob
+import json
+import os
+import subprocess
+import sys
+
+SETS = [("a", "resynth", "neural-codec", "(a) re-synthesis"), ("b", "pages", "neural-codec", "(b) codec pages"),
+        ("c", "pages", "codec-lm", "(c) codec language models")]
+NAMES = [s[3] for s in SETS]
+TASKS = ("vq", "aux", "dec")
+SEEDS = (1, 2, 3)
+DEGRADED = "clean,mp3-64,opus-16,telephone,noise-20"
+
+
+class Runs:
+    def __init__(self, spoor, corpus, folder):
+        self.spoor, self.corpus, self.folder = spoor, corpus, folder
+        self.lists = []
+        os.makedirs(os.path.join(folder, "lists"), exist_ok=True)
+        os.makedirs(os.path.join(folder, "results"), exist_ok=True)
+        for letter, manifest, family, name in SETS:
+            path = os.path.join(folder, "lists", letter + ".csv")
+            with open(os.path.join(corpus, manifest + ".csv"), newline="") as f, open(path, "w", newline="") as out:
+                rows = csv.DictReader(f)
+                to = csv.DictWriter(out, rows.fieldnames, lineterminator="\n")
+                to.writeheader()
+                to.writerows(r for r in rows if r["split"] == "dev" and r["family"] in ("human", family))
+            self.lists += ["--set", f"{name}={path}"]
+
+    def ask(self, name, *command):
+        """What spoor prints as JSON; kept until a model of the command is newer."""
+        kept = os.path.join(self.folder, "results", name.replace("/", "-") + ".json")
+        newest = max([os.path.getmtime(c) for c in command if c.endswith(".safetensors")], default=0)
+        if not os.path.exists(kept) or os.path.getmtime(kept) < newest:
+            with open(kept + ".part", "w") as out:
+                subprocess.run([self.spoor, *command, "--json"], check=True, stdout=out)
+            os.replace(kept + ".part", kept)
+        with open(kept) as f:
+            return json.load(f)
+
+    def model(self, run):
+        path = os.path.join(self.folder, run, "model.safetensors")
+        return path if os.path.exists(path) else None
+
+    def table(self, run, silence=False, bonafide=None):
+        """`spoor table` of a model on the three sets; None: it was not trained."""
+        model = self.model(run)
+        more = (["--silence", "remove"] if silence else []) + (["--bonafide-score", bonafide] if bonafide else [])
+        return model and self.ask("table-" + run + "".join("-" + m.strip("-") for m in more), "table", model, *self.lists, "--root",
+                                  self.corpus, *more)
+
+    def guesses(self):
+        return self.ask("guesses", "table", "--random", "uniform", *self.lists, "--root", self.corpus, "--repetitions", "1000")
+
+
+def print_table(head, rows):
+    print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
+    for r in rows:
+        print("| " + " | ".join(r) + " |")
+    print()
+
+
+def cell(figures, scale=100, digits=1):
+    """figures: {"value", "low", "high"} of each seed, None where it was not trained."""
+    have = [f for f in figures if f is not None and f.get("value") is not None]
+    if not have:
+        return "-"
+    v = [scale * f["value"] for f in have]
+    text = f"{sum(v) / len(v):.{digits}f}"
+    text += f" ({min(v):.{digits}f}-{max(v):.{digits}f})" if len(v) > 1 else ""
+    if "low" in have[0]:
+        text += f" [{scale * have[0]['low']:.{max(digits - 1, 0)}f}, {scale * have[0]['high']:.{max(digits - 1, 0)}f}]"
+    return text + (f" n={len(v)}" if len(v) not in (1, len(SEEDS)) else "")
+
+
+def named(tasks, name):
+    return next((t for t in tasks if t["task"] == name), None)
+
+
+def in_set(table, i, task, figure):
+    """A figure of a set of `spoor table`, of a model or of guesses; task None: EER."""
+    if table is None:
+        return None
+    s = table["sets"][i]
+    if "report" in s:
+        part = s["report"]["bonafide"] if task is None else named(s["report"]["tasks"], task)
+        return part and part["groups"][0][figure]
+    return s[figure] if task is None else named(s["tasks"], task)[figure]
+
+
+def guess(figure):
+    return f"{100 * figure['mean']:.1f} ± {100 * figure['sd']:.1f}"
+
+
+# ---- how many there are ----
+
+def counts(runs):
+    drawn = runs.guesses()
+    rows = []
+    for task in TASKS:
+        for k, name in enumerate(named(drawn["sets"][0]["tasks"], task)["classes"]):
+            n = [str(named(s["tasks"], task)["counts"][k]) for s in drawn["sets"]]
+            rows.append([f"{task}: {'bona fide' if name == 'real' else name}"] + n)
+    rows.insert(0, ["recordings"] + [str(s["rows"]) for s in drawn["sets"]])
+    print_table(["n"] + NAMES, rows)
+
+
+# ---- the nine models in the paper's form ----
+
+def paper_rows(task):
+    """Row name, run of the EER, way to make the bona fide score, run of the F1."""
+    up = task.upper()
+    return [(f"S_BIN, S_{up}", "S_BIN", None, "S_" + up), (f"D_{up}", "D_" + up, None, "D_" + up), ("M1", "M1", None, "M1"),
+            ("M2, product", "M2", None, "M2"), ("M2, spoof-product", "M2", "spoof-product", None)]
+
+
+def models(runs, silence=False):
+    drawn = runs.guesses()
+    for task in TASKS:
+        print(f"**{task.upper()}, drawn by {task}**" + (", without silences" if silence else "") + "\n")
+        rows = []
+        for i, name in enumerate(NAMES):
+            rows.append([name, "random"] + [guess(in_set(drawn, i, *f)) for f in
+                                            ((None, "eer"), (task, "weighted_f1"), (task, "macro_f1"))])
+            for title, bin_run, way, f1_run in paper_rows(task):
+                eer = [in_set(runs.table(f"{task}-{s}/{bin_run}", silence, way), i, None, "eer") for s in SEEDS]
+                f1 = [[in_set(runs.table(f"{task}-{s}/{f1_run}", silence), i, task, figure) for s in SEEDS] if f1_run else []
+                      for figure in ("weighted_f1", "macro_f1")]
+                rows.append(["", title, cell(eer)] + [cell(f) for f in f1])
+        print_table(["", "", "EER %", "weighted F1 %", "macro F1 %"], rows)
+
+
+def attributes(runs):
+    """Table 4 of the paper: M1 and M2 answer all three questions however their clips were drawn."""
+    rows = [["random", ""] + [guess(in_set(runs.guesses(), i, t, "macro_f1")) for i in range(3) for t in TASKS]]
+    for model in ("M1", "M2"):
+        for by in TASKS:
+            rows.append([model, by] + [cell_short([in_set(runs.table(f"{by}-{s}/{model}"), i, t, "macro_f1") for s in SEEDS])
+                                       for i in range(3) for t in TASKS])
+    print_table(["macro F1 %", "drawn by"] + [f"({s[0]}) {t}" for s in SETS for t in TASKS], rows)
+
+
+def cell_short(figures):
+    return cell([f and {"value": f["value"]} for f in figures])
+
+
+# ---- what a training says of dev, crosswise calibrated ----
+
+def report(runs, run):
+    path = os.path.join(runs.folder, run, "dev-report.json")
+    if not os.path.exists(path):
+        return None
+    with open(path) as f:
+        return json.load(f)
+
+
+def of_setting(rep, task, setting, figure):
+    t = rep and named(rep["tasks"], task)
+    g = t and next((g for g in t["groups"] if g["group"] == "setting" and g["name"] == setting), None)
+    return g and g[figure]
+
+
+def contradictions(runs, run):
+    """Share of synthetic dev clips of known sources whose best codec has another value than the attribute's best, in any attribute."""
+    scores = glob.glob(os.path.join(runs.folder, run, "dev-scores.tsv"))
+    if not scores:
+        return None
+    values = {}
+    for manifest in ("pages", "resynth"):
+        with open(os.path.join(runs.corpus, manifest + ".csv"), newline="") as f:
+            for r in csv.DictReader(f):
+                values.setdefault(r["source"], {t: r[t] for t in TASKS})
+    n = wrong = 0
+    with open(scores[0], newline="") as f:
+        lines = csv.DictReader((x for x in f if not x.startswith("#")), delimiter="\t")
+        for r in lines:
+            best = {}
+            for t in ("source",) + TASKS:
+                of = {c.split("/", 2)[2]: float(v) for c, v in r.items() if c.startswith(f"score/{t}/") and v}
+                best[t] = max(of, key=of.get) if of else None
+            known = best["source"] and values.get(best["source"])
+            if r["is_bonafide"] == "0" and known and any(known[t] for t in TASKS):
+                n += 1
+                wrong += any(known[t] and known[t] != best[t] for t in TASKS)
+    return {"value": wrong / n} if n else None
+
+
+def joint(runs):
+    for title, prefix, one in (("Codecs alone in training", "", "vq"), ("Codec language models too", "lm-", "lm-vq")):
+        systems = [("joint head", prefix + "joint-{}"), ("separate heads", prefix + "separate-{}"), ("M1", one + "-{}/M1"),
+                   ("M2", one + "-{}/M2")]
+        rows = []
+
+        def row(name, label, of):
+            rows.append([name, label] + [cell([of(run.format(s)) for s in SEEDS]) for _, run in systems])
+
+        for i, name in enumerate(NAMES):
+            for label, task, figure in [("EER %", None, "eer")] + [(f"{t} macro F1 %", t, "macro_f1") for t in TASKS]:
+                row(name, label, lambda run: in_set(runs.table(run), i, task, figure))
+        for setting in ("same", "cross"):
+            row("dev", f"codec named, `{setting}` %", lambda run: of_setting(report(runs, run), "source", setting, "accuracy"))
+        row("dev", "answers that contradict %", lambda run: contradictions(runs, run))
+        print(f"**{title}**\n")
+        print_table(["", ""] + [s[0] for s in systems], rows)
+
+
+def open_set(runs):
+    systems = [("joint head", "lm-joint-{}"), ("separate heads", "lm-separate-{}"), ("M1", "lm-vq-{}/M1"), ("M2", "lm-vq-{}/M2")]
+    rows = []
+    for task in TASKS:
+        for setting in ("same", "cross", "unknown"):
+            n = next((of_setting(report(runs, r.format(s)), task, setting, "n") for _, r in systems for s in SEEDS
+                      if report(runs, r.format(s))), None)
+            for figure in ("accuracy", "ece"):
+                rows.append([f"{task}, `{setting}`", str(n), figure] +
+                            [cell([of_setting(report(runs, r.format(s)), task, setting, figure) for s in SEEDS]) for _, r in systems])
+    print_table(["", "n", "%"] + [s[0] for s in systems], rows)
+
+
+# ---- re-synthesis ----
+
+def resynth(runs):
+    def degraded(run):
+        model = runs.model(run)
+        return model and runs.ask("degrade-" + run, "eval", model, "--manifest", os.path.join(runs.corpus, "resynth.csv"), "--split", "dev",
+                                  "--degrade", DEGRADED)
+
+    def figure(d, k, what):
+        if d is None:
+            return None
+        r = d["conditions"][k]["report"]
+        return r["bonafide"]["groups"][0]["auroc"] if what == "auroc" else named(r["tasks"], "source")["groups"][0][what]
+
+    stages = ("none", "spectral", "strong")
+    rows = []
+    for k, condition in enumerate(DEGRADED.split(",")):
+        for what, title in (("accuracy", "source"), ("macro_f1", "macro-F1"), ("auroc", "bona fide AUROC")):
+            rows.append([condition if what == "accuracy" else "", title] +
+                        [cell([figure(degraded(f"resynth-{s}/{stage}"), k, what) for s in SEEDS], 1, 3) for stage in stages])
+    print_table(["", ""] + [f"augmentation: {s}" for s in stages], rows)
+    for k, condition in ((0, "clean"), (3, "telephone")):
+        for stage in stages:
+            every = [d for d in (degraded(f"resynth-{s}/{stage}") for s in SEEDS) if d]
+            if not every:
+                continue
+            c = [named(d["conditions"][k]["report"]["tasks"], "source")["confusion"] for d in every]
+            labels = c[0]["labels"]
+            total = [[sum(x["counts"][i][j] for x in c) for j in range(len(labels))] for i in range(len(labels))]
+            print(f"{condition}, {stage}, sum of {len(every)} seeds (a row is the truth)\n")
+            print_table([""] + labels, [[name] + [str(n) for n in row] for name, row in zip(labels, total) if sum(row)])
+
+
+def main():
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    runs = Runs(*sys.argv[1:4])
+    tables = {"counts": counts, "models": models, "silence": lambda r: models(r, True), "attributes": attributes, "joint": joint,
+              "open": open_set, "resynth": resynth}
+    for name in sys.argv[4:] or tables:
+        if name not in tables:
+            sys.exit(f"{name} is none of {', '.join(tables)}")
+        print(f"### {name}\n")
+        tables[name](runs)
+
+
+if __name__ == "__main__":
+    main()
