@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 DEPS = $(if $(SPOOR_SKIP_DEPS),true,tools/install-deps)
 compile = cmake --preset $(1) -Wno-dev >/dev/null && cmake --build --preset $(1) -j $(JOBS)
 
-.PHONY: help build debug demo check bench model corpus asan tsan coverage fuzz format format-check install clean
+.PHONY: help build debug demo check bench model corpus benchmark asan tsan coverage fuzz format format-check install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -33,6 +33,10 @@ check: ## build and run all tests (TEST='test_tape*': only those)
 corpus: ## build the public corpus from packages in build/corpus (SMALL=1: a small one; CORPUS_FLAGS: see corpus/build --help)
 	@$(if $(SPOOR_SKIP_DEPS),true,corpus/install-deps)
 	@corpus/build $(if $(SMALL),--small) --jobs $(JOBS) $(CORPUS_FLAGS)
+
+benchmark: build ## train and evaluate systems on the public corpus, tables into docs/benchmark.md (CORPUS, SEEDS="1 2", SCORES=NAME=FILE)
+	@tools/benchmark build/release/spoor '$(or $(CORPUS),build/corpus)' --doc docs/benchmark.md --jobs $(JOBS) --seeds '$(or $(SEEDS),1)' \
+		$(foreach s,$(SCORES),--scores '$(s)') $(BENCHMARK_FLAGS)
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(DEPS)

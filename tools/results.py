@@ -66,7 +66,7 @@ def figure(report, path):
     else:
         wanted = "bonafide" if task == "bonafide task" else task
         groups = next((t["groups"] for t in report["tasks"] if t["task"] == wanted), [])
-    return next((g[name] for g in groups if g["name"] == group and g["group"] in ("all", "setting")), {"value": None})
+    return next((g[name] for g in groups if g["name"] == group and g["group"] in ("all", "setting") and name in g), {"value": None})
 
 
 def cell(values):
