@@ -1,9 +1,10 @@
-"""Packages by name and version, from the package managers of the system into the cache. A package whose SHA-256 is not the pinned one
-is refused. What was unpacked is kept, the package is not."""
+"""Packages by name and version, from the package managers of the system into the cache, and sources of Debian from the site that apt has.
+A package whose SHA-256 is not the pinned one is refused. What was unpacked is kept, the package is not."""
 import contextlib
 import fnmatch
 import glob
 import hashlib
+import http.client
 import json
 import os
 import posixpath
@@ -11,9 +12,11 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import urllib.request
 
 UNWANTED = ("usr/share/man/*", "usr/share/locale/*", "usr/share/lintian/*", "usr/share/doc/*")
 WANTED_DOC = ("*/copyright", "*/core-sounds-*")
+DEBIAN = "https://deb.debian.org/debian" # for sources, where apt names no site that has them
 SLACK = 1 << 20               # bytes; `unpacked` in packages.toml is rounded by what a file system adds
 
 
@@ -83,9 +86,37 @@ def last_line(run):
     return next((line for line in reversed(lines) if line.strip() and "log of this run" not in line), f"exit status {run.returncode}")
 
 
+def sites():
+    """Addresses of Debian archives: those that apt has for this system, in its order, and the one that all have."""
+    found = []
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        run = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE)"], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                             timeout=60, check=True)
+        found = [site.strip().rstrip("/") for site in run.stdout.splitlines()]
+    return list(dict.fromkeys([site for site in found if site.startswith(("http://", "https://", "file:/"))] + [DEBIAN]))
+
+
+def download_source(package, folder):
+    """As download(), of a file in the pool of an archive; it is there for every release, also where apt is not told of its sources."""
+    path, why = os.path.join(folder, posixpath.basename(package["pool"])), ""
+    for site in sites():
+        try:
+            with urllib.request.urlopen(f"{site}/{package['pool']}", timeout=60) as got, open(path, "wb") as out:
+                left = package["bytes"] + 1 # no more is read than would be refused
+                while left > 0 and (part := got.read(min(left, 1 << 20))):
+                    out.write(part)
+                    left -= len(part)
+            return path, None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            why = why or str(error) # of the first site, which is the likeliest
+    return None, f"{package['name']} {package['version']} cannot be had: {why} ({package['pool']})"
+
+
 def download(package, folder):
     """The path of the package in folder, or a sentence why there is none."""
     name, version = package["name"], package["version"]
+    if package["kind"] == "source":
+        return download_source(package, folder)
     if package["kind"] == "deb":
         command = ["apt-get", "download", "-q", f"{name}={version}"]
     else:
@@ -140,7 +171,7 @@ def fetch(package, cache):
         return size, None
     what = f"{package['name']} {package['version']}"
     try:
-        for folder in ("have", "root", "npm", "download"):
+        for folder in ("have", "root", "npm", "source", "download"):
             os.makedirs(os.path.join(cache, folder), exist_ok=True)
         with tempfile.TemporaryDirectory(dir=os.path.join(cache, "download")) as folder:
             os.chmod(folder, 0o755)
@@ -158,14 +189,14 @@ def fetch(package, cache):
 
 def install(package, cache, path):
     """Unpacks a package whose hash was checked; its mark is written last. Returns the bytes on disk."""
-    target = os.path.join(cache, "root" if package["kind"] == "deb" else os.path.join("npm", package["name"]))
+    target = os.path.join(cache, "root" if package["kind"] == "deb" else os.path.join(package["kind"], package["name"]))
     os.makedirs(target, exist_ok=True)
     forget(package, cache, target)
     if package["kind"] == "deb":
         size, names = unpack_deb(path, target, package)
     else:
         with open(path, "rb") as f:
-            size, names = unpack(f, target, package, "package/")
+            size, names = unpack(f, target, package, "package/" if package["kind"] == "npm" else f"{package['name']}-{package['version']}/")
     mark = mark_path(package, cache)
     with open(mark + ".new", "w", encoding="utf-8") as f:
         json.dump(dict(pins(package), size=size, names=names), f)

@@ -12,7 +12,7 @@ NEEDED = {
     "generator": {"name": str, "family": str, "architecture": str, "licence": str, "packages": list, "tracks": list, "seconds": (int, float)},
 }
 OPTIONAL = {
-    "package": {"keep"},
+    "package": {"keep", "pool"},
     "human": {"texts", "join"},
     "generator": {"vocoder", "vq", "aux", "dec", "more_packages", "tools", "heldout", "command", "driver", "prepare", "options", "chunk",
                   "per_text", "small", "voices", "input", "extra"},
@@ -102,8 +102,11 @@ def check(manifest, folder):
             names.add(entry["name"])
     packages = {package["name"] for package in manifest["package"]}
     for package in manifest["package"]:
-        if package["kind"] not in ("deb", "npm") or not re.fullmatch(r"[0-9a-f]{64}", package["sha256"]):
-            raise ManifestError(f"package {package['name']}: kind is deb or npm, sha256 has 64 digits")
+        if package["kind"] not in ("deb", "npm", "source") or not re.fullmatch(r"[0-9a-f]{64}", package["sha256"]):
+            raise ManifestError(f"package {package['name']}: kind is deb, npm or source, sha256 has 64 digits")
+        pool = package.get("pool", "")
+        if (package["kind"] == "source") != bool(re.fullmatch(r"pool(/[A-Za-z0-9+~_-][A-Za-z0-9.+~_-]*)+", pool)):
+            raise ManifestError(f"package {package['name']}: pool is the path of a source in the archive (pool/...), and of nothing else")
     for human in manifest["human"]:
         if human["split"] not in SPLITS or human.get("texts", "festvox") not in ("asterisk", "festvox", "tuxpaint"):
             raise ManifestError(f"human {human['name']}: unknown split or texts")

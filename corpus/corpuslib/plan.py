@@ -12,15 +12,16 @@ R_LEAST = 20
 V_CHUNK, T_CHUNK = 40, 40
 
 
-def wanted(manifest, names, small):
-    """The generators to build: those named, or all but the extras; --small leaves those out that have small = 0."""
+def wanted(manifest, names, small, extras=False):
+    """The generators to build: those named, or all but the extras; --small leaves those out that have small = 0. With extras: these too."""
     out = []
     for generator in manifest["generator"]:
-        if names and generator["name"] not in names:
-            continue
-        if not names and (generator.get("extra") or (small and generator.get("small") == 0)):
-            continue
-        out.append(generator)
+        if generator.get("extra"):
+            chosen = extras or generator["name"] in names
+        else:
+            chosen = generator["name"] in names or not (names or (small and generator.get("small") == 0))
+        if chosen:
+            out.append(generator)
     return out
 
 

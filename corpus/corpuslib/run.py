@@ -1,5 +1,6 @@
 """One job: a generator makes its clips, the last stage finishes them, a mark says that it is done. Killed at any moment, the next run does
 the jobs again that have no mark."""
+import contextlib
 import ctypes
 import json
 import os
@@ -14,13 +15,19 @@ from . import protocol
 from . import stage
 
 LIMIT = 300                   # seconds for one clip, on a machine that has other things to do as well
+PREPARE_LIMIT = 1800          # for what is compiled once
+
+
+def programs(where):
+    """Where programs are that are built once."""
+    return where.get("programs") or os.path.join(where["out"], "programs")
 
 
 def environment(where, **more):
     libraries = os.path.join(where["cache"], "root/usr/lib/x86_64-linux-gnu")
-    return dict(os.environ, ROOT=os.path.join(where["cache"], "root"), BUILD=os.path.join(where["out"], "programs"), HERE=where["here"],
-                NODE_PATH=os.path.join(where["cache"], "npm"), LD_LIBRARY_PATH=libraries, ESPEAK_DATA_PATH=libraries, LC_ALL="C.UTF-8",
-                OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", **more)
+    return dict(os.environ, ROOT=os.path.join(where["cache"], "root"), SOURCE=os.path.join(where["cache"], "source"), BUILD=programs(where),
+                HERE=where["here"], JOBS=str(where.get("jobs", 1)), NODE_PATH=os.path.join(where["cache"], "npm"), LD_LIBRARY_PATH=libraries,
+                ESPEAK_DATA_PATH=libraries, LC_ALL="C.UTF-8", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", **more)
 
 
 def die_with_parent():
@@ -37,6 +44,9 @@ def call(command, limit, cwd, env):
             except subprocess.TimeoutExpired:
                 os.killpg(run.pid, signal.SIGKILL)
                 return f"did not end in {limit} s"
+            except KeyboardInterrupt:
+                os.killpg(run.pid, signal.SIGKILL) # its children as well
+                raise
         if status == 0:
             return None
         talk.seek(0)
@@ -62,8 +72,8 @@ def prepare(generator, where):
     """Runs what a generator needs once. Returns a sentence or None."""
     if "prepare" not in generator:
         return None
-    os.makedirs(os.path.join(where["out"], "programs"), exist_ok=True)
-    problem = call(["/bin/sh", "-ec", generator["prepare"]], 300, where["out"], environment(where))
+    os.makedirs(programs(where), exist_ok=True)
+    problem = call(["/bin/sh", "-ec", generator["prepare"]], PREPARE_LIMIT, where["out"], environment(where))
     return f"cannot be prepared: {problem}" if problem else None
 
 
@@ -96,15 +106,17 @@ def generate(job, items, work, where):
 
 
 def audio_path(where, source, name, kind="audio"):
-    folder = os.path.join(where["out"], kind, source)
-    os.makedirs(folder, exist_ok=True)
-    return os.path.join(folder, name + ".flac")
+    return os.path.join(where["out"], kind, source, name + ".flac")
 
 
 def finish(where, source, clip, path, crop):
     """The clip at `path` through the last stage, and without it where that is asked for. Returns its rate."""
-    beside = audio_path(where, source, clip, "plain") if where["plain"] else None
-    return stage.finish(path, audio_path(where, source, clip), crop, clip, beside)
+    target, beside = audio_path(where, source, clip), audio_path(where, source, clip, "plain")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(beside) # one of before must not pass for the one of this clip
+    for made in [target] + ([beside] if where["plain"] else []):
+        os.makedirs(os.path.dirname(made), exist_ok=True)
+    return stage.finish(path, target, crop, clip, beside if where["plain"] else None)
 
 
 def paths_of(where, rows):

@@ -148,11 +148,15 @@ class Corpus(unittest.TestCase):
                 (generator("both", 'command = "cp"\ndriver = "tone.py"'), "needs a command or a driver"),
                 (generator("gone", 'driver = "gone.py"'), "there is no drivers/gone.py"),
                 (generator("odd", 'command = "cp"\ncolour = "red"'), "there is no field colour"),
+                (generator("copy", 'command = "cp"').replace("packages = []", 'packages = ["x"]'), "pool is the path of a source"),
                 (generator("held", 'heldout = "dev"\n' + VOICES, '["T"]'), "has voices of another split"),
                 (generator("mute", 'command = "true"', '["T"]'), "has no voices"),
                 (generator("ann2", 'command = "true"\n[generator.voices.en]\ntest = ["x=ann"]', '["T"]'), "a speaker is in one split"),
                 ("[[generator]\n", "generators.toml")):
             stub = self.stub(text)
+            if '"x"' in text:
+                stub.put("packages.toml", '[[package]]\nname = "x"\nkind = "source"\nversion = "1"\nsha256 = "' + "0" * 64
+                         + '"\nbytes = 1\nunpacked = 1\npool = "pool/../x"\n')
             run = stub.build("out")
             self.assertEqual(run.returncode, 1, sentence)
             self.assertIn(sentence, run.stderr)
@@ -231,6 +235,12 @@ class Corpus(unittest.TestCase):
         self.assertFalse(os.path.exists(os.path.join(stub.folder, "out", plain[0]["path"])))
         self.assertEqual(stub.build("out", "--plain").returncode, 0)
         self.assertTrue(os.path.exists(os.path.join(stub.folder, "out", plain[0]["path"])))
+        before, clip = stub.read("out", "SHA256SUMS"), next(row["path"] for row in plain if row["source"] == "tone")
+        stub.put("drivers/tone.py", TONE.replace("np.sin(9 * t)", "np.sin(7 * t)"))
+        self.assertEqual(stub.build("out").returncode, 0) # clips of the first driver must not pass for those of the second
+        self.assertEqual(stub.build("out", "--plain").returncode, 0)
+        digest = {line.split("  ")[1]: line.split("  ")[0] for line in before.splitlines()}[clip]
+        self.assertNotIn(digest, stub.read("out", "SHA256SUMS"))
 
     def test_one_sentence(self):
         stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'"), generator("tone", VOICES, '["T"]'),
@@ -257,6 +267,98 @@ class Corpus(unittest.TestCase):
             self.assertIn(why, run.stderr)
             self.assertNotIn("Traceback", run.stderr)
         self.assertEqual(say("tone", "x", "-o", os.path.join(stub.folder, "none/x.wav")).returncode, 5)
+
+        for rate, shape in ((44100, (44100 * 4, 2)), (8000, (8000 * 4,))): # any recording will do: generators get what they are used to
+            n = np.arange(shape[0]) / rate
+            soundfile.write(os.path.join(stub.folder, "in.flac"), np.broadcast_to(0.5 * np.sin(2 * np.pi * 500 * n), shape[::-1]).T, rate)
+            self.assertEqual(say("copy", os.path.join(stub.folder, "in.flac"), "-o", out).returncode, 0)
+            x, got = soundfile.read(out)
+            self.assertEqual((got, x.shape), (16000, (64000,)))
+            self.assertAlmostEqual(np.abs(np.fft.rfft(x)).argmax() / 4, 500, delta=1)
+            self.assertAlmostEqual(np.abs(x[1000:-1000]).max(), 0.5, delta=0.01)
+        run = say("copy", os.path.join(stub.folder, "generators.toml"), "-o", out)
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(run.stderr, r"^corpus/say: .*generators.toml: .+\n$")
+
+    def test_a_generator_that_fails_after_it_wrote_said_nothing(self):
+        stub = self.stub(generator("half", 'driver = "half.py"\n[generator.voices.en]\ntrain = ["1"]', '["T"]'))
+        stub.put("drivers/half.py", "import json, sys\nopen(json.load(open(sys.argv[1]))['items'][0]['out'], 'w').close()\nsys.exit('cut off')\n")
+        out = os.path.join(stub.folder, "said.wav")
+        run = subprocess.run([sys.executable, "-B", os.path.join(SOURCE, "corpus/say"), "--manifest", stub.folder, "--cache", stub.cache, "half", "x",
+                              "-o", out], capture_output=True, text=True, check=False)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("cut off", run.stderr)
+        self.assertFalse(os.path.exists(out))
+
+    def test_extras_are_left_out_unless_asked_for(self):
+        copy = "command = 'cp \"$IN\" \"$OUT\"'"
+        stub = self.stub(generator("copy", copy), generator("more", copy + "\nextra = true"), generator("last", copy + "\nextra = true"))
+        for words, sources in (([], ["copy"]), (["--extras"], ["copy", "more", "last"]), (["--only", "more"], ["more"]),
+                               (["--only", "copy", "--extras"], ["copy", "more", "last"]), (["--small", "--extras"], ["copy", "more", "last"])):
+            self.assertEqual(stub.build("out", *words).returncode, 0)
+            self.assertEqual([row["source"] for row in stub.read("out", "sources.csv")], sources, words)
+            self.assertEqual({row["source"] for row in stub.read("out", "protocol.csv")}, {"bonafide", *sources}, words)
+        marks = [line.split("\t")[5:] for line in stub.build("out", "--list").stdout.splitlines()]
+        self.assertEqual(marks, [[], ["extra"], ["extra"]])
+        self.assertEqual(stub.build("out", "--list", "--only", "copy").stdout.count("\n"), 1)
+
+    def test_what_generators_share_is_prepared_once(self):
+        ready = "command = 'cp \"$IN\" \"$OUT\"'\nprepare = 'echo ready >>\"$BUILD/log\"'"
+        broken = "command = 'cp \"$IN\" \"$OUT\"'\nprepare = 'echo tried >>\"$BUILD/tries\"; echo no compiler >&2; exit 3'"
+        stub = self.stub(generator("one", ready), generator("two", ready), generator("three", broken), generator("four", broken))
+        run = stub.build("out")
+        self.assertEqual(run.returncode, 2)
+        self.assertEqual(stub.read("out", "programs/log"), "ready\n")
+        self.assertEqual(stub.read("out", "programs/tries"), "tried\n")
+        state = {row["source"]: (row["state"], row["why"]) for row in stub.read("out", "sources.csv")}
+        why = ("absent", "cannot be prepared: no compiler (exit status 3)")
+        self.assertEqual(state, {"one": ("whole", ""), "two": ("whole", ""), "three": why, "four": why})
+
+    def test_libopus_is_built_once(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        for name in ("build", *(f"source/opus/{x}" for x in ("celt", "silk/float", "src", "dnn", "include"))):
+            os.makedirs(os.path.join(folder, name))
+
+        def put(name, text):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+                f.write(text)
+
+        def build():
+            run = subprocess.run(["/bin/sh", os.path.join(SOURCE, "corpus/drivers/opus.sh"), os.path.join(folder, "driver.c")], text=True,
+                                 env=dict(os.environ, SOURCE=os.path.join(folder, "source"), BUILD=os.path.join(folder, "build"), JOBS="2"),
+                                 capture_output=True, check=False)
+            return run.returncode, run.stderr
+
+        def answer():
+            return subprocess.run([os.path.join(folder, "build/opus")], check=False).returncode
+
+        put("driver.c", '#include "opus.h"\nint main(void) { return first() + second(); }\n')
+        put("source/opus/include/opus.h", "int first(void);\nint second(void);\n")
+        put("source/opus/celt/a.c", "int first(void) { return 40; }\n")
+        put("source/opus/dnn/a.c", "int second(void) { return 2; }\n")
+        put("source/opus/dnn/other.c", "#error not in a list\n")
+        for name, text in (("celt", "CELT_SOURCES = \\\ncelt/a.c\n\nCELT_SOURCES_X = celt/x.c\n"), ("silk", ""), ("opus", ""),
+                           ("lpcnet", "DRED_SOURCES = \\\ndnn/a.c\n\nOTHER = dnn/other.c\n")):
+            put(f"source/opus/{name}_sources.mk", text)
+        self.assertIn("there is no", build()[1])
+        put("source/opus/package_version", "1\n")
+        self.assertEqual(build(), (0, ""))
+        self.assertEqual(answer(), 42)
+        put("source/opus/celt/a.c", "int first(void) { return 50; }\n") # of the same version: nobody looks
+        self.assertEqual((build(), answer()), ((0, ""), 42))
+        put("source/opus/package_version", "2\n")
+        self.assertEqual((build(), answer()), ((0, ""), 52))
+        put("driver.c", '#include "opus.h"\nint main(void) { return first(); }\n')
+        self.assertEqual((build(), answer()), ((0, ""), 50))
+        self.assertEqual(sorted(os.listdir(os.path.join(folder, "build"))), ["opus", "opus.from"])
+        put("source/opus/package_version", "3\n")
+        for name, broken in (("dnn/a.c", "int second(void) { return gone; }\n"), ("dnn/a.c", "int third(void);\nint second(void) { return third(); }\n")):
+            put("source/opus/" + name, broken)
+            status, why = build()
+            self.assertEqual(status, 1)
+            self.assertRegex(why, r"^libopus does not compile: .*(gone|third).*\n$")
+            self.assertFalse(os.path.exists(os.path.join(folder, "build/opus")))
 
     def test_the_same_packages_give_the_same_bytes(self):
         stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'\nchunk = 2"), generator("tone", VOICES, '["T"]'))
@@ -345,6 +447,48 @@ class Corpus(unittest.TestCase):
         self.assertEqual(fetch.fetch(package, cache), (5, None), "what is there is not fetched again")
         size, why = fetch.fetch(dict(package, version="2.0"), cache)
         self.assertIn("x 2.0 cannot be had", why)
+
+    def test_a_source_comes_from_the_site_of_apt(self):
+        folder, data = tempfile.mkdtemp(), io.BytesIO()
+        self.addCleanup(shutil.rmtree, folder)
+        with tarfile.open(fileobj=data, mode="w:gz") as archive:
+            for name, kind, text in (("x-1.0/src/a.c", tarfile.REGTYPE, b"first"), ("x-1.0/doc/b", tarfile.REGTYPE, b"second"),
+                                     ("x-1.0/../../src/c", tarfile.REGTYPE, b"third"), ("x-1.0/src/up", tarfile.SYMTYPE, b"")):
+                member = tarfile.TarInfo(name)
+                member.type, member.size, member.linkname = kind, len(text), "../../../.." if kind == tarfile.SYMTYPE else ""
+                archive.addfile(member, io.BytesIO(text))
+        pool = os.path.join(folder, "site/pool/main/x")
+        os.makedirs(pool)
+        os.makedirs(os.path.join(folder, "bin"))
+        with open(os.path.join(pool, "x_1.0.orig.tar.gz"), "wb") as f:
+            f.write(data.getvalue())
+        with open(os.path.join(folder, "bin/apt-get"), "w", encoding="utf-8") as f:
+            f.write(f'#!/bin/sh\n[ "$1" = indextargets ] && [ "$3" = "\\$(SITE)" ] || exit 1\necho cdrom:/x\necho file:{folder}/none\necho file:{folder}/site/\n')
+        os.chmod(os.path.join(folder, "bin/apt-get"), 0o755)
+        cache = os.path.join(folder, "cache")
+        package = {"name": "x", "kind": "source", "version": "1.0", "pool": "pool/main/x/x_1.0.orig.tar.gz", "sha256": "0" * 64,
+                   "bytes": len(data.getvalue()), "unpacked": 5, "keep": ["x-1.0/src/*"]}
+        no_network = unittest.mock.patch.object(fetch, "DEBIAN", f"file:{folder}/debian")
+        with no_network, unittest.mock.patch.dict(os.environ, PATH=os.path.join(folder, "bin") + ":" + os.environ["PATH"]):
+            self.assertEqual(fetch.sites(), [f"file:{folder}/{name}" for name in ("none", "site", "debian")])
+            size, why = fetch.fetch(package, cache)
+            self.assertEqual(size, 0)
+            self.assertIn("is not the pinned one", why)
+            self.assertFalse(os.path.exists(os.path.join(cache, "source/x")))
+            package["sha256"] = hashlib.sha256(data.getvalue()).hexdigest()
+            self.assertIn("is not the pinned one", fetch.fetch(dict(package, bytes=10), cache)[1], "no more is read than there should be")
+            self.assertEqual(fetch.fetch(package, cache), (5, None))
+            self.assertEqual(os.listdir(os.path.join(cache, "source")), ["x"])
+            self.assertEqual(os.listdir(os.path.join(cache, "source/x")), ["src"])
+            self.assertEqual(os.listdir(os.path.join(cache, "source/x/src")), ["a.c"])
+            shutil.rmtree(os.path.join(folder, "site"))
+            self.assertEqual(fetch.fetch(package, cache), (5, None), "what is there is not fetched again")
+            size, why = fetch.fetch(dict(package, version="2.0", pool="pool/main/x/x_2.0.orig.tar.gz"), cache)
+            self.assertEqual(size, 0)
+            self.assertRegex(why, r"^x 2\.0 cannot be had: .*x_2\.0\.orig\.tar\.gz")
+            os.unlink(os.path.join(folder, "bin/apt-get"))
+            with unittest.mock.patch.dict(os.environ, PATH=os.path.join(folder, "bin")):
+                self.assertEqual(fetch.sites(), [f"file:{folder}/debian"], "without apt")
 
     def unpacked(self, members, most=100):
         """(names that unpack() gives, its folder) of members (name, kind, link or content)."""
