@@ -1,30 +1,35 @@
-// Speech through the neural parts of libopus 1.5: opus fargan|dred|nolace, 16-bit mono samples at 16 kHz from stdin to stdout, as many
-// as were read and at the same place.
-//   fargan  the features of its vocoder (18 cepstral bands, pitch, voicing; 100 a second) and FARGAN
-//   dred    the same, the features coded by the autoencoder of Deep Redundancy (RDOVAE); nothing of an Opus packet beside it is used
-//   nolace  Opus in SILK mode at 9 kbit/s, its decoder followed by the enhancer NoLACE
+// Speech through the neural parts of libopus 1.5: opus fargan|dred|nolace, 16-bit mono samples at 16 kHz from stdin to
+// stdout, as many as were read and at the same place.
+//
+//   fargan: the features of its vocoder (18 cepstral bands, pitch, voicing; 100 a second) and FARGAN;
+//
+//   dred: the same, the features coded by the autoencoder of Deep Redundancy (RDOVAE); no other part of a packet is
+//   used;
+//
+//   nolace: Opus in SILK mode at 9 kbit/s, its decoder followed by the enhancer NoLACE.
+//
 // Built by opus.sh against the sources, since FARGAN and RDOVAE are behind headers that are not installed.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dred_decoder.h"
 #include "dred_encoder.h"
 #include "dred_rdovae_dec.h"
 #include "dred_rdovae_dec_data.h"
-#include "dred_decoder.h"
 #include "fargan.h"
 #include "opus.h"
 
 enum {
     RATE = 16000,
     FRAME = LPCNET_FRAME_SIZE,
-    MOST = 300 * RATE,      // samples
-    LEAD = 5,               // silent frames that FARGAN begins after
-    DFRAME = 2 * FRAME,     // samples of a latent; every second one is coded
-    CHUNKS = 12,            // coded latents of a payload, 40 ms each: what a loss of 480 ms leaves of the speech
-    BLOCK = 4 * CHUNKS,     // frames of a payload
-    SPARE = 2,              // zero bytes behind it: its reader leaves the last latent out where less than a byte of it is left
+    MOST = 300 * RATE,  // samples
+    LEAD = 5,           // silent frames that FARGAN begins after
+    DFRAME = 2 * FRAME, // samples of a latent; every second one is coded
+    CHUNKS = 12,        // coded latents of a payload, 40 ms each: what a loss of 480 ms leaves of the speech
+    BLOCK = 4 * CHUNKS, // frames of a payload
+    SPARE = 2,          // zero bytes behind it: a reader that has less than a byte left does not try the last latent
     BITRATE = 9000,
     PACKET = 1500
 };
@@ -32,8 +37,8 @@ enum {
 // What Opus takes at 32 kbit/s for the newest latent, and how fast it gets coarser.
 enum { QUANTISER = 6, COARSER = 5, COARSEST = 15 };
 
-// Samples by which what comes out is late: FARGAN with its features; the delay of the encoder of Deep Redundancy in addition.
-enum { FARGAN_DELAY = 240, DRED_DELAY = 251 };
+// Samples by which speech comes out late: the 15 ms that FARGAN looks ahead; what the encoder of Deep Redundancy adds.
+enum { FARGAN_DELAY = 240, DRED_DELAY = FARGAN_DELAY + DRED_SILK_ENCODER_DELAY };
 
 static const char *problem = "out of memory";
 
@@ -60,14 +65,16 @@ static int payload(DREDEnc *coder, const RDOVAEDec *model, float *features) {
     static OpusDRED dred;
     memset(active, 1, sizeof active); // pauses are coded as well
     memset(bytes, 0, sizeof bytes);
-    int size = dred_encode_silk_frame(coder, bytes, CHUNKS, (int)sizeof bytes - SPARE, QUANTISER, COARSER, COARSEST, active, 0);
+    int size = dred_encode_silk_frame(coder, bytes, CHUNKS, (int)sizeof bytes - SPARE, QUANTISER, COARSER, COARSEST,
+                                      active, 0);
     if (size <= 0 || dred_ec_decode(&dred, bytes, size + SPARE, BLOCK, 0) != CHUNKS) {
         problem = "a payload of Deep Redundancy does not hold what was to be coded";
         return 3;
     }
     DRED_rdovae_decode_all(model, dred.fec_features, dred.state, dred.latents, CHUNKS, 0);
     for (int i = 0; i < BLOCK; i++) { // they come newest first
-        memcpy(features + i * NB_FEATURES, dred.fec_features + (BLOCK - 1 - i) * DRED_NUM_FEATURES, NB_FEATURES * sizeof *features);
+        memcpy(features + i * NB_FEATURES, dred.fec_features + (BLOCK - 1 - i) * DRED_NUM_FEATURES,
+               NB_FEATURES * sizeof *features);
     }
     return 0;
 }
@@ -134,11 +141,12 @@ static int enhanced(const short *in, size_t samples, short *out, size_t *delay) 
     OpusDecoder *decoder = opus_decoder_create(RATE, 1, &error);
     int status = encoder != NULL && decoder != NULL ? 0 : 4;
     opus_int32 late = 0;
-    if (status == 0 &&
-        (opus_encoder_ctl(encoder, OPUS_SET_BITRATE(BITRATE)) != OPUS_OK || opus_encoder_ctl(encoder, OPUS_SET_COMPLEXITY(10)) != OPUS_OK ||
-         opus_encoder_ctl(encoder, OPUS_SET_BANDWIDTH(OPUS_BANDWIDTH_WIDEBAND)) != OPUS_OK ||
-         opus_encoder_ctl(encoder, OPUS_SET_SIGNAL(OPUS_SIGNAL_VOICE)) != OPUS_OK ||
-         opus_encoder_ctl(encoder, OPUS_GET_LOOKAHEAD(&late)) != OPUS_OK || opus_decoder_ctl(decoder, OPUS_SET_COMPLEXITY(10)) != OPUS_OK)) {
+    if (status == 0 && (opus_encoder_ctl(encoder, OPUS_SET_BITRATE(BITRATE)) != OPUS_OK ||
+                        opus_encoder_ctl(encoder, OPUS_SET_COMPLEXITY(10)) != OPUS_OK ||
+                        opus_encoder_ctl(encoder, OPUS_SET_BANDWIDTH(OPUS_BANDWIDTH_WIDEBAND)) != OPUS_OK ||
+                        opus_encoder_ctl(encoder, OPUS_SET_SIGNAL(OPUS_SIGNAL_VOICE)) != OPUS_OK ||
+                        opus_encoder_ctl(encoder, OPUS_GET_LOOKAHEAD(&late)) != OPUS_OK || late < 0 ||
+                        late > 2 * DFRAME || opus_decoder_ctl(decoder, OPUS_SET_COMPLEXITY(10)) != OPUS_OK)) {
         problem = "the library refuses a setting";
         status = 3;
     }

@@ -1,13 +1,13 @@
 #!/bin/sh
-# opus.sh DRIVER: builds $BUILD/opus of the driver and the sources of libopus in $SOURCE/opus where it is not there already. No configure: what it would
-# find out is known here, and without the code for newer processors every one computes the same samples.
+# opus.sh DRIVER: builds $BUILD/opus of the driver and the sources of libopus in $SOURCE/opus, where it is not there already. No
+# configure: what it would find out is known here, and without the code for newer processors every one computes the same samples.
 set -eu
-source=$SOURCE/opus
+tree=$SOURCE/opus
 driver=$1
-for part in "$source/package_version" "$driver"; do
+for part in "$tree/package_version" "$driver"; do
     [ -f "$part" ] || { echo "there is no $part" >&2; exit 1; }
 done
-made_from=$(cat "$source/package_version" "$driver" "$0" | cksum)
+made_from=$(cat "$tree/package_version" "$driver" "$0" | cksum)
 if [ -x "$BUILD/opus" ] && [ "$(cat "$BUILD/opus.from" 2>/dev/null)" = "$made_from" ]; then
     exit 0
 fi
@@ -16,7 +16,7 @@ work=$(mktemp -d "$BUILD/opus.work.XXXXXX")
 
 # The files of a list NAME = \ a.c \ b.c of its *_sources.mk.
 listed() {
-    awk -v name="$2" '$1 == name && $2 == "=" { on = 1; $1 = $2 = "" } on { more = /\\$/; gsub(/\\/, ""); print; on = more }' "$source/$1_sources.mk"
+    awk -v name="$2" '$1 == name && $2 == "=" { on = 1; $1 = $2 = "" } on { more = /\\$/; gsub(/\\/, ""); print; on = more }' "$tree/$1_sources.mk"
 }
 {
     listed celt CELT_SOURCES
@@ -27,7 +27,7 @@ listed() {
     for list in DEEP_PLC_SOURCES DRED_SOURCES OSCE_SOURCES; do
         listed lpcnet "$list"
     done
-} | tr -s ' \n' '\n\n' | sed '/^$/d' >"$work/files"
+} | tr -s ' ' '\n' | sed '/^$/d' >"$work/files"
 
 defines="-DOPUS_BUILD -DVAR_ARRAYS -DFLOAT_APPROX -DENABLE_HARDENING -DHAVE_LRINT -DHAVE_LRINTF -DHAVE_STDINT_H -DENABLE_DEEP_PLC -DENABLE_DRED
     -DENABLE_OSCE"
@@ -36,10 +36,11 @@ export work flags
 
 failed() {
     why=$(grep -m 1 -E 'error|undefined reference|not found' "$work/log" || tail -n 1 "$work/log")
+    rm -rf "$work"
     echo "libopus does not compile: ${why:-no output}" >&2
     exit 1
 }
-cd "$source"
+cd "$tree"
 : >"$work/log"
 # shellcheck disable=SC2016
 xargs -n 1 -P "${JOBS:-1}" sh -c 'cc $flags -c -o "$work/$(echo "$1" | tr / -).o" "$1" 2>>"$work/log" || exit 255' sh <"$work/files" \
