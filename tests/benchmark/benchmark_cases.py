@@ -1,5 +1,6 @@
 """Cases of test_benchmark.sh."""
 import csv
+import io
 import math
 import os
 import random
@@ -12,6 +13,9 @@ import unittest
 import wave
 
 SOURCE = os.environ["SPOOR_SOURCE_DIR"]
+sys.path.insert(0, os.path.join(SOURCE, "tools"))
+from benchmarklib import scores as reading, steps as running  # noqa: E402
+
 COLUMNS = ("path", "split", "label", "source", "family", "vocoder", "vq", "aux", "dec", "page", "setting", "language", "speaker", "text",
            "source_rate", "seconds", "track")
 FAMILY = {"a": "f1", "b": "f2", "u": "f1", "w": "f2", "h": "human"}
@@ -20,7 +24,7 @@ FAMILY = {"a": "f1", "b": "f2", "u": "f1", "w": "f2", "h": "human"}
 def row(name, split, i):
     human = name == "h"
     return {"path": f"audio/{name}/{split}{i}.wav", "split": split, "label": "bonafide" if human else "spoof",
-            "source": "bonafide" if human else name, "family": FAMILY[name], "vocoder": "", "setting": "unknown" if name in "uw" else "same",
+            "source": "bonafide" if human else name, "family": FAMILY.get(name, "f3"), "vocoder": "", "setting": "unknown" if name in "uw" else "same",
             "speaker": f"s{i % 2}-{split}", "text": f"{split}/{i}", "page": "p", "track": "VR" if human else "V"}
 
 
@@ -156,13 +160,45 @@ class Tables(Case):
         self.assertTrue(0 <= text.find("<!-- begin: tools/benchmark -->") < text.find("<!-- end: tools/benchmark -->"))
 
 
+class Recipes(Case):
+    def test_every_training_has_a_recipe_that_can_draw_and_keeps_the_budget(self):
+        many = [dict(row(n, s, i), vocoder=v) for s, end in (("train", ""), ("dev", "w"), ("test", "u"))
+                for n, v in list(zip("abcdefgh", ("v1", "v2", "", "v1", "", "", "", ""))) + [(n, "") for n in end] for i in range(40)]
+        self.protocol(many)
+        steps = running.Steps(os.environ["SPOOR"], reading.Protocol(self.corpus), os.path.join(self.dir, "out"), 1, io.StringIO())
+        seen = {}
+        steps.run = lambda folder, command, out=None: seen.update({os.path.basename(folder): command}) or 0
+        for name in running.TRAININGS:
+            steps.train(name, "3")
+        for name, (_, stage, share, *settings) in running.TRAININGS.items():
+            command = seen[name + "-3"]
+            epochs = int(next(c for c in command if c.startswith("schedule.epochs=")).split("=")[1])
+            self.assertEqual(epochs, 1 if share == 0 else running.EPOCHS * share)           # 280 or 320 clips: the epochs limit it
+            self.assertEqual(stage in command, stage is not None)
+            self.assertTrue({"seed=3", *settings} <= set(command))
+        self.protocol([dict(r, path=f"{i}{r['path']}") for r in many if r["split"] == "train" for i in range(20)] + many)
+        steps = running.Steps(os.environ["SPOOR"], reading.Protocol(self.corpus), os.path.join(self.dir, "out"), 1, io.StringIO())
+        command = [os.environ["SPOOR"], "train", os.path.join(SOURCE, "recipes/benchmark/spectral.yaml"), "--set",
+                   "data.manifests.0.path=" + os.path.join(self.corpus, "protocol.csv")]
+        self.assertEqual(steps.epochs(command, 1), 5)                                      # 6,720 clips, of which 32,000 may be drawn
+
+    def test_the_sample_has_the_same_of_each_source_in_any_order(self):
+        many = [row(n, "test", i) for n in "abuh" for i in range(70)] + ROWS[:8]
+        self.protocol(many)
+        first = reading.Protocol(self.corpus).sample()
+        count = {n: sum(r["path"].startswith(f"audio/{n}/") for r in first) for n in "abuh"}
+        self.assertEqual(count, {"a": reading.PER_SOURCE, "b": reading.PER_SOURCE, "u": reading.PER_SOURCE, "h": reading.PER_HUMAN})
+        self.protocol(list(reversed(many)))
+        self.assertEqual(reading.Protocol(self.corpus).sample(), first)
+
+
 class Whole(Case):
     def setUp(self):
         super().setUp()
         numbers = random.Random(1)
         for r in ROWS:
             name = r["path"].split("/")[1]
-            base = {"a": 300, "b": 900, "u": 2000, "w": 3000, "h": 150}[name]
+            base = 150 * (1 + "hafbuw".index(name))
             phase = [numbers.uniform(0, 6.28) for _ in range(5)]
             x = [sum(math.sin(p + 2 * math.pi * base * k * t / 16000) / k for k, p in enumerate(phase, 1)) * 4000 + numbers.gauss(0, 200)
                  for t in range(12000)]
@@ -197,4 +233,4 @@ class Whole(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1], verbosity=1)
+    unittest.main()
