@@ -24,8 +24,8 @@ FAMILY = {"a": "f1", "b": "f2", "u": "f1", "w": "f2", "h": "human"}
 def row(name, split, i):
     human = name == "h"
     return {"path": f"audio/{name}/{split}{i}.wav", "split": split, "label": "bonafide" if human else "spoof",
-            "source": "bonafide" if human else name, "family": FAMILY.get(name, "f3"), "vocoder": "", "setting": "unknown" if name in "uw" else "same",
-            "speaker": f"s{i % 2}-{split}", "text": f"{split}/{i}", "page": "p", "track": "VR" if human else "V"}
+            "source": "bonafide" if human else name, "family": FAMILY.get(name, "f3"), "vocoder": "",
+            "setting": "unknown" if name in "uw" else "same", "speaker": f"s{i % 2}-{split}", "text": f"{split}/{i}", "page": "p", "track": "VR" if human else "V"}
 
 
 ROWS = [row(n, s, i) for s, names in (("train", "abh"), ("dev", "abhw"), ("test", "abhu")) for n in names for i in range(4)]
@@ -132,8 +132,9 @@ class Tables(Case):
             def change(lines):
                 lines[line][column] = value
             return change
-        for change, sentence in ((put(0, 0, "audio/a/train0.wav"), "no path of the test split"), (put(1, 0, "audio/a/test0.wav"), "stands there twice"),
-                                 (put(2, 1, "high"), "no number"), (put(2, 1, "nan"), "no number"), (put(3, 3, ""), "some scores of source are missing"),
+        for change, sentence in ((put(0, 0, "audio/a/train0.wav"), "no path of the test split"),
+                                 (put(1, 0, "audio/a/test0.wav"), "stands there twice"), (put(2, 1, "high"), "no number"),
+                                 (put(2, 1, "nan"), "no number"), (put(3, 3, ""), "some scores of source are missing"),
                                  (lambda lines: lines.clear(), "has no row")):
             done = self.run_it("--scores", "mine=" + self.file("x.csv", scores(change)), status=1)
             self.assertIn(sentence, done.stderr)

@@ -123,7 +123,8 @@ def counted(protocol):
 
 
 def closed(systems):
-    figures = [(f"{name} {t}", *source(f, track=t)) for t in ("all", "V", "T", "R") for name, f in (("accuracy", "accuracy"), ("macro-F1", "macro_f1"))]
+    figures = [(f"{title} {t}", *source(f, track=t)) for t in ("all", "V", "T", "R")
+               for title, f in (("accuracy", "accuracy"), ("macro-F1", "macro_f1"))]
     return table(systems, "known sources of test", figures)
 
 
@@ -144,7 +145,8 @@ def taxonomy(systems):
         for title, group in (("known", "same"), ("unseen", "unknown")):
             figures += [(f"{task} macro-F1, {title}", "clean", "all", (task, group, "macro_f1")),
                         (f"{task} accuracy, {title}", "clean", "all", (task, group, "accuracy"))]
-    return table(systems, "attributes of sources", figures, lambda s: " *" if s.derived else "")
+    lines = table(systems, "attributes of sources", figures, lambda s: " *" if s.derived else "")
+    return lines + (["", "* follows from the sources that are named."] if any(s.derived for s in systems) else [])
 
 
 def limited(systems):
@@ -171,7 +173,8 @@ def shortcuts(corpus):
     lines = ["| track | question | classes | chance | hears only | balanced accuracy | after 200 to 3400 Hz |", "|---|---|---|---|---|---|---|"]
     hears = {"spectrum": "long-term spectrum", "level": "length, level, silence", "depth": "depth of bits, bandwidth"}
     for r in rows:
-        lines.append(f"| {r['track']} | {r['question']} | {r['classes']} | {r['chance']} | {hears.get(r['test'], r['test'])} | {r['accuracy']} | {r['limited']} |")
+        cells = [r["track"], r["question"], r["classes"], r["chance"], hears.get(r["test"], r["test"]), r["accuracy"], r["limited"]]
+        lines.append("| " + " | ".join(cells) + " |")
     return lines if rows else []
 
 
@@ -187,7 +190,7 @@ def document(systems, protocol, corpus, seeds):
     banded, systems = [s for s in systems if s.banded], [s for s in systems if not s.banded]
     parts = [("What was measured", [f"On {build}.", ""] + counted(protocol)),
              ("Closed set: which known source", closed(systems)), ("Open set: a known source or not", open_set(systems)),
-             ("Human or synthetic", bonafide(systems)), ("Taxonomy: how the source is built", taxonomy(systems) + ["", "* follows from the sources that are named."]),
+             ("Human or synthetic", bonafide(systems)), ("Taxonomy: how the source is built", taxonomy(systems)),
              ("After a common band limit", limited(banded)),
              ("Robustness: source accuracy", degraded(systems, ("source", "all", "accuracy"))),
              ("Robustness: known AUROC", degraded(systems, ("known", "all", "auroc"))),
