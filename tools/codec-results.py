@@ -11,7 +11,6 @@ TABLE: counts, models, silence, attributes, joint, open, resynth (default: all).
 [95 % interval of the first]; n says of how many seeds where it is not three. Lists of the three test sets are written to RUNS/lists, answers of
 spoor are kept in RUNS/results."""
 import csv
-import glob
 import json
 import os
 import subprocess
@@ -22,6 +21,7 @@ SETS = [("a", "resynth", "neural-codec", "(a) re-synthesis"), ("b", "pages", "ne
 NAMES = [s[3] for s in SETS]
 TASKS = ("vq", "aux", "dec")
 SEEDS = (1, 2, 3)
+FEW = 20  # a class with fewer recordings is marked
 DEGRADED = "clean,mp3-64,opus-16,telephone,noise-20"
 
 
@@ -127,15 +127,22 @@ def paper_rows(task):
             ("M2, product", "M2", None, "M2"), ("M2, spoof-product", "M2", "spoof-product", None)]
 
 
+def with_counts(drawn, i, task):
+    """A set's name with how many recordings of each class it has."""
+    t = named(drawn["sets"][i]["tasks"], task)
+    n = [(("bona fide" if c == "real" else c), k) for c, k in zip(t["classes"], t["counts"]) if k > 0]
+    return NAMES[i] + ", n: " + ", ".join(f"{c} {k}" + (" (few)" if k < FEW else "") for c, k in n)
+
+
 def models(runs, silence=False):
     drawn = runs.guesses()
     for task in TASKS:
         print(f"**{task.upper()}, drawn by {task}**" + (", without silences" if silence else "") + "\n")
         rows = []
-        for i, name in enumerate(NAMES):
-            rows.append([name, "random"] + [guess(in_set(drawn, i, *f)) for f in
+        for i in range(len(SETS)):
+            rows.append([with_counts(drawn, i, task), "random"] + [guess(in_set(drawn, i, *f)) for f in
                                             ((None, "eer"), (task, "weighted_f1"), (task, "macro_f1"))])
-            for title, bin_run, way, f1_run in paper_rows(task):
+            for title, bin_run, way, f1_run in paper_rows(task)[:4 if silence else None]:
                 eer = [in_set(runs.table(f"{task}-{s}/{bin_run}", silence, way), i, None, "eer") for s in SEEDS]
                 f1 = [[in_set(runs.table(f"{task}-{s}/{f1_run}", silence), i, task, figure) for s in SEEDS] if f1_run else []
                       for figure in ("weighted_f1", "macro_f1")]
@@ -174,34 +181,40 @@ def of_setting(rep, task, setting, figure):
 
 
 def contradictions(runs, run):
-    """Share of synthetic dev clips of known sources whose best codec has another value than the attribute's best, in any attribute."""
-    scores = glob.glob(os.path.join(runs.folder, run, "dev-scores.tsv"))
-    if not scores:
-        return None
+    """Of synthetic dev clips: share whose best codec has another value than is answered in some attribute, and share of answers that no
+    codec of the model has together. None without a head for codecs."""
+    path = os.path.join(runs.folder, run, "dev-scores.tsv")
+    if not os.path.exists(path):
+        return None, None
     values = {}
     for manifest in ("pages", "resynth"):
         with open(os.path.join(runs.corpus, manifest + ".csv"), newline="") as f:
             for r in csv.DictReader(f):
-                values.setdefault(r["source"], {t: r[t] for t in TASKS})
-    n = wrong = 0
-    with open(scores[0], newline="") as f:
-        lines = csv.DictReader((x for x in f if not x.startswith("#")), delimiter="\t")
-        for r in lines:
-            best = {}
+                values.setdefault(r["source"], [r[t] for t in TASKS])
+    n = differ = nobody = 0
+    with open(path, newline="") as f:
+        for r in csv.DictReader((x for x in f if not x.startswith("#")), delimiter="\t"):
+            best, built = [], []
             for t in ("source",) + TASKS:
                 of = {c.split("/", 2)[2]: float(v) for c, v in r.items() if c.startswith(f"score/{t}/") and v}
-                best[t] = max(of, key=of.get) if of else None
-            known = best["source"] and values.get(best["source"])
-            if r["is_bonafide"] == "0" and known and any(known[t] for t in TASKS):
+                best.append(max(of, key=of.get) if of else None)
+                built = [values[c] for c in of if c in values and all(values[c])] if t == "source" else built
+            if r["is_bonafide"] == "0" and best[0]:
                 n += 1
-                wrong += any(known[t] and known[t] != best[t] for t in TASKS)
-    return {"value": wrong / n} if n else None
+                differ += any(v and v != b for v, b in zip(values[best[0]], best[1:]))
+                nobody += best[1:] not in built
+    return ({"value": differ / n}, {"value": nobody / n}) if n else (None, None)
+
+
+def trained(runs, systems):
+    """Those of which there is a model: a list of (title, run with {} for the seed)."""
+    return [s for s in systems if any(runs.model(s[1].format(seed)) for seed in SEEDS)]
 
 
 def joint(runs):
     for title, prefix, one in (("Codecs alone in training", "", "vq"), ("Codec language models too", "lm-", "lm-vq")):
-        systems = [("joint head", prefix + "joint-{}"), ("separate heads", prefix + "separate-{}"), ("M1", one + "-{}/M1"),
-                   ("M2", one + "-{}/M2")]
+        systems = trained(runs, [("joint head", prefix + "joint-{}"), ("separate heads", prefix + "separate-{}"),
+                                 ("M1", one + "-{}/M1"), ("M2", one + "-{}/M2")])
         rows = []
 
         def row(name, label, of):
@@ -212,13 +225,15 @@ def joint(runs):
                 row(name, label, lambda run: in_set(runs.table(run), i, task, figure))
         for setting in ("same", "cross"):
             row("dev", f"codec named, `{setting}` %", lambda run: of_setting(report(runs, run), "source", setting, "accuracy"))
-        row("dev", "answers that contradict %", lambda run: contradictions(runs, run))
+        row("dev", "codec and attributes differ %", lambda run: contradictions(runs, run)[0])
+        row("dev", "attributes that no codec has %", lambda run: contradictions(runs, run)[1])
         print(f"**{title}**\n")
         print_table(["", ""] + [s[0] for s in systems], rows)
 
 
 def open_set(runs):
-    systems = [("joint head", "lm-joint-{}"), ("separate heads", "lm-separate-{}"), ("M1", "lm-vq-{}/M1"), ("M2", "lm-vq-{}/M2")]
+    systems = trained(runs, [("joint head", "lm-joint-{}"), ("separate heads", "lm-separate-{}"), ("M1", "lm-vq-{}/M1"),
+                             ("M2", "lm-vq-{}/M2")])
     rows = []
     for task in TASKS:
         for setting in ("same", "cross", "unknown"):
@@ -253,14 +268,21 @@ def resynth(runs):
     print_table(["", ""] + [f"augmentation: {s}" for s in stages], rows)
     for k, condition in ((0, "clean"), (3, "telephone")):
         for stage in stages:
-            every = [d for d in (degraded(f"resynth-{s}/{stage}") for s in SEEDS) if d]
-            if not every:
-                continue
-            c = [named(d["conditions"][k]["report"]["tasks"], "source")["confusion"] for d in every]
-            labels = c[0]["labels"]
-            total = [[sum(x["counts"][i][j] for x in c) for j in range(len(labels))] for i in range(len(labels))]
-            print(f"{condition}, {stage}, sum of {len(every)} seeds (a row is the truth)\n")
-            print_table([""] + labels, [[name] + [str(n) for n in row] for name, row in zip(labels, total) if sum(row)])
+            confusion(condition, stage, [d["conditions"][k]["report"] for d in (degraded(f"resynth-{s}/{stage}") for s in SEEDS) if d])
+
+
+def confusion(condition, stage, reports):
+    """Of all seeds together; a sentence where there is no error."""
+    if not reports:
+        return
+    of = [named(r["tasks"], "source")["confusion"] for r in reports]
+    labels = of[0]["labels"]
+    total = [[sum(c["counts"][i][j] for c in of) for j in range(len(labels))] for i in range(len(labels))]
+    n = sum(map(sum, total))
+    errors = n - sum(total[i][i] for i in range(len(labels)))
+    print(f"{condition}, augmentation {stage}, seeds: {len(reports)}: {errors} errors in {n} answers" + ("; a row is the truth" if errors else "") + "\n")
+    if errors:
+        print_table([""] + labels, [[name] + [str(n) for n in row] for name, row in zip(labels, total) if sum(row)])
 
 
 def main():
