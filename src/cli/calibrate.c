@@ -37,7 +37,7 @@ static const struct argp_option OPTIONS[] = {
     {"manifest", KEY_MANIFEST, "CSV", 0, "recordings of a list, instead of named ones; may be repeated", 0},
     {"root", KEY_ROOT, "DIR", 0, "where the manifest's paths begin (default: its folder)", 0},
     {"split", KEY_SPLIT, "NAME", 0, "rows of this split (all: every row; default: train)", 0},
-    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; may be repeated", 0},
+    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; repeated, with one of the values of each column", 0},
     {"clips", KEY_CLIPS, "N", 0, "take at most N recordings, spread over all of them (default: 64)", 0},
     {"share", KEY_SHARE, "S", 0, "up to this share of the multiplications stays bfloat16, 0 to 1 (default: 0.1)", 0},
     {"json", KEY_JSON, NULL, 0, "the calibration as JSON (docs/json.md)", 0},

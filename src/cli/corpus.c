@@ -13,7 +13,7 @@ static const struct argp_option OPTIONS[] = {
     {"manifest", KEY_MANIFEST, "CSV", 0, "recordings of a list: a table with the columns path, split and labels; may be repeated", 0},
     {"root", KEY_ROOT, "DIR", 0, "where the manifest's paths begin (default: its folder)", 0},
     {"split", KEY_SPLIT, "NAME", 0, "rows of this split (all: every row; default: dev for eval, all for embed)", 0},
-    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; may be repeated", 0},
+    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; repeated, with one of the values of each column", 0},
     {"hop", KEY_HOP, "SECONDS", 0, "distance of windows (default: one window)", 0},
     {"silence", KEY_SILENCE, UI_SILENCE, 0,
      "take long silences out of the recordings before, or leave them (default: as the model was trained)", 0},
@@ -77,28 +77,49 @@ void cli_corpus_clear(cli_corpus *c) {
     *c = (cli_corpus){0};
 }
 
+/* The filters that --where asks for: of one column one, with all its values. columns[i] is the name in the i-th option, for the caller
+ * to free. */
+static spoor_status read_where(const cli_corpus_options *o, spoor_context *ctx, char **columns, const char **values,
+                               manifest_where *where, size_t *n, spoor_error *err) {
+    size_t placed = 0;
+    for (size_t i = 0; i < o->n_where; i++) {
+        const char *equals = strchr(o->where[i], '=');
+        if (!equals) {
+            return error_set(err, SPOOR_ERR_USAGE, "--where %.200s: write COLUMN=VALUE", o->where[i]);
+        }
+        columns[i] = ctx_strndup(ctx, o->where[i], (size_t)(equals - o->where[i]));
+        if (!columns[i]) {
+            return error_memory(err, "choosing rows");
+        }
+    }
+    for (size_t i = 0; i < o->n_where; i++) {
+        size_t before = 0, first = placed;
+        while (strcmp(columns[before], columns[i]) != 0) {
+            before++;
+        }
+        for (size_t k = i; before == i && k < o->n_where; k++) {
+            if (strcmp(columns[k], columns[i]) == 0) {
+                values[placed++] = o->where[k] + strlen(columns[k]) + 1;
+            }
+        }
+        if (placed > first) {
+            where[(*n)++] = (manifest_where){columns[i], values + first, placed - first};
+        }
+    }
+    return SPOOR_OK;
+}
+
 static spoor_status choose(const cli_corpus_options *o, cli_corpus *c, spoor_error *err) {
     manifest_where where[CORPUS_MAX_WHERE + 1];
     char *columns[CORPUS_MAX_WHERE] = {0};
     const char *values[CORPUS_MAX_WHERE];
     size_t n = 0;
-    spoor_status status = SPOOR_OK;
-    for (; n < o->n_where && status == SPOOR_OK; n++) {
-        const char *equals = strchr(o->where[n], '=');
-        columns[n] = equals ? ctx_strndup(c->ctx, o->where[n], (size_t)(equals - o->where[n])) : NULL;
-        values[n] = equals ? equals + 1 : "";
-        where[n] = (manifest_where){columns[n], &values[n], 1};
-        if (!equals) {
-            status = error_set(err, SPOOR_ERR_USAGE, "--where %.200s: write COLUMN=VALUE", o->where[n]);
-        } else if (!columns[n]) {
-            status = error_memory(err, "choosing rows");
-        }
-    }
+    spoor_status status = read_where(o, c->ctx, columns, values, where, &n, err);
     if (o->split) {
-        where[n] = (manifest_where){"split", &o->split, 1};
+        where[n++] = (manifest_where){"split", &o->split, 1};
     }
     if (status == SPOOR_OK) {
-        status = labels_select(c->ctx, c->manifest, where, n + (o->split != NULL), &c->rows, &c->n, err);
+        status = labels_select(c->ctx, c->manifest, where, n, &c->rows, &c->n, err);
     }
     for (size_t i = 0; i < o->n_where; i++) {
         ctx_free(c->ctx, columns[i]);

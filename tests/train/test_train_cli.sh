@@ -126,6 +126,10 @@ sed 1,20d out >a; sed 1,20d direct.json >b # the heading names the file
 expect 0 "$spoor" eval "$model" -m all.csv --split all --where label=spoof --replicates 0
 grep -q '^12 recordings' out || fail "12 synthetic recordings expected"
 expect 2 "$spoor" eval "$model" -m all.csv --where label=nothing
+# values of one column are alternatives, columns must all hold
+expect 0 "$spoor" eval "$model" -m all.csv --split all --where source=world --where split=dev --where source=codec2 --replicates 0
+grep -q '^2 recordings' out || fail "the dev recordings of two sources expected"
+expect 2 "$spoor" eval "$model" -m all.csv --where source=world --where label=bonafide
 tr , '\t' <all.csv | sed '1s/path/wav/' >all.tsv # the same list in another format
 expect 0 "$spoor" eval "$model" -m all.tsv --format tsv --column path=wav --replicates 20 -o three.tsv
 cmp one.tsv three.tsv || fail "the format of the list changes the scores"
