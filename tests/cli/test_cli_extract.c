@@ -354,7 +354,7 @@ static void kills(void **state) {
         (void)nanosleep(&(struct timespec){0, k * 6000000}, NULL);
         (void)kill(pid, k % 3 == 2 ? SIGINT : SIGKILL);
         int status = finish(pid);
-        assert_true(status == 1000 + SIGKILL || status == 130 || status == 0);
+        assert_true(status == 1000 + SIGKILL || status == 130 || status == 0 || status == 1000 + SIGINT); /* it had not begun */
         killed += status != 0;
     }
     assert_true(killed > 3);
