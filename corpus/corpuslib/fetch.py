@@ -16,7 +16,6 @@ import urllib.request
 
 UNWANTED = ("usr/share/man/*", "usr/share/locale/*", "usr/share/lintian/*", "usr/share/doc/*")
 WANTED_DOC = ("*/copyright", "*/core-sounds-*")
-DEBIAN = "https://deb.debian.org/debian" # for sources, where apt names no site that has them
 SLACK = 1 << 20               # bytes; `unpacked` in packages.toml is rounded by what a file system adds
 
 
@@ -87,13 +86,13 @@ def last_line(run):
 
 
 def sites():
-    """Addresses of Debian archives: those that apt has for this system, in its order, and the one that all have."""
+    """Addresses of Debian archives: those that apt has for this system, in its order."""
     found = []
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         run = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE)"], capture_output=True, text=True, stdin=subprocess.DEVNULL,
                              timeout=60, check=True)
         found = [site.strip().rstrip("/") for site in run.stdout.splitlines()]
-    return list(dict.fromkeys([site for site in found if site.startswith(("http://", "https://", "file:/"))] + [DEBIAN]))
+    return list(dict.fromkeys(site for site in found if site.startswith(("http://", "https://", "file:/"))))
 
 
 def download_source(package, folder):
@@ -109,7 +108,7 @@ def download_source(package, folder):
             return path, None
         except (OSError, ValueError, http.client.HTTPException) as error:
             why = why or str(error) # of the first site, which is the likeliest
-    return None, f"{package['name']} {package['version']} cannot be had: {why} ({package['pool']})"
+    return None, f"{package['name']} {package['version']} cannot be had: {why or 'apt-get indextargets names no site'} ({package['pool']})"
 
 
 def download(package, folder):

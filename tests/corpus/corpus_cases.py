@@ -468,9 +468,8 @@ class Corpus(unittest.TestCase):
         cache = os.path.join(folder, "cache")
         package = {"name": "x", "kind": "source", "version": "1.0", "pool": "pool/main/x/x_1.0.orig.tar.gz", "sha256": "0" * 64,
                    "bytes": len(data.getvalue()), "unpacked": 5, "keep": ["x-1.0/src/*"]}
-        no_network = unittest.mock.patch.object(fetch, "DEBIAN", f"file:{folder}/debian")
-        with no_network, unittest.mock.patch.dict(os.environ, PATH=os.path.join(folder, "bin") + ":" + os.environ["PATH"]):
-            self.assertEqual(fetch.sites(), [f"file:{folder}/{name}" for name in ("none", "site", "debian")])
+        with unittest.mock.patch.dict(os.environ, PATH=os.path.join(folder, "bin") + ":" + os.environ["PATH"]):
+            self.assertEqual(fetch.sites(), [f"file:{folder}/{name}" for name in ("none", "site")])
             size, why = fetch.fetch(package, cache)
             self.assertEqual(size, 0)
             self.assertIn("is not the pinned one", why)
@@ -488,7 +487,8 @@ class Corpus(unittest.TestCase):
             self.assertRegex(why, r"^x 2\.0 cannot be had: .*x_2\.0\.orig\.tar\.gz")
             os.unlink(os.path.join(folder, "bin/apt-get"))
             with unittest.mock.patch.dict(os.environ, PATH=os.path.join(folder, "bin")):
-                self.assertEqual(fetch.sites(), [f"file:{folder}/debian"], "without apt")
+                self.assertEqual(fetch.sites(), [], "without apt")
+                self.assertIn("names no site", fetch.fetch(dict(package, version="2.0"), cache)[1])
 
     def unpacked(self, members, most=100):
         """(names that unpack() gives, its folder) of members (name, kind, link or content)."""
