@@ -123,16 +123,6 @@ static spoor_status open_clip(void *user, size_t i, const float **samples, size_
     return SPOOR_OK;
 }
 
-static spoor_status choose(const options *o, spoor_context *ctx, cli_files *f, cli_corpus *c, spoor_error *err) {
-    if (o->corpus.n_manifests > 0) {
-        return cli_corpus_read(ctx, &o->corpus, c, err);
-    }
-    for (size_t i = 0; i < o->n_files; i++) {
-        TRY(cli_files_add(f, o->files[i], err));
-    }
-    return cli_corpus_files(ctx, f->paths, f->n, c, err);
-}
-
 /* ---- what was found ---- */
 
 static void print_row(const char *label, const json_t *list) {
@@ -191,7 +181,7 @@ static spoor_status run(void *user, spoor_context *ctx, spoor_error *err) {
     json_t *plans = NULL;
     cli_files_init(&f, ctx);
     clips c = {.ctx = ctx, .corpus = &corpus, .samples = ctx_alloc(ctx, AUDIO_WINDOW, sizeof *c.samples)};
-    spoor_status status = c.samples == NULL ? error_memory(err, "calibrating int8") : choose(o, ctx, &f, &corpus, err);
+    spoor_status status = c.samples == NULL ? error_memory(err, "calibrating int8") : cli_corpus_choose(ctx, &o->corpus, o->files, o->n_files, &f, &corpus, err);
     if (status == SPOOR_OK) {
         int8_options how;
         int8_options_init(&how);

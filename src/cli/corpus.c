@@ -159,6 +159,17 @@ spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cl
     return SPOOR_OK;
 }
 
+spoor_status cli_corpus_choose(spoor_context *ctx, const cli_corpus_options *o, char *const *files, size_t n, cli_files *f, cli_corpus *c,
+                               spoor_error *err) {
+    if (o->n_manifests > 0) {
+        return cli_corpus_read(ctx, o, c, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        TRY(cli_files_add(f, files[i], err));
+    }
+    return cli_corpus_files(ctx, f->paths, f->n, c, err);
+}
+
 /* With or without silences as the options say, else as the model does. */
 static spoor_status open_whole(const cli_corpus *c, size_t clip, spoor_audio **audio, spoor_error *err) {
     spoor_audio_options o;

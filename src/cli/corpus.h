@@ -2,6 +2,7 @@
 #ifndef CLI_CORPUS_H
 #define CLI_CORPUS_H
 #include "audio/augment/degrade.h"
+#include "cli/files.h"
 #include "cli/lists.h"
 #include "train/score.h"
 #include <argp.h>
@@ -45,6 +46,9 @@ typedef struct cli_corpus {
 spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cli_corpus *out, spoor_error *err);
 /* Named files, which are their own ids; `paths` must live as long. */
 spoor_status cli_corpus_files(spoor_context *ctx, char *const *paths, size_t n, cli_corpus *out, spoor_error *err);
+/* The rows of --manifest where there is one, else the recordings of files and folders, whose paths f keeps. */
+spoor_status cli_corpus_choose(spoor_context *ctx, const cli_corpus_options *o, char *const *files, size_t n, cli_files *f, cli_corpus *out,
+                               spoor_error *err);
 /* The first window of a recording into samples[AUDIO_WINDOW]. */
 spoor_status cli_corpus_window(spoor_context *ctx, const char *path, float *samples, spoor_error *err);
 /* The recordings through the model, in place of what an earlier call made. Those that fail are named on stderr and counted; the others go on. */

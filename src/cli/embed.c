@@ -59,16 +59,6 @@ static size_t keep_good(cli_corpus *c, size_t size) {
     return n;
 }
 
-static spoor_status choose(const options *o, spoor_context *ctx, cli_files *f, cli_corpus *c, spoor_error *err) {
-    if (o->corpus.n_manifests > 0) {
-        return cli_corpus_read(ctx, &o->corpus, c, err);
-    }
-    for (size_t i = 0; i < o->n_files; i++) {
-        TRY(cli_files_add(f, o->files[i], err));
-    }
-    return cli_corpus_files(ctx, f->paths, f->n, c, err);
-}
-
 static spoor_status write_out(const options *o, const spoor_model *m, cli_corpus *c, spoor_error *err) {
     size_t size = (size_t)net_embedding_size(m->net), n = keep_good(c, size);
     TRY(npy_write_f32(c->ctx, o->out, c->embedding, n, size, err));
@@ -86,7 +76,7 @@ static spoor_status run(void *user, spoor_context *ctx, spoor_error *err) {
     cli_files f;
     TRY(spoor_model_open_with(ctx, o->model, &o->open, &m, err));
     cli_files_init(&f, ctx);
-    spoor_status status = choose(o, ctx, &f, &c, err);
+    spoor_status status = cli_corpus_choose(ctx, &o->corpus, o->files, o->n_files, &f, &c, err);
     if (status == SPOOR_OK) {
         status = cli_corpus_score(&c, m, &o->corpus, err);
     }
