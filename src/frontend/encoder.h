@@ -11,6 +11,7 @@
 enum { ENCODER_MAX_LAYERS = 96, ENCODER_MAX_CONVS = 16 };
 
 typedef enum encoder_kind { ENCODER_WAV2VEC2, ENCODER_HUBERT, ENCODER_WAVLM, ENCODER_WHISPER } encoder_kind;
+extern const char *const ENCODER_KINDS[]; /* their names, as "model_type" and as kinds of front ends; NULL behind the last */
 
 /* The architecture, as read from Hugging Face's config.json (or found from a checkpoint's shapes, dialect.h). JSON keys,
  * which are also those of encoder_describe: "model_type" and, for the wav2vec 2.0 family, "hidden_size",

@@ -13,13 +13,13 @@ enum {
     SIZES_MAX_POSITIONS = 100000
 };
 
-static const char *const MODEL_TYPES[] = {"wav2vec2", "hubert", "wavlm", "whisper"}; /* as encoder_kind */
+const char *const ENCODER_KINDS[] = {"wav2vec2", "hubert", "wavlm", "whisper", NULL}; /* encoder_kind */
 static const char WHERE[] = "encoder";
 
 static spoor_status read_kind(const json_t *config, encoder_kind *out, spoor_error *err) {
     const char *type = json_string_value(json_object_get(config, "model_type"));
-    for (size_t i = 0; type != NULL && i < sizeof MODEL_TYPES / sizeof *MODEL_TYPES; i++) {
-        if (strcmp(type, MODEL_TYPES[i]) == 0) {
+    for (size_t i = 0; type != NULL && ENCODER_KINDS[i] != NULL; i++) {
+        if (strcmp(type, ENCODER_KINDS[i]) == 0) {
             *out = (encoder_kind)i;
             return SPOOR_OK;
         }
@@ -178,7 +178,7 @@ static json_t *list_of(const int64_t *values, int64_t n) {
 }
 
 json_t *encoder_describe(const encoder_sizes *s) {
-    const char *type = MODEL_TYPES[s->kind];
+    const char *type = ENCODER_KINDS[s->kind];
     if (s->kind == ENCODER_WHISPER) {
         return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "model_type", type, "d_model", (json_int_t)s->width,
                          "encoder_layers", (json_int_t)s->layers, "encoder_attention_heads", (json_int_t)s->heads,

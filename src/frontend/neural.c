@@ -14,7 +14,6 @@
 enum { NEURAL_EMBED_NUMEL = 32 << 20 /* weights up to here go into the model file unless told otherwise */ };
 
 static const char WHERE[] = "front end";
-static const char *const KINDS[] = {"wav2vec2", "hubert", "wavlm", "whisper", NULL}; /* encoder_kind */
 static const char *const INPUTS[] = {"normalised", "raw", NULL};
 static const char *const PRECISIONS[] = {"f32", "bf16", "int8", NULL}; /* compute_precision */
 static const char *const SOURCES[] = {
@@ -53,8 +52,8 @@ struct neural_scratch {
 };
 
 bool neural_knows(const char *kind) {
-    for (size_t i = 0; KINDS[i] != NULL; i++) {
-        if (strcmp(KINDS[i], kind) == 0) {
+    for (size_t i = 0; ENCODER_KINDS[i] != NULL; i++) {
+        if (strcmp(ENCODER_KINDS[i], kind) == 0) {
             return true;
         }
     }
@@ -91,8 +90,8 @@ static spoor_status check_kind(const neural *fe, const char *path, spoor_error *
     int is = (int)dialect_sizes(fe->dialect)->kind;
     bool both_plain = is != ENCODER_WAVLM && is != ENCODER_WHISPER && fe->kind != ENCODER_WAVLM && fe->kind != ENCODER_WHISPER;
     if (is != fe->kind && !both_plain) { /* wav2vec 2.0 and HuBERT are the same network */
-        return error_set(err, SPOOR_ERR_USAGE, "%s.kind is %s, but %.200s holds %s weights", WHERE, KINDS[fe->kind], path,
-                         KINDS[is]);
+        return error_set(err, SPOOR_ERR_USAGE, "%s.kind is %s, but %.200s holds %s weights", WHERE, ENCODER_KINDS[fe->kind], path,
+                         ENCODER_KINDS[is]);
     }
     return SPOOR_OK;
 }
@@ -143,7 +142,7 @@ static spoor_status read_keys(neural *fe, const json_t *config, const frontend_o
                                        "positions", "embed", "architecture", "weights_sha256", "int8", NULL};
     int input, normalise, precision = 0;
     TRY(config_keys(config, WHERE, keys, err));
-    TRY(config_choice(config, WHERE, "kind", KINDS, 0, &fe->kind, err));
+    TRY(config_choice(config, WHERE, "kind", ENCODER_KINDS, 0, &fe->kind, err));
     TRY(config_string(config, WHERE, "weights", "", &fe->path, err));
     TRY(config_string(config, WHERE, "from", "", &fe->from, err));
     TRY(config_choice(config, WHERE, "input", INPUTS, 0, &input, err));
@@ -262,7 +261,7 @@ static spoor_status write_config(neural *fe, spoor_error *err) {
     for (int64_t i = 0; i < fe->n_layers; i++) {
         (void)json_array_append_new(layers, json_integer(fe->layers[i]));
     }
-    fe->config = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:b, s:o, s:s}", "kind", KINDS[fe->kind], "weights", fe->path,
+    fe->config = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:b, s:o, s:s}", "kind", ENCODER_KINDS[fe->kind], "weights", fe->path,
                            "from", fe->from, "layers", layers, "normalise", ROWS_NORMALISES[fe->normalise], "precision",
                            PRECISIONS[fe->precision], "embed", fe->embed, "architecture", architecture, "weights_sha256",
                            fe->sha256);

@@ -108,13 +108,12 @@ static spoor_status of_model(spoor_context *ctx, safetensors *file, const char *
 }
 
 static spoor_status kind_of(spoor_context *ctx, const char *path, const char **kind, spoor_error *err) {
-    static const char *const kinds[] = {"wav2vec2", "hubert", "wavlm", "whisper"}; /* encoder_kind */
     weights *w;
     dialect *d = NULL;
     TRY(weights_open(ctx, path, &w, err));
     spoor_status status = dialect_find(ctx, w, &d, err);
     if (status == SPOOR_OK) {
-        *kind = kinds[dialect_sizes(d)->kind];
+        *kind = ENCODER_KINDS[dialect_sizes(d)->kind];
     }
     dialect_free(d);
     weights_free(w);
