@@ -1,5 +1,6 @@
 /* bonafide.c: how human a recording is by the logits of all tasks; see model.h. */
 #include "model/model.h"
+#include "base/logsum.h"
 #include <math.h>
 #include <string.h>
 
@@ -20,18 +21,7 @@ size_t model_bonafide_task(const model_task *tasks, size_t n) {
 }
 
 double model_human_log_odds(const model_task *task, const float *logits) {
-    double top = -INFINITY, sum = 0;
-    for (size_t i = 0; i < task->n_classes; i++) {
-        if ((int64_t)i != task->human && (double)logits[i] > top) {
-            top = (double)logits[i];
-        }
-    }
-    for (size_t i = 0; i < task->n_classes; i++) {
-        if ((int64_t)i != task->human) {
-            sum += exp((double)logits[i] - top);
-        }
-    }
-    return (double)logits[task->human] - (top + log(sum));
+    return (double)logits[task->human] - log_sum_exp(logits, task->n_classes, task->human, 1);
 }
 
 /* log sigmoid(z) */
@@ -90,5 +80,5 @@ spoor_status model_judge_as(spoor_model *m, const char *kind, spoor_error *err) 
     m->bonafide = (calibrate_logistic){.scale = 1, .prior = m->bonafide.prior, .informative = true};
     return find_kind(kind, &m->bonafide_kind)
                ? SPOOR_OK
-               : error_set(err, SPOOR_ERR_USAGE, "--bonafide-score %.60s is none of mean, task, product, spoof-product", kind);
+               : error_set(err, SPOOR_ERR_USAGE, "the bona fide score \"%.60s\" is none of mean, task, product, spoof-product", kind);
 }

@@ -1,22 +1,12 @@
 /* derive.c: tasks whose answer follows from another task's, such as the family from the source; see model.h. */
 #include "model/model.h"
+#include "base/logsum.h"
 #include <math.h>
 #include <string.h>
 
-static double log_sum(const float *x, size_t n, int64_t except) {
-    double top = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        top = (int64_t)i != except && (double)x[i] > top ? (double)x[i] : top;
-    }
-    for (size_t i = 0; i < n; i++) {
-        sum += (int64_t)i != except ? exp((double)x[i] - top) : 0;
-    }
-    return top + log(sum);
-}
-
 /* p[n_classes of task]: shares of its synthetic classes, summed over those of the other task. */
 static void sum_shares(const model_task *task, const model_task *from, const float *logits, double *p) {
-    double all = log_sum(logits, from->n_classes, from->human);
+    double all = log_sum_exp(logits, from->n_classes, from->human, 1);
     for (size_t c = 0; c < task->n_classes; c++) {
         p[c] = 0;
     }
@@ -40,7 +30,7 @@ spoor_status model_derive(const spoor_model *m, float *logits, spoor_error *err)
             return error_memory(err, "deriving an answer");
         }
         float *own = logits + model_offset(m, k);
-        double all = log_sum(own, task->n_classes, task->human);
+        double all = log_sum_exp(own, task->n_classes, task->human, 1);
         sum_shares(task, &m->tasks[task->from], logits + model_offset(m, task->from), p);
         for (size_t c = 0; c < task->n_classes; c++) {
             own[c] = (int64_t)c == task->human ? own[c] : (float)(all + log(p[c] + 1e-9));

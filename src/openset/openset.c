@@ -1,6 +1,7 @@
 /* openset.c: the scorers of openset.h that need the logits alone, names and threshold; those that need statistics of the
  * train set are in nearest.c and subspace.c. */
 #include "openset/openset.h"
+#include "base/logsum.h"
 #include "openset/gate.h"
 #include "openset/scorers.h"
 #include <math.h>
@@ -36,17 +37,6 @@ openset_kinds openset_needs(const openset *o) {
     return o->kind == OPENSET_GATE ? o->gate.members : OPENSET_BIT(o->kind);
 }
 
-double openset_log_sum_exp(const float *x, size_t n, double temperature) {
-    double most = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        most = (double)x[i] > most ? (double)x[i] : most;
-    }
-    for (size_t i = 0; i < n; i++) {
-        sum += exp(((double)x[i] - most) / temperature);
-    }
-    return most + temperature * log(sum);
-}
-
 /* MSP, entropy and the energy of the probabilities: all of p = softmax(z / T), the last of them at T = 1. */
 static void score_probabilities(const float *z, size_t n, double most, double temperature, double score[OPENSET_KINDS]) {
     double sum = 0, plain = 0, entropy = 0, energy = 0;
@@ -77,7 +67,7 @@ static spoor_status score_logits(const openset *o, const float *logits, size_t c
         }
         most = logits[k] > most ? (double)logits[k] : most;
     }
-    score[OPENSET_ENERGY] = openset_log_sum_exp(logits, classes, o->temperature);
+    score[OPENSET_ENERGY] = log_sum_exp(logits, classes, -1, o->temperature);
     score[OPENSET_MAX_LOGIT] = most;
     score_probabilities(logits, classes, most, o->temperature, score);
     return SPOOR_OK;
@@ -105,7 +95,7 @@ spoor_status openset_scores(const openset *o, openset_kinds kinds, const float *
     TRY(score_logits(o, logits, classes, score, err));
     if (of_train != 0) {
         TRY(check_embedding(o, of_train, embedding, dim, err));
-        double energy = openset_log_sum_exp(logits, classes, 1);
+        double energy = log_sum_exp(logits, classes, -1, 1);
         TRY(openset_score_nearest(o->stats, of_train, o->k, energy - o->stats->confidence_offset, embedding, score, err));
         TRY(openset_score_subspace(o->stats, of_train, energy, embedding, score, err));
     }

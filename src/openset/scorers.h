@@ -3,7 +3,6 @@
 #define OPENSET_SCORERS_H
 #include "openset/statistics.h"
 
-double openset_log_sum_exp(const float *x, size_t n, double temperature);
 /* x . y in double over eight lanes, so that the bits do not depend on the compiler's choice of vectors. */
 double openset_dot(const double *x, const float *y, size_t n);
 double openset_length(const float *x, size_t n); /* |x| */

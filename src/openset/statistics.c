@@ -1,5 +1,6 @@
 /* statistics.c: see statistics.h; the covariance scorers are fitted in subspace.c. */
 #include "openset/scorers.h"
+#include "base/logsum.h"
 #include "weights/safetensors.h"
 #include <math.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static void take_confidences(openset_stats *s, const openset_train *t, double *c
     double sum = 0, least = INFINITY;
     for (size_t i = 0; i < t->n; i++) {
         if (t->label[i] >= 0) {
-            confidence[i] = openset_log_sum_exp(t->logits + i * t->classes, t->classes, 1);
+            confidence[i] = log_sum_exp(t->logits + i * t->classes, t->classes, -1, 1);
             sum += confidence[i];
             least = confidence[i] < least ? confidence[i] : least;
         }

@@ -1,5 +1,6 @@
 /* dev.c: see dev.h. */
 #include "train/dev.h"
+#include "base/logsum.h"
 #include "eval/metrics.h"
 #include "trace/trace.h"
 #include <math.h>
@@ -61,14 +62,7 @@ typedef struct work { /* of one metric */
 } work;
 
 static double cross_entropy(const float *x, size_t n, int32_t truth) {
-    double top = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        top = fmax(top, (double)x[i]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        sum += exp((double)x[i] - top);
-    }
-    return top + log(sum) - (double)x[truth];
+    return log_sum_exp(x, n, -1, 1) - (double)x[truth];
 }
 
 /* Rank of the truth among the classes that the task may answer with. */

@@ -1,5 +1,6 @@
 /* fuse.c: the logistic part of fuse.h; averages are in fuse_average.c. */
 #include "train/fuse.h"
+#include "base/logsum.h"
 #include "base/pool.h"
 #include "trace/trace.h"
 #include "train/logistic.h"
@@ -29,17 +30,12 @@ typedef struct search {
 } search;
 
 static double row_nll(const float *x, size_t n, int32_t label, bool *right) {
-    double top = -INFINITY, sum = 0;
     size_t best = 0;
     for (size_t c = 0; c < n; c++) {
         best = x[c] > x[best] ? c : best;
-        top = (double)x[c] > top ? (double)x[c] : top;
-    }
-    for (size_t c = 0; c < n; c++) {
-        sum += exp((double)x[c] - top);
     }
     *right = (int32_t)best == label;
-    return top + log(sum) - (double)x[label];
+    return log_sum_exp(x, n, -1, 1) - (double)x[label];
 }
 
 /* Mean cross-entropy and accuracy over the rows with a label. */

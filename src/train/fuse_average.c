@@ -25,6 +25,7 @@ void fuse_average_row(const fuse_averaging *a, size_t task, const double *weight
     }
 }
 
+/* As log_sum_exp (base/logsum.h), of averages that are still in double. */
 static double log_sum(const double *x, size_t n) {
     double top = -INFINITY, sum = 0;
     for (size_t c = 0; c < n; c++) {

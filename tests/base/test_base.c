@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/checked.h"
 #include "base/io.h"
+#include "base/logsum.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "support/support.h"
@@ -220,6 +221,18 @@ static void checked_arithmetic(void **state) {
     assert_false(checked_mul_i64(-1, 2, &big));
 }
 
+static void sums_of_exponentials(void **state) {
+    (void)state;
+    const float row[] = {1000, -3, 1000, 998}, quarters[] = {0, 1, 0}, least[] = {-INFINITY, 2}, bad[] = {1, NAN};
+    support_close(log_sum_exp(row, 1, -1, 1), 1000, 0, "one number");
+    support_close(log_sum_exp(row, 3, 1, 1), 1000 + log(2), 1e-15, "without the second");
+    support_close(log_sum_exp(row, 4, 0, 1), 1000 + log(1 + exp(-2)), 1e-15, "without the first, which is as great");
+    support_close(log_sum_exp(quarters, 3, -1, 0.5), 0.5 * log(2 + exp(2)), 1e-15, "at half the temperature");
+    support_close(log_sum_exp(least, 2, -1, 1), 2, 0, "beside a chance of zero");
+    assert_true(log_sum_exp(row, 0, -1, 1) == -INFINITY && log_sum_exp(row, 1, 0, 1) == -INFINITY);
+    assert_true(isnan(log_sum_exp(bad, 2, -1, 1)) && isnan(log_sum_exp(least, 1, -1, 1)));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena_pieces_are_aligned_and_apart),
@@ -230,6 +243,7 @@ int main(void) {
         cmocka_unit_test(errors_are_one_clean_sentence),
         cmocka_unit_test(every_failed_allocation_is_survived),
         cmocka_unit_test(checked_arithmetic),
+        cmocka_unit_test(sums_of_exponentials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* cross_entropy.c: cross-entropy against class numbers or distributions. Both are sum_ic q_ic (-log p_ic) for some
  * q >= 0; its slope by the logits, p_ic sum_c(q_ic) - q_ic, is computed in the forward pass and kept. */
+#include "tensor/ops/log_sum.h"
 #include "tensor/ops/refuse.h"
 #include <math.h>
 
@@ -10,14 +11,7 @@ typedef struct cross_entropy {
 
 /* sum_c q_c (-log softmax(x)_c) and, if slope is not NULL, its gradient. q_c = 0 leaves class c out. */
 static double row_loss(int64_t n, const real *x, const double *q, real *slope) {
-    double top = -INFINITY, sum = 0, loss = 0, mass = 0;
-    for (int64_t c = 0; c < n; c++) {
-        top = fmax(top, (double)x[c]);
-    }
-    for (int64_t c = 0; c < n; c++) {
-        sum += exp((double)x[c] - top);
-    }
-    double total = top + log(sum);
+    double total = log_sum_row(n, x), loss = 0, mass = 0;
     for (int64_t c = 0; c < n; c++) {
         loss += q[c] != 0 ? q[c] * (total - (double)x[c]) : 0;
         mass += q[c];

@@ -1,7 +1,7 @@
 /* n_pair.c: multi-class N-pair loss (Sohn 2016, eq. 7). With S = f p^T, log(1 + sum_{j!=i} exp(S_ij - S_ii)) is the
  * cross-entropy of row i of S against class i; its slope by S, (softmax(S) - I)/N, is kept for the backward pass. */
+#include "tensor/ops/log_sum.h"
 #include "tensor/ops/refuse.h"
-#include <math.h>
 
 typedef struct n_pair {
     tensor *out, *f, *p;
@@ -43,14 +43,7 @@ static double rows_loss(int64_t n, real *s) {
     double loss = 0;
     for (int64_t i = 0; i < n; i++) {
         real *row = s + i * n;
-        double top = -INFINITY, sum = 0;
-        for (int64_t j = 0; j < n; j++) {
-            top = fmax(top, (double)row[j]);
-        }
-        for (int64_t j = 0; j < n; j++) {
-            sum += exp((double)row[j] - top);
-        }
-        double total = top + log(sum);
+        double total = log_sum_row(n, row);
         loss += total - (double)row[i];
         for (int64_t j = 0; j < n; j++) {
             row[j] = (real)((exp((double)row[j] - total) - (i == j ? 1 : 0)) / (double)n);

@@ -1,5 +1,6 @@
 /* softmax.c: softmax and its logarithm over the last dimension. */
 #include "tensor/ops/chunks.h"
+#include "tensor/ops/log_sum.h"
 #include "tensor/ops/refuse.h"
 #include <math.h>
 
@@ -58,14 +59,7 @@ static void log_softmax_rows(const kernels *k, void *arg, int64_t begin, int64_t
     int64_t c = tensor_cols(s->x);
     for (int64_t r = begin; r < end; r++) {
         const real *x = s->x->data + r * c;
-        double top = (double)x[0], sum = 0;
-        for (int64_t i = 1; i < c; i++) {
-            top = fmax(top, (double)x[i]);
-        }
-        for (int64_t i = 0; i < c; i++) {
-            sum += exp((double)x[i] - top);
-        }
-        double total = top + log(sum);
+        double total = log_sum_row(c, x);
         for (int64_t i = 0; i < c; i++) {
             s->out->data[r * c + i] = (real)((double)x[i] - total);
         }

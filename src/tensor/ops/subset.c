@@ -3,7 +3,7 @@
 #include "tensor/ops/refuse.h"
 #include <math.h>
 
-/* log sum_c w_c exp(x_c), w NULL: all 1. share (may be NULL) gets w_c exp(x_c) divided by the sum. -INFINITY: no w_c is above
+/* log sum_c w_c exp(x_c), w NULL: all 1 (log_sum.h has neither weights nor shares). share (may be NULL) gets w_c exp(x_c) divided by the sum. -INFINITY: no w_c is above
  * 0. NaN: an x_c is NaN or infinity. */
 static double log_sum(int64_t n, const real *x, const real *w, double *share) {
     double top = -INFINITY, sum = 0;
