@@ -260,24 +260,45 @@ spoor_status dataset_new_listed(spoor_context *ctx, const recipe *r, dataset **o
     return make(ctx, r, true, out, err);
 }
 
-spoor_status dataset_majority(const dataset *d, const dataset_task *from, const dataset_task *own, int32_t *of, spoor_error *err) {
-    size_t *votes = ctx_calloc(d->ctx, own->n_classes, sizeof *votes);
-    if (!votes) {
-        return error_memory(err, "starting a training");
+/* The training clips that have a label of both, by their class of `from`, in their order: those of class s end before end[s] in
+ * clip. end[classes of `from`, and one] is all 0 before. */
+static void sort_by_class(const dataset *d, const dataset_task *from, const dataset_task *own, size_t *end, size_t *clip) {
+    for (size_t i = 0; i < d->n_train; i++) {
+        end[from->label[i] + 1] += from->label[i] >= 0 && own->label[i] >= 0;
     }
     for (size_t s = 0; s < from->n_classes; s++) {
-        memset(votes, 0, own->n_classes * sizeof *votes);
+        end[s + 1] += end[s];
+    }
+    for (size_t i = 0; i < d->n_train; i++) { /* from where each class begins to where it ends */
+        if (from->label[i] >= 0 && own->label[i] >= 0) {
+            clip[end[from->label[i]]++] = i;
+        }
+    }
+}
+
+spoor_status dataset_majority(const dataset *d, const dataset_task *from, const dataset_task *own, int32_t *of, spoor_error *err) {
+    size_t *votes = ctx_calloc(d->ctx, own->n_classes, sizeof *votes);
+    size_t *end = ctx_calloc(d->ctx, from->n_classes + 1, sizeof *end), *clip = ctx_alloc(d->ctx, d->n_train, sizeof *clip);
+    bool good = votes && end && clip;
+    if (good) {
+        sort_by_class(d, from, own, end, clip);
+    }
+    for (size_t s = 0, i = 0; good && s < from->n_classes; s++) {
+        size_t begin = i;
         of[s] = -1;
-        for (size_t i = 0; i < d->n_train; i++) {
-            int32_t c = own->label[i];
-            if (from->label[i] == (int32_t)s && c >= 0) {
-                votes[c]++;
-                of[s] = of[s] < 0 || votes[c] > votes[of[s]] ? c : of[s];
-            }
+        for (; i < end[s]; i++) {
+            int32_t c = own->label[clip[i]];
+            votes[c]++;
+            of[s] = of[s] < 0 || votes[c] > votes[of[s]] ? c : of[s];
+        }
+        for (size_t k = begin; k < i; k++) {
+            votes[own->label[clip[k]]] = 0;
         }
     }
     ctx_free(d->ctx, votes);
-    return SPOOR_OK;
+    ctx_free(d->ctx, end);
+    ctx_free(d->ctx, clip);
+    return good ? SPOOR_OK : error_memory(err, "starting a training");
 }
 
 spoor_status dataset_load(dataset *d, const recipe *r, pool *p, spoor_error *err) {
