@@ -233,6 +233,14 @@ static json_t *describe_tasks(const net *n, const member *m) {
     return list;
 }
 
+size_t member_answering(const net *n, size_t k, size_t first, size_t count) {
+    size_t found = 0;
+    for (size_t i = first; i < first + count; i++) {
+        found += n->members[i].answers[k];
+    }
+    return found;
+}
+
 bool member_answers_all(const net *n, const member *m) {
     bool all = true;
     for (size_t k = 0; k < n->n_tasks; k++) {

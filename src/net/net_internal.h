@@ -1,4 +1,4 @@
-/* net_internal.h: what net.c and member.c share: a network is one member or several. */
+/* net_internal.h: what net.c, forward.c and member.c share: a network is one member or several. */
 #ifndef NET_NET_INTERNAL_H
 #define NET_NET_INTERNAL_H
 #include "frontend/frontend.h"
@@ -64,6 +64,8 @@ spoor_status member_check_keys(const json_t *config, const char *where, int kind
 spoor_status member_configure_alone(net *n, const json_t *config, int kind, spoor_error *err);
 /* An entry of "members". */
 spoor_status member_configure(net *n, member *m, const json_t *config, spoor_error *err);
+/* How many of the members [first, first + count) answer task k. */
+size_t member_answering(const net *n, size_t k, size_t first, size_t count);
 bool member_answers_all(const net *n, const member *m);
 int64_t member_vector(const member *m);                  /* size of what its heads see */
 int64_t member_embedding(const net *n, const member *m); /* size of its embedding: such a vector, or one for each task */
