@@ -5,6 +5,7 @@
 #include "audio/container.h"
 #include "audio/silence.h"
 #include "audio/source.h"
+#include "base/text.h"
 #include <math.h>
 #include <sndfile.h>
 #include <sodium.h>
@@ -102,22 +103,6 @@ static sf_count_t vio_tell(void *user) { return (sf_count_t)((virtual_file *)use
 
 /* ---- names -------------------------------------------------------------------------------------------- */
 
-/* Length of the UTF-8 character at s, 0 if it is none (or a control character). */
-static size_t utf8_length(const unsigned char *s) {
-    if (s[0] < 0x80) {
-        return s[0] >= 0x20 && s[0] != 0x7f;
-    }
-    size_t n = s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool beyond = (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f);
-    return overlong || beyond ? 0 : n;
-}
-
 /* The end of the name (its telling part), whole characters, '?' for what cannot be printed. */
 static void shown_name(const char *name, char shown[SHOWN]) {
     size_t length = strlen(name), room = SHOWN - 1, at = 0, k = 0;
@@ -130,8 +115,8 @@ static void shown_name(const char *name, char shown[SHOWN]) {
         k = 3;
     }
     while (at < length && k < room) {
-        size_t n = utf8_length((const unsigned char *)name + at);
-        if (n == 0) {
+        size_t n = text_sequence(name + at, length - at);
+        if (n == 0 || (unsigned char)name[at] < 0x20 || name[at] == 0x7f) {
             shown[k++] = '?';
             at++;
         } else {
