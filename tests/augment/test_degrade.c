@@ -168,7 +168,8 @@ static void long_recordings_go_in_pieces(void **state) {
 
 static void other_names_are_refused(void **state) {
     (void)state;
-    static const char *const names[] = {"", "mp3", "mp3-", "mp3-7", "mp3-161", "mp3-64x", "opus-161", "noise-61",
+    static const char *const names[] = {"", "mp3", "mp3-", "mp3-7", "mp3-161", "mp3-64x", "mp3-0x40", "mp3-6e1",
+                                        "mp3-+64", "mp3- 64", "mp3-64.", "vorbis-.5", "band-200-0xd48", "reverb-0.3e0", "opus-161", "noise-61",
                                         "noise-nan", "telephone-8", "clean-1", "Clean", "reverb", "reverb-0", "reverb-3.1", "band",
                                         "band-200", "band-200-", "band-200-2400", "band-2001-3400", "band-200-3400-1",
                                         "band-200,3400"};

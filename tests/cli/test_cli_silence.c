@@ -213,9 +213,10 @@ static void conditions_stand_side_by_side(void **state) {
     }
     json_decref(all);
     static const char *const bad[][3] = {{"--degrade", "mp3-1", "is no degradation"},
+                                         {"--degrade", "mp3-0x40", "is no degradation"},
                                          {"--degrade", "noise-20,noise-20", "twice"},
                                          {"--degrade", "", "is no degradation"}};
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         o = spoor("eval", MODEL, "--manifest", "all.csv", bad[i][0], bad[i][1]);
         exits(&o, 1);
         assert_non_null(strstr(o.err, bad[i][2]));

@@ -39,6 +39,14 @@ static const struct kind {
 };
 enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
 
+/* Length of the plain decimal number that text begins with ("20", "-5", "0.25"); 0: there is none. */
+static size_t decimal(const char *text) {
+    static const char digits[] = "0123456789";
+    size_t sign = *text == '-', whole = strspn(text + sign, digits), at = sign + whole;
+    size_t fraction = whole > 0 && text[at] == '.' ? strspn(text + at + 1, digits) : 0;
+    return whole == 0 ? 0 : fraction == 0 ? at : at + 1 + fraction;
+}
+
 /* Reads "-N" for each strength of the kind; false: the text has others, or more. */
 static bool read_strengths(const struct kind *k, const char *text, double strength[STRENGTHS]) {
     for (size_t i = 0; i < STRENGTHS && k->keys[i] != NULL; i++) {
@@ -46,8 +54,9 @@ static bool read_strengths(const struct kind *k, const char *text, double streng
             return false;
         }
         char *end;
-        strength[i] = strtod(text + 1, &end);
-        if (end == text + 1 || !(strength[i] >= k->min[i] && strength[i] <= k->max[i])) {
+        size_t length = decimal(++text);
+        strength[i] = strtod(text, &end);
+        if (length == 0 || end != text + length || !(strength[i] >= k->min[i] && strength[i] <= k->max[i])) {
             return false;
         }
         text = end;
