@@ -165,20 +165,6 @@ static error_t parse_columns(int key, char *arg, options *o, const struct argp_s
     return 0;
 }
 
-static void parse_number(int key, const char *arg, options *o, struct argp_state *state) {
-    char *end;
-    double x = strtod(arg, &end);
-    bool ok = end != arg && *end == '\0' && x >= 0 && x <= 1e9;
-    if (!ok || (key == KEY_REPLICATES && x > 1e6) || (key == KEY_FOLDS && (x < 2 || x > 1000))) {
-        argp_error(state, "%s is not a number that this option can take", arg);
-    }
-    switch (key) {
-    case KEY_REPLICATES: o->eval.replicates = (size_t)x; break;
-    case KEY_SEED: o->eval.seed = (uint64_t)x; break;
-    default: o->folds = (size_t)x; break;
-    }
-}
-
 static void parse_by(const char *arg, options *o, const struct argp_state *state) {
     for (int by = EVAL_BY_FILE; by <= EVAL_BY_CLASS; by++) {
         if (strcmp(arg, eval_by_name((eval_by)by)) == 0) {
@@ -215,18 +201,19 @@ static void parse_dcf(const char *arg, options *o, const struct argp_state *stat
     }
 }
 
-static bool whole_number(const char *s, double *out) { return take_number(&s, out) && *s == '\0' && isfinite(*out); }
+/* The text is one number and nothing else. */
+static bool only_number(const char *s, double *out) { return take_number(&s, out) && *s == '\0' && isfinite(*out); }
 
 static bool acceptance_of(const char *rule, double *share) {
     static const char word[] = "accept:";
-    return strncmp(rule, word, strlen(word)) == 0 && whole_number(rule + strlen(word), share) && *share > 0 &&
+    return strncmp(rule, word, strlen(word)) == 0 && only_number(rule + strlen(word), share) && *share > 0 &&
            *share <= 1;
 }
 
 static void check_threshold(const options *o, const struct argp_state *state) {
     double x;
     bool rule = o->threshold != NULL && (strcmp(o->threshold, "eer") == 0 || acceptance_of(o->threshold, &x));
-    if (o->threshold != NULL && !rule && !whole_number(o->threshold, &x)) {
+    if (o->threshold != NULL && !rule && !only_number(o->threshold, &x)) {
         argp_error(state,
                    "--threshold %s is no number, eer or accept:SHARE with a share of the targets above 0 and at most 1",
                    o->threshold);
@@ -292,9 +279,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_OPEN_TASK: o->eval.open_task = arg; return 0;
     case KEY_BONAFIDE: o->bonafide = arg; return 0;
     case KEY_BY_PAGE: o->eval.by = EVAL_BY_PAGE; return 0;
-    case KEY_REPLICATES:
-    case KEY_SEED:
-    case KEY_FOLDS: parse_number(key, arg, o, state); return 0;
+    case KEY_REPLICATES: o->eval.replicates = (size_t)ui_whole(state, arg, 0, 1e6); return 0;
+    case KEY_SEED: o->eval.seed = ui_whole(state, arg, 0, 1e9); return 0;
+    case KEY_FOLDS: o->folds = (size_t)ui_whole(state, arg, 2, 1000); return 0;
     case ARGP_KEY_ARG:
         if (o->model != NULL) {
             argp_error(state, "name one model");
@@ -397,7 +384,7 @@ static spoor_status choose_threshold(spoor_context *ctx, options *o, const eval_
     *from = NULL;
     if (o->threshold_from == NULL) {
         double x;
-        if (o->threshold != NULL && whole_number(o->threshold, &x)) {
+        if (o->threshold != NULL && only_number(o->threshold, &x)) {
             *(has_scores(set, true) ? &o->eval.known : &o->eval.bonafide) = (eval_threshold){x, "given"};
         }
         return SPOOR_OK;

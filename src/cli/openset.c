@@ -71,12 +71,12 @@ static error_t parse_scoring(int key, char *arg, options *o, const struct argp_s
     case KEY_SCORERS: parse_scorers(arg, o, state); return 0;
     case KEY_SCORER: o->known.choose = (int)scorer(arg, state); return 0;
     case KEY_THRESHOLD: o->acceptance = strcmp(arg, "eer") == 0 ? 0 : ui_number(state, arg, 0.01, 1); return 0;
-    case KEY_K: o->known.k = (size_t)ui_number(state, arg, 1, OPENSET_MAX_K); return 0;
+    case KEY_K: o->known.k = (size_t)ui_whole(state, arg, 1, OPENSET_MAX_K); return 0;
     case KEY_TEMPERATURE: o->known.temperature = ui_number(state, arg, 1e-3, 1000); return 0;
     case KEY_SHRINKAGE: o->known.fit.shrinkage = ui_number(state, arg, 0, 1); return 0;
-    case KEY_VIM_DIM: o->known.fit.vim_dim = (size_t)ui_number(state, arg, 0, OPENSET_MAX_DIM); return 0;
-    case KEY_BANK: o->known.fit.bank_per_class = (size_t)ui_number(state, arg, 1, OPENSET_MAX_BANK); return 0;
-    case KEY_REPLICATES: o->known.replicates = (size_t)ui_number(state, arg, 0, 1e6); return 0;
+    case KEY_VIM_DIM: o->known.fit.vim_dim = (size_t)ui_whole(state, arg, 0, OPENSET_MAX_DIM); return 0;
+    case KEY_BANK: o->known.fit.bank_per_class = (size_t)ui_whole(state, arg, 1, OPENSET_MAX_BANK); return 0;
+    case KEY_REPLICATES: o->known.replicates = (size_t)ui_whole(state, arg, 0, 1e6); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }

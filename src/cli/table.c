@@ -99,9 +99,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_TASK: add_text(o->tasks, &o->n_tasks, TABLE_MAX_TASKS, arg, state); return 0;
     case KEY_RANDOM: choose_random(o, arg, state); return 0;
-    case KEY_REPETITIONS: o->chance.repetitions = (size_t)ui_number(state, arg, 1, 1e6); return 0;
-    case KEY_SEED: o->eval.seed = o->chance.seed = (uint64_t)ui_number(state, arg, 0, 9e15); return 0;
-    case KEY_REPLICATES: o->eval.replicates = (size_t)ui_number(state, arg, 0, 1e6); return 0;
+    case KEY_REPETITIONS: o->chance.repetitions = (size_t)ui_whole(state, arg, 1, 1e6); return 0;
+    case KEY_SEED: o->eval.seed = o->chance.seed = ui_whole(state, arg, 0, 9e15); return 0;
+    case KEY_REPLICATES: o->eval.replicates = (size_t)ui_whole(state, arg, 0, 1e6); return 0;
     case KEY_JSON: o->json = true; return 0;
     case KEY_HTML: o->html = arg; return 0;
     case KEY_BONAFIDE: o->bonafide = arg; return 0;

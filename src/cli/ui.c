@@ -1,6 +1,7 @@
 /* ui.c: see ui.h. */
 #include "cli/ui.h"
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -199,11 +200,24 @@ spoor_status ui_json(const json_t *object, size_t flags, spoor_error *err) {
     return ui_flush(err);
 }
 
-double ui_number(const struct argp_state *state, const char *arg, double least, double most) {
+static bool number_between(const char *arg, double least, double most, double *out) {
     char *end;
-    double x = strtod(arg, &end);
-    if (end == arg || *end != '\0' || !(x >= least && x <= most)) {
+    *out = strtod(arg, &end);
+    return end != arg && *end == '\0' && *out >= least && *out <= most;
+}
+
+double ui_number(const struct argp_state *state, const char *arg, double least, double most) {
+    double x;
+    if (!number_between(arg, least, most, &x)) {
         argp_error(state, "%s is not a number from %g to %g", arg, least, most);
     }
     return x;
+}
+
+uint64_t ui_whole(const struct argp_state *state, const char *arg, double least, double most) {
+    double x;
+    if (!number_between(arg, least, most, &x) || x != floor(x)) {
+        argp_error(state, "%s is not a whole number from %g to %g", arg, least, most);
+    }
+    return (uint64_t)x;
 }

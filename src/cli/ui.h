@@ -25,6 +25,8 @@ spoor_status ui_json(const json_t *object, size_t flags, spoor_error *err);
 
 /* The number that an option is, from `least` to `most`; refuses what is none (exits). */
 double ui_number(const struct argp_state *state, const char *arg, double least, double most);
+/* The same of a whole number, however it is written ("1000", "1e3"); most: at most 2^53. */
+uint64_t ui_whole(const struct argp_state *state, const char *arg, double least, double most);
 
 /* The option --precision: refuses what is none (exits). */
 #define UI_PRECISION "f32|bf16|int8"

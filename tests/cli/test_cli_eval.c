@@ -89,6 +89,9 @@ static void refused(const char *a, const char *b, const char *c, const char *d, 
 static void what_is_refused(void **state) {
     (void)state;
     write_string("dev.tsv", DEV);
+    refused("--replicates", "1.5", NULL, NULL, 1, "1.5 is not a whole number from 0 to 1e+06");
+    refused("--seed", "-1", NULL, NULL, 1, "-1 is not a whole number");
+    refused("--folds", "2.5", NULL, NULL, 1, "2.5 is not a whole number from 2 to 1000");
     refused("--by", "word", NULL, NULL, 1, "file, page or class");
     refused("--dcf", "1,1,1", NULL, NULL, 1, "PRIOR,C_MISS,C_FA");
     refused("--dcf", "0.5,1", NULL, NULL, 1, "PRIOR,C_MISS,C_FA");

@@ -129,7 +129,8 @@ static void what_is_refused(void **state) {
     refused(1, "no open-set scorer called \"best\"", MODEL, "--manifest", "corpus.csv", "--scorer=best");
     refused(1, "besides the gate", MODEL, "--manifest", "corpus.csv", "--scorers=gate");
     refused(1, "not a number from", MODEL, "--manifest", "corpus.csv", "--threshold=2");
-    refused(1, "not a number from", MODEL, "--manifest", "corpus.csv", "--neighbours=0");
+    refused(1, "not a whole number from", MODEL, "--manifest", "corpus.csv", "--neighbours=0");
+    refused(1, "2.5 is not a whole number from", MODEL, "--manifest", "corpus.csv", "--neighbours=2.5");
     refused(2, "none of the 1 training recordings", MODEL, "--manifest", "human.csv", "--json");
     refused(2, "a gate is fitted on", MODEL, "--train=corpus.csv", "--dev=human.csv", "--scorer=gate");
     refused(3, "", "corpus.csv", "--manifest", "corpus.csv", "--json");

@@ -130,6 +130,10 @@ static void what_is_refused(void **state) {
     refused(1, "no list has the column codec of --each", "vq=vq_cors.txt", "--each", "codec");
     refused(1, "write NAME=LIST", "vq=vq_cors.txt", "--set", "cosg.txt");
     refused(5, "nofile.txt", "vq=nofile.txt", NULL, NULL);
+    refused(1, "1.5 is not a whole number from 1 to 1e+06", "vq=vq_cors.txt", "--repetitions", "1.5");
+    refused(1, "0 is not a whole number from 1 to", "vq=vq_cors.txt", "--repetitions", "0");
+    refused(1, "0.5 is not a whole number", "vq=vq_cors.txt", "--seed", "0.5");
+    refused(1, "10.25 is not a whole number", "vq=vq_cors.txt", "--replicates", "10.25");
     outcome o = spoor("table", SETS);
     exits(&o, 1);
     outcome_free(&o);
@@ -156,7 +160,7 @@ static void guesses(void **state) {
     json_decref(all);
     outcome_free(&o);
     outcome_free(&again);
-    o = spoor("table", "--random", "uniform", SETS);
+    o = spoor("table", "--random", "uniform", SETS, "--repetitions", "2e2");
     exits(&o, 0);
     assert_non_null(strstr(o.out, "guesses (uniform), 200 repetitions"));
     outcome_free(&o);
