@@ -1,4 +1,5 @@
 """What a build leaves beside the clips: protocol.csv, sources.csv, SHA256SUMS, packages.txt."""
+import contextlib
 import csv
 import hashlib
 import os
@@ -31,9 +32,13 @@ def plain_path(path):
 
 
 def write_protocol(folder, rows, plain):
+    """protocol.csv, and plain.csv where it is asked for; one of an earlier build is removed: its clips may be others by now."""
     rows = sorted(rows, key=order)
     written(os.path.join(folder, "protocol.csv"), COLUMNS, rows)
-    if plain:
+    if not plain:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, "plain.csv"))
+    else:
         paths = [plain_path(row["path"]) for row in rows]
         lengths = [soundfile.info(os.path.join(folder, path)).duration for path in paths]
         written(os.path.join(folder, "plain.csv"), COLUMNS,

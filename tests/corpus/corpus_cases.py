@@ -233,6 +233,9 @@ class Corpus(unittest.TestCase):
         os.unlink(os.path.join(stub.folder, "out", plain[0]["path"]))
         self.assertEqual(stub.build("out").returncode, 0) # nobody asks for it
         self.assertFalse(os.path.exists(os.path.join(stub.folder, "out", plain[0]["path"])))
+        self.assertFalse(os.path.exists(os.path.join(stub.folder, "out/plain.csv"))) # its clips are no longer kept with those of protocol.csv
+        self.assertTrue(os.path.exists(os.path.join(stub.folder, "out", plain[1]["path"]))) # clips stay, as those in audio/ do
+        self.assertNotIn("plain", stub.read("out", "SHA256SUMS"))
         self.assertEqual(stub.build("out", "--plain").returncode, 0)
         self.assertTrue(os.path.exists(os.path.join(stub.folder, "out", plain[0]["path"])))
         before, clip = stub.read("out", "SHA256SUMS"), next(row["path"] for row in plain if row["source"] == "tone")
