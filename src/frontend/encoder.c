@@ -98,7 +98,8 @@ static spoor_status give(encoder *e, param *item, float *values, compute_precisi
     }
     for (int64_t i = 0; i < n; i++) {
         if (!isfinite(values[i])) {
-            return error_set(err, SPOOR_ERR_MODEL, "the weights of %s hold a value that is not a finite number", item->name);
+            return error_set(err, SPOOR_ERR_MODEL, "the weights of %s hold a value that is not a finite number; take others, or get the file again",
+                             item->name);
         }
     }
     if (item->value.data == NULL && item->product) {

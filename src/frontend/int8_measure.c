@@ -49,7 +49,7 @@ typedef struct product {
 
 typedef struct probe {
     float *samples;
-    size_t n;
+    size_t n, clip;
     tensor states[ENCODER_MAX_LAYERS + 1]; /* in float32; data NULL: not compared */
 } probe;
 
@@ -212,9 +212,26 @@ static void see(void *user, const compute_weight *w, int64_t rows, const real *x
 
 static void step(measure *m) { ctx_progress(m->ctx, ++m->done, m->total); }
 
-static spoor_status keep_probe(measure *m, const float *samples, size_t n, tensor *const *hidden, spoor_error *err) {
+/* Weights of which every value is finite can still be too large to compute with. */
+static spoor_status check_states(const measure *m, tensor *const *hidden, size_t clip, const char *precision,
+                                 spoor_error *err) {
+    for (int64_t s = 0; s <= encoder_last(m->e); s++) {
+        for (int64_t i = 0; i < tensor_count(hidden[s]); i++) {
+            if (!isfinite(hidden[s]->data[i])) {
+                return error_set(err, SPOOR_ERR_MODEL, "%s: recording %zu of %zu gives numbers in hidden state %lld, in %s, that "
+                                 "are not finite; the weights of the encoder are unusable: take others", WHAT, clip + 1,
+                                 m->o->clips, (long long)s, precision);
+            }
+        }
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status keep_probe(measure *m, const float *samples, size_t n, size_t clip, tensor *const *hidden,
+                               spoor_error *err) {
     probe *p = &m->probes[m->n_probes++];
     p->n = n;
+    p->clip = clip;
     p->samples = ctx_alloc(m->ctx, n, sizeof *p->samples);
     if (p->samples == NULL) {
         return error_memory(err, WHAT);
@@ -244,8 +261,9 @@ static spoor_status observe(measure *m, spoor_error *err) {
         TRY(ctx_check_cancel(m->ctx, err));
         TRY(m->o->clip(m->o->user, i, &samples, &n, err));
         TRY(neural_hidden(m->fe, m->scratch, samples, n, 0, hidden, err));
+        TRY(check_states(m, hidden, i, "float32", err));
         if (i == m->n_probes * m->o->clips / probes) { /* spread over all of them */
-            TRY(keep_probe(m, samples, n, hidden, err));
+            TRY(keep_probe(m, samples, n, i, hidden, err));
         }
         step(m);
     }
@@ -308,6 +326,7 @@ static spoor_status state_errors(measure *m, double *errors, double *sum, spoor_
         tensor *hidden[ENCODER_MAX_LAYERS + 1];
         TRY(ctx_check_cancel(m->ctx, err));
         TRY(neural_hidden(m->fe, m->scratch, p->samples, p->n, 0, hidden, err));
+        TRY(check_states(m, hidden, p->clip, "int8", err));
         for (int64_t s = 0; s <= encoder_last(m->e); s++) {
             const tensor *exact = &p->states[s];
             for (int64_t j = 0; exact->data != NULL && j < tensor_count(exact); j++) {

@@ -17,9 +17,27 @@ static json_t *json(const char *text) {
     return j;
 }
 
-/* A copy of a checkpoint's file in which some channels of the norms are `times` as large, and the columns behind them
- * in proportion smaller: the same network, with outliers in its activations. */
-static void with_outliers(const char *from, const char *to, float times) {
+/* Some channels of the norms `times` as large, and the columns behind them in proportion smaller: the same network, with
+ * outliers in its activations. */
+static void outliers(const char *name, float times, size_t n, float *values) {
+    bool norm = strstr(name, "layers.") != NULL && strstr(name, "layer_norm") != NULL && strstr(name, "conv") == NULL;
+    bool behind = strstr(name, "q_proj.weight") || strstr(name, "k_proj.weight") || strstr(name, "v_proj.weight") ||
+                  strstr(name, "fc1.weight") || strstr(name, "intermediate_dense.weight");
+    for (size_t i = 0; i < n && (norm || behind); i++) {
+        size_t column = behind ? i % 16 : i;
+        values[i] *= column == 3 || column == 10 ? (norm ? times : 1 / times) : 1;
+    }
+}
+
+/* Two products of the second layer, one behind the other, `times` as large. */
+static void overflow(const char *name, float times, size_t n, float *values) {
+    for (size_t i = 0; strstr(name, "layers.1.fc") != NULL && strstr(name, "weight") != NULL && i < n; i++) {
+        values[i] *= times;
+    }
+}
+
+/* A copy of a checkpoint whose values are changed. */
+static void altered(const char *from, const char *to, void (*change)(const char *, float, size_t, float *), float times) {
     char path[500];
     spoor_error err = {0};
     spoor_context *ctx = support_context();
@@ -33,15 +51,7 @@ static void with_outliers(const char *from, const char *to, float times) {
         const safetensors_tensor *t = safetensors_at(f, i);
         data[i] = malloc(t->count * sizeof(float));
         safetensors_to_f32(t, data[i]);
-        bool norm = strstr(t->name, "layers.") != NULL && strstr(t->name, "layer_norm") != NULL &&
-                    strstr(t->name, "conv") == NULL;
-        bool behind = strstr(t->name, "q_proj.weight") || strstr(t->name, "k_proj.weight") ||
-                      strstr(t->name, "v_proj.weight") || strstr(t->name, "fc1.weight") ||
-                      strstr(t->name, "intermediate_dense.weight");
-        for (size_t j = 0; j < t->count && (norm || behind); j++) {
-            size_t column = behind ? j % 16 : j;
-            data[i][j] *= column == 3 || column == 10 ? (norm ? times : 1 / times) : 1;
-        }
+        change(t->name, times, t->count, data[i]);
         support_ok(safetensors_writer_add(w, t->name, SAFETENSORS_F32, t->rank, t->shape, data[i], &err), &err);
     }
     snprintf(path, sizeof path, "%s/%s", folder, to);
@@ -71,8 +81,10 @@ static int setup(void **state) {
     checkpoint_whisper(path, 3);
     snprintf(path, sizeof path, "%s/wav2vec2", folder);
     checkpoint_wav2vec2(path, 4);
-    with_outliers("whisper", "whisper-outliers", 30);
-    with_outliers("wav2vec2", "wav2vec2-outliers", 30);
+    altered("whisper", "whisper-outliers", outliers, 30);
+    altered("wav2vec2", "wav2vec2-outliers", outliers, 30);
+    altered("whisper", "whisper-overflow", overflow, 1e25F);
+    altered("whisper", "whisper-nan", overflow, NAN);
     return 0;
 }
 
@@ -563,6 +575,29 @@ static void damaged_plans_are_refused(void **state) {
     spoor_context_free(ctx);
 }
 
+/* Not a plan with the scales that would come of them. */
+static void numbers_that_are_not_finite_are_refused(void **state) {
+    (void)state;
+    spoor_context *ctx = support_context();
+    spoor_error err = {0};
+    frontend *fe = NULL;
+    json_t *out;
+    sound s;
+    int8_options o;
+    int8_options_init(&o);
+    o.clips = 2;
+    o.clip = open_clip;
+    o.user = &s;
+    support_ok(new_frontend(ctx, "whisper", "whisper-overflow", "f32", NULL, &fe, &err), &err);
+    assert_int_equal(int8_measure(fe, &o, &out, &err), SPOOR_ERR_MODEL);
+    assert_null(out);
+    assert_non_null(strstr(err.message, "recording 1 of 2"));
+    assert_non_null(strstr(err.message, "hidden state 2, in float32,"));
+    frontend_free(fe);
+    refused(ctx, "whisper-nan", NULL, "f32", SPOOR_ERR_MODEL, ".weight hold a value that is not a finite number");
+    spoor_context_free(ctx);
+}
+
 static void wrong_questions_are_refused(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
@@ -633,6 +668,7 @@ int main(void) {
         cmocka_unit_test(weights_are_stored_as_they_were),
         cmocka_unit_test(plans_of_other_weights_are_refused),
         cmocka_unit_test(damaged_plans_are_refused),
+        cmocka_unit_test(numbers_that_are_not_finite_are_refused),
         cmocka_unit_test(wrong_questions_are_refused),
         cmocka_unit_test(memory_that_runs_out),
     };
