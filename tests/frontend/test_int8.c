@@ -5,11 +5,10 @@
 #include "frontend/frontend.h"
 #include "frontend/int8.h"
 #include "frontend/int8_measure.h"
+#include "support/folder.h"
 #include <math.h>
 
 enum { CLIPS = 6, SAMPLES = 8000 };
-
-static char *folder;
 
 static json_t *json(const char *text) {
     json_t *j = json_loads(text, 0, NULL);
@@ -74,24 +73,13 @@ static void altered(const char *from, const char *to, void (*change)(const char 
 }
 
 static int setup(void **state) {
-    (void)state;
-    char path[400];
-    folder = support_temporary();
-    snprintf(path, sizeof path, "%s/whisper", folder);
-    checkpoint_whisper(path, 3);
-    snprintf(path, sizeof path, "%s/wav2vec2", folder);
-    checkpoint_wav2vec2(path, 4);
+    folder_new(state);
+    checkpoint_whisper(folder_path("whisper"), 3);
+    checkpoint_wav2vec2(folder_path("wav2vec2"), 4);
     altered("whisper", "whisper-outliers", outliers, 30);
     altered("wav2vec2", "wav2vec2-outliers", outliers, 30);
     altered("whisper", "whisper-overflow", overflow, 1e25F);
     altered("whisper", "whisper-nan", overflow, NAN);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
     return 0;
 }
 
@@ -672,5 +660,5 @@ int main(void) {
         cmocka_unit_test(wrong_questions_are_refused),
         cmocka_unit_test(memory_that_runs_out),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

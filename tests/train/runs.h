@@ -3,6 +3,7 @@
 #define TESTS_TRAIN_RUNS_H
 #include "data/manifest.h"
 #include "eval/scores.h"
+#include "support/folder.h"
 #include "trace/trace.h"
 #include "train/score.h"
 #include "train/synthetic.h"
@@ -14,7 +15,6 @@
 #include <unistd.h>
 
 static const char *recipe_file = "r.yaml"; /* in the folder */
-static char *folder; /* of the synthetic data */
 static spoor_context *shared; /* of open_row */
 
 typedef struct watch { /* cancel after some batches; the last epoch's line */
@@ -37,18 +37,23 @@ static inline int cancel(void *user) {
     return w->cancel_at > 0 && w->batches >= w->cancel_at;
 }
 
+/* A group's setup: the synthetic task in a folder (folder.h) that folder_remove removes. */
+static inline int runs_setup(void **state) {
+    folder_new(state);
+    synthetic_make(folder);
+    return 0;
+}
+
 /* One stage of the recipe into OUT/STAGE; NULL: all of it into OUT. */
 static inline spoor_status train_stage(const char *stage, const char *out, unsigned threads, bool resume, watch *w,
                                        const char *const *set, size_t n_set, spoor_error *err) {
-    char yaml[512];
-    snprintf(yaml, sizeof yaml, "%s/%s", folder, recipe_file);
     spoor_context_options c;
     spoor_context_options_init(&c);
     c.cancel = cancel;
     c.user = w;
     spoor_context *ctx;
     support_ok(spoor_context_new(&c, &ctx, err), err);
-    trainer_options o = {.recipe = yaml, .set = set, .n_set = n_set, .out = out, .stage = stage, .resume = resume,
+    trainer_options o = {.recipe = folder_path(recipe_file), .set = set, .n_set = n_set, .out = out, .stage = stage, .resume = resume,
                          .threads = threads, .news = news, .user = w};
     spoor_status status = trainer_run(ctx, &o, err);
     spoor_context_free(ctx);
@@ -130,6 +135,26 @@ static inline void killed_gives_the_same(const char *name, const char *const *se
     hash(whole, "model.safetensors", a);
     hash(killed, "model.safetensors", b);
     assert_string_equal(a, b);
+}
+
+/* Memory runs out somewhere in a training with these settings: a clean refusal, nothing leaked. */
+static inline void failing_memory_is_refused(const char *const *set, size_t n_set) {
+    char *out = run_folder("memory");
+    spoor_status status = SPOOR_ERR_LIMIT;
+    for (size_t n = 1; status != SPOOR_OK; n += 1 + n / 12) {
+        assert_true(n < 1000000);
+        support_failing fail = {.fail_at = n};
+        spoor_context *ctx = support_failing_context(&fail);
+        spoor_error err;
+        trainer_options o = {.recipe = folder_path(recipe_file), .set = set, .n_set = n_set, .out = out, .threads = 1};
+        status = trainer_run(ctx, &o, &err);
+        if (status != SPOOR_OK && status != SPOOR_ERR_LIMIT) {
+            fail_msg("allocation %zu: %s", n, err.message);
+        }
+        assert_int_equal(fail.live, 0);
+        spoor_context_free(ctx);
+        support_remove(out);
+    }
 }
 
 /* ---- a model file, opened again ---- */

@@ -27,7 +27,7 @@ static inline void synthetic_wav(spoor_context *ctx, const char *path, const int
 }
 
 /* FOLDER/c0.wav .. and FOLDER/m.csv with path, split, label, source, page. Every fourth clip is for dev. */
-static inline void synthetic_make(const char *folder) {
+static inline void synthetic_make(const char *where) {
     static const char *const SOURCES[] = {"low", "high", "white", "bonafide"};
     spoor_context *ctx = support_context();
     char csv[8192], path[512];
@@ -43,12 +43,12 @@ static inline void synthetic_make(const char *folder) {
             double v = kind < 2 ? 0.3 * sin(6.283185307 * tone * k / 16000) + 0.001 * noise : 0.1 * last;
             x[k] = (int16_t)(32767 * fmax(-1, fmin(1, v)));
         }
-        snprintf(path, sizeof path, "%s/c%d.wav", folder, i);
+        snprintf(path, sizeof path, "%s/c%d.wav", where, i);
         synthetic_wav(ctx, path, x, SYNTHETIC_SAMPLES);
         at += (size_t)snprintf(csv + at, sizeof csv - at, "c%d.wav,%s,%s,%s,page%d\n", i, i / 4 % 4 == 3 ? "dev" : "train",
                                kind == 3 ? "bonafide" : "spoof", SOURCES[kind], i / 8);
     }
-    snprintf(path, sizeof path, "%s/m.csv", folder);
+    snprintf(path, sizeof path, "%s/m.csv", where);
     spoor_error err;
     support_ok(io_write_file(ctx, path, csv, at, &err), &err);
     const char *yaml =
@@ -65,7 +65,7 @@ static inline void synthetic_make(const char *folder) {
         "average: {kind: ema, decay: 0.9}\n"
         "dev: {metrics: [{name: acc, task: source}, {name: auroc, task: bonafide, kind: auroc}, {name: loss, kind: loss}],\n"
         "      select: [acc, auroc]}\n";
-    snprintf(path, sizeof path, "%s/r.yaml", folder);
+    snprintf(path, sizeof path, "%s/r.yaml", where);
     support_ok(io_write_file(ctx, path, yaml, strlen(yaml), &err), &err);
     spoor_context_free(ctx);
 }

@@ -25,39 +25,23 @@ static const char RECIPE[] =
     "     model: {bonafide_score: product}}\n";
 
 /* The clips of synthetic.h: two codecs of the class MVQ, one of SVQ; noise that is bona fide. */
-static void write_list(spoor_context *ctx) {
+static void write_list(void) {
     static const char *const labels[] = {"spoof,low,MVQ,none,time", "spoof,high,SVQ,semantic,freq", "spoof,white,MVQ,none,time",
                                          "bonafide,bonafide,,,"};
-    char csv[8192], path[512];
-    spoor_error err;
+    char csv[8192];
     size_t at = (size_t)snprintf(csv, sizeof csv, "path,split,label,source,vq,aux,dec,page\n");
     for (int i = 0; i < SYNTHETIC_CLIPS; i++) {
         at += (size_t)snprintf(csv + at, sizeof csv - at, "c%d.wav,%s,%s,page%d\n", i, i / 4 % 4 == 3 ? "dev" : "train", labels[i % 4],
                                i / 8);
     }
-    snprintf(path, sizeof path, "%s/m.csv", folder);
-    support_ok(io_write_file(ctx, path, csv, at, &err), &err);
+    folder_write("m.csv", csv);
 }
 
 static int setup(void **state) {
-    (void)state;
-    folder = support_temporary();
-    synthetic_make(folder);
-    char path[512];
-    spoor_error err;
-    spoor_context *ctx = support_context();
-    write_list(ctx);
-    snprintf(path, sizeof path, "%s/codec.yaml", folder);
-    support_ok(io_write_file(ctx, path, RECIPE, strlen(RECIPE), &err), &err);
-    spoor_context_free(ctx);
+    runs_setup(state);
+    write_list();
+    folder_write("codec.yaml", RECIPE);
     recipe_file = "codec.yaml";
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
     return 0;
 }
 
@@ -349,5 +333,5 @@ int main(void) {
                                        cmocka_unit_test(a_stage_alone),     cmocka_unit_test(learned_weights),
                                        cmocka_unit_test(softmaxed_weights), cmocka_unit_test(what_is_drawn),
                                        cmocka_unit_test(what_is_refused)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

@@ -2,12 +2,11 @@
  * that is fitted, and an answer derived from another: the model file stands alone, and neither threads nor an interruption
  * change a bit. */
 #include "frontend/checkpoints.h"
+#include "support/folder.h"
 #include "train/synthetic.h"
 #include "trace/trace.h"
 #include "train/trainer.h"
 #include <stdlib.h>
-
-static char *folder;
 
 static const char RECIPE[] =
     "name: tiny\nseed: 5\nbatch: 8\n"
@@ -26,24 +25,10 @@ static const char RECIPE[] =
     "model: {half: true}\n";
 
 static int setup(void **state) {
-    (void)state;
-    char path[400];
-    spoor_error err;
-    spoor_context *ctx = support_context();
-    folder = support_temporary();
+    folder_new(state);
     synthetic_make(folder);
-    snprintf(path, sizeof path, "%s/checkpoint", folder);
-    checkpoint_whisper(path, 3);
-    snprintf(path, sizeof path, "%s/e.yaml", folder);
-    support_ok(io_write_file(ctx, path, RECIPE, strlen(RECIPE), &err), &err);
-    spoor_context_free(ctx);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
+    checkpoint_whisper(folder_path("checkpoint"), 3);
+    folder_write("e.yaml", RECIPE);
     return 0;
 }
 
@@ -146,5 +131,5 @@ int main(void) {
         cmocka_unit_test(threads_and_interruptions_change_nothing),
         cmocka_unit_test(the_model_stands_alone),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

@@ -18,25 +18,10 @@ static const char *const RECIPE =
     "dev: {every: 9, metrics: [{name: acc, task: source}]}\n";
 
 static int setup(void **state) {
-    (void)state;
-    folder = support_temporary();
-    synthetic_make(folder);
-    char path[512], model[400];
-    spoor_error err;
-    snprintf(model, sizeof model, "%s/w2v", folder);
-    checkpoint_wav2vec2(model, 3);
-    spoor_context *ctx = support_context();
+    runs_setup(state);
+    checkpoint_wav2vec2(folder_path("w2v"), 3);
+    folder_write("f.yaml", RECIPE);
     recipe_file = "f.yaml";
-    snprintf(path, sizeof path, "%s/f.yaml", folder);
-    support_ok(io_write_file(ctx, path, RECIPE, strlen(RECIPE), &err), &err);
-    spoor_context_free(ctx);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
     return 0;
 }
 
@@ -213,25 +198,9 @@ static void ways_to_compute(void **state) {
 
 static void failing_memory(void **state) {
     (void)state;
-    char recipe[512], *out = run_folder("memory");
-    snprintf(recipe, sizeof recipe, "%s/f.yaml", folder);
     const char *const set[] = {"schedule.epochs=1", "mixup.kind=regmixup", "finetune.checkpoint=true", "finetune.accumulate=2",
                                "spec_augment.time_masks=1"};
-    spoor_status status = SPOOR_ERR_LIMIT;
-    for (size_t n = 1; status != SPOOR_OK; n += 1 + n / 10) {
-        assert_true(n < 1000000);
-        support_failing fail = {.fail_at = n};
-        spoor_context *ctx = support_failing_context(&fail);
-        spoor_error err;
-        trainer_options o = {.recipe = recipe, .set = set, .n_set = 5, .out = out, .threads = 1};
-        status = trainer_run(ctx, &o, &err);
-        if (status != SPOOR_OK && status != SPOOR_ERR_LIMIT) {
-            fail_msg("allocation %zu: %s", n, err.message);
-        }
-        assert_int_equal(fail.live, 0);
-        spoor_context_free(ctx);
-        support_remove(out);
-    }
+    failing_memory_is_refused(set, 5);
 }
 
 static void mistakes(void **state) {
@@ -275,5 +244,5 @@ int main(void) {
                                        cmocka_unit_test(threads_change_nothing), cmocka_unit_test(cancelled_and_resumed),
                                        cmocka_unit_test(killed_ten_times), cmocka_unit_test(ways_to_compute),
                                        cmocka_unit_test(failing_memory), cmocka_unit_test(mistakes)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

@@ -12,22 +12,8 @@ static const char GE2E[] =
     "dev: {every: 4, metrics: [{name: acc, task: source}]}\n";
 
 static int setup(void **state) {
-    (void)state;
-    folder = support_temporary();
-    synthetic_make(folder);
-    char path[512];
-    spoor_error err;
-    spoor_context *ctx = support_context();
-    snprintf(path, sizeof path, "%s/g.yaml", folder);
-    support_ok(io_write_file(ctx, path, GE2E, strlen(GE2E), &err), &err);
-    spoor_context_free(ctx);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
+    runs_setup(state);
+    folder_write("g.yaml", GE2E);
     return 0;
 }
 
@@ -173,5 +159,5 @@ static void refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_class), cmocka_unit_test(interrupted), cmocka_unit_test(refused),
                                        cmocka_unit_test(ge2e), cmocka_unit_test(ge2e_refused)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

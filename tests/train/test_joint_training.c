@@ -43,37 +43,27 @@ static void make_clip(spoor_context *ctx, const char *path, const made_codec *c,
 }
 
 static int setup(void **state) {
-    (void)state;
     static char csv[32768];
-    char path[512];
     spoor_error err;
     spoor_context *ctx = support_context();
-    folder = support_temporary();
+    folder_new(state);
     size_t at = (size_t)snprintf(csv, sizeof csv, "path,split,label,source,vq,dec,page,setting\n");
     for (int i = 0; i < N_CODECS * EACH; i++) {
         const made_codec *c = &CODECS[i / EACH];
         const char *split = c->split ? c->split : i % EACH < EACH - 2 ? "train" : "dev";
-        snprintf(path, sizeof path, "%s/c%d.wav", folder, i);
-        make_clip(ctx, path, c, i);
+        char name[32];
+        snprintf(name, sizeof name, "c%d.wav", i);
+        make_clip(ctx, folder_path(name), c, i);
         at += (size_t)snprintf(csv + at, sizeof csv - at, "c%d.wav,%s,%s,%s,%s,%s,page%d,%s\n", i, split,
                                i < EACH ? "bonafide" : "spoof", c->name, c->vq, c->dec, i / 2,
                                c->split && *c->name ? "unknown" : "same");
     }
-    snprintf(path, sizeof path, "%s/m.csv", folder);
-    support_ok(io_write_file(ctx, path, csv, at, &err), &err);
-    snprintf(path, sizeof path, "%s/j.yaml", folder);
-    support_ok(io_write_file(ctx, path, RECIPE, strlen(RECIPE), &err), &err);
     spoor_context_free(ctx);
+    folder_write("m.csv", csv);
+    folder_write("j.yaml", RECIPE);
     recipe_file = "j.yaml";
     watch w = {0};
     support_ok(train(run_folder("joint"), 2, false, &w, NULL, 0, &err), &err);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
     return 0;
 }
 
@@ -321,5 +311,5 @@ static void refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(consistent), cmocka_unit_test(windows_agree), cmocka_unit_test(held_out),
                                        cmocka_unit_test(interrupted), cmocka_unit_test(variants), cmocka_unit_test(refused)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

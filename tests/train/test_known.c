@@ -9,29 +9,18 @@
 
 
 static int set_up(void **state) {
-    (void)state;
-    folder = support_temporary();
-    synthetic_make(folder);
+    runs_setup(state);
     spoor_error err;
-    char path[512];
     unsigned char *text;
     size_t size;
-    snprintf(path, sizeof path, "%s/m.csv", folder);
     spoor_context *ctx = support_context();
-    support_ok(io_read_file(ctx, path, 1 << 16, &text, &size, &err), &err);
+    support_ok(io_read_file(ctx, folder_path("m.csv"), 1 << 16, &text, &size, &err), &err);
     char *more = ctx_printf(ctx, "%sc2.wav,dev,spoof,stranger,page9\nc4.wav,dev,spoof,stranger,page8\nc5.wav,dev,spoof,odd,page7\n"
                             "c9.wav,dev,spoof,odd,page7\n", (char *)text);
-    support_ok(io_write_file(ctx, path, more, strlen(more), &err), &err);
+    folder_write("m.csv", more);
     ctx_free(ctx, text);
     ctx_free(ctx, more);
     spoor_context_free(ctx);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
     return 0;
 }
 
@@ -180,5 +169,5 @@ int main(void) {
         cmocka_unit_test(dev_chooses_the_best),
         cmocka_unit_test(narrow_choices_and_sets_that_cannot_judge),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, folder_remove);
 }

@@ -18,28 +18,16 @@ static const char *const BOTH =
 
 static void write_recipe(const char *name, const char *more) {
     spoor_context *ctx = support_context();
-    spoor_error err;
-    char path[600];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
     char *text = ctx_printf(ctx, "%s%s", HEAD, more);
-    support_ok(io_write_file(ctx, path, text, strlen(text), &err), &err);
+    folder_write(name, text);
     ctx_free(ctx, text);
     spoor_context_free(ctx);
 }
 
 static int setup(void **state) {
-    (void)state;
-    folder = support_temporary();
-    synthetic_make(folder);
+    runs_setup(state);
     write_recipe("both.yaml", BOTH);
     recipe_file = "both.yaml";
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
     return 0;
 }
 
@@ -309,5 +297,5 @@ int main(void) {
         cmocka_unit_test(threads_change_nothing),       cmocka_unit_test(killed_trainings_come_to_the_same),
         cmocka_unit_test(the_resolved_recipe_is_one),   cmocka_unit_test(what_cannot_work_is_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

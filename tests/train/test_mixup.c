@@ -5,20 +5,6 @@
 #include "train/losses.h"
 #include "weights/safetensors.h"
 
-static int setup(void **state) {
-    (void)state;
-    folder = support_temporary();
-    synthetic_make(folder);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
-    return 0;
-}
-
 /* ---- the loader ---- */
 
 typedef struct made {
@@ -259,5 +245,5 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(waveforms), cmocka_unit_test(features_and_embeddings),
                                        cmocka_unit_test(embeddings_as_in_torch), cmocka_unit_test(interrupted),
                                        cmocka_unit_test(refused)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, runs_setup, folder_remove);
 }

@@ -28,27 +28,14 @@ static const char RECIPE[] =
     "    dev: {metrics: [{name: acc, task: source, where: {label: spoof}}]}\n";
 
 static int setup(void **state) {
-    (void)state;
-    char path[512];
-    spoor_error err;
+    runs_setup(state);
     spoor_context *ctx = support_context();
-    folder = support_temporary();
-    synthetic_make(folder);
-    snprintf(path, sizeof path, "%s/s.yaml", folder);
-    support_ok(io_write_file(ctx, path, RECIPE, strlen(RECIPE), &err), &err);
-    snprintf(path, sizeof path, "%s/c.yaml", folder);
+    folder_write("s.yaml", RECIPE);
     char *combined = ctx_printf(ctx, "%sfinal: {combine: {bonafide: re, source: fd}}\n", RECIPE);
-    support_ok(io_write_file(ctx, path, combined, strlen(combined), &err), &err);
+    folder_write("c.yaml", combined);
     ctx_free(ctx, combined);
     recipe_file = "s.yaml";
     spoor_context_free(ctx);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
     return 0;
 }
 
@@ -283,27 +270,10 @@ static void killed(void **state) {
     killed_gives_the_same("s", set, 4, 25, 0.08);
 }
 
-/* Memory runs out somewhere: a clean refusal, nothing leaked. */
 static void failing_memory(void **state) {
     (void)state;
-    char yaml[512], *out = run_folder("memory");
-    snprintf(yaml, sizeof yaml, "%s/s.yaml", folder);
     const char *const set[] = {"schedule.epochs=1", "stages.1.schedule.epochs=1"};
-    spoor_status status = SPOOR_ERR_LIMIT;
-    for (size_t n = 1; status != SPOOR_OK; n += 1 + n / 10) {
-        assert_true(n < 1000000);
-        support_failing fail = {.fail_at = n};
-        spoor_context *ctx = support_failing_context(&fail);
-        spoor_error err;
-        trainer_options o = {.recipe = yaml, .set = set, .n_set = 2, .out = out, .threads = 1};
-        status = trainer_run(ctx, &o, &err);
-        if (status != SPOOR_OK && status != SPOOR_ERR_LIMIT) {
-            fail_msg("allocation %zu: %s", n, err.message);
-        }
-        assert_int_equal(fail.live, 0);
-        spoor_context_free(ctx);
-        support_remove(out);
-    }
+    failing_memory_is_refused(set, 2);
 }
 
 int main(void) {
@@ -311,5 +281,5 @@ int main(void) {
         cmocka_unit_test(settings_of_stages), cmocka_unit_test(two_stages_one_model), cmocka_unit_test(bad_stages), cmocka_unit_test(the_next_starts_from_the_last),
         cmocka_unit_test(heads_of_other_classes), cmocka_unit_test(from_a_file), cmocka_unit_test(cancelled_and_resumed),
         cmocka_unit_test(killed), cmocka_unit_test(failing_memory)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

@@ -5,20 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int setup(void **state) {
-    (void)state;
-    folder = support_temporary();
-    synthetic_make(folder);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    support_remove(folder);
-    free(folder);
-    return 0;
-}
-
 static void it_learns(void **state) {
     (void)state;
     spoor_error err;
@@ -250,27 +236,10 @@ static void training_without_dev(void **state) {
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
-/* Memory runs out somewhere: a clean refusal, nothing leaked. */
 static void failing_memory(void **state) {
     (void)state;
-    char recipe[512], *out = run_folder("memory");
-    snprintf(recipe, sizeof recipe, "%s/r.yaml", folder);
     const char *const set[] = {"schedule.epochs=1", "mixup.kind=regmixup"};
-    spoor_status status = SPOOR_ERR_LIMIT;
-    for (size_t n = 1; status != SPOOR_OK; n += 1 + n / 12) {
-        assert_true(n < 1000000);
-        support_failing fail = {.fail_at = n};
-        spoor_context *ctx = support_failing_context(&fail);
-        spoor_error err;
-        trainer_options o = {.recipe = recipe, .set = set, .n_set = 2, .out = out, .threads = 1};
-        status = trainer_run(ctx, &o, &err);
-        if (status != SPOOR_OK && status != SPOOR_ERR_LIMIT) {
-            fail_msg("allocation %zu: %s", n, err.message);
-        }
-        assert_int_equal(fail.live, 0);
-        spoor_context_free(ctx);
-        support_remove(out);
-    }
+    failing_memory_is_refused(set, 2);
 }
 
 /* Every kind of mixing and averaging, cancelled in the middle and resumed, against the same in one go. */
@@ -379,5 +348,5 @@ int main(void) {
                                        cmocka_unit_test(failing_memory),
                                        cmocka_unit_test(cancelled_and_resumed), cmocka_unit_test(killed_fifty_times),
                                        cmocka_unit_test(damaged_checkpoints), cmocka_unit_test(bad_inputs)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, runs_setup, folder_remove);
 }
