@@ -3,10 +3,11 @@
  * Levels, the loudest level and silence: level.h.
  * Signal ("active"): blocks within 40 dB of the loudest level. Speech in pauses lies lower, its weakest sounds do not.
  * Bandwidth: for each block the power density in bands of 125 Hz (Blackman-Harris window, side lobes under -92 dB). A
- * block reaches up to its highest band that lies within 60 dB of its strongest band and 9 dB above the rounding noise of
- * the file's sample format (mu-law and A-law: 38 dB below the block). The bandwidth is the frequency that a tenth of the loud blocks (within 20 dB of the loudest
- * level) reach. Counting blocks rather than adding power keeps clicks, which are wide, from hiding a narrow recording.
- * What this cannot see: narrow speech below wide noise, as a lossy codec may add it, counts as wide. */
+ * block reaches up to its highest band that lies within 60 dB of its strongest band and 9 dB above the rounding noise
+ * of the file's sample format (mu-law and A-law: 38 dB below the block). The bandwidth is the frequency that a tenth of
+ * the loud blocks (within 20 dB of the loudest level) reach. Counting blocks rather than adding power keeps clicks,
+ * which are wide, from hiding a narrow recording. What this cannot see: narrow speech below wide noise, as a lossy
+ * codec may add it, counts as wide. */
 #include "audio/level.h"
 #include <kissfft/kiss_fftr.h>
 #include <math.h>
@@ -160,7 +161,8 @@ static void judge(audio_assessment *out, const audio_levels *levels, bool silent
         (void)snprintf(out->reason, room, "it is silent: less than 0.1 s is louder than %.0f dBFS", LEVEL_SILENCE);
     } else if (out->active_seconds < MIN_SECONDS) {
         out->verdict = AUDIO_TOO_SHORT;
-        (void)snprintf(out->reason, room, "only %.2f s of its %.2f s are signal, the rest is silence; %.1f s are needed",
+        (void)snprintf(out->reason, room, "only %.2f s of its %.2f s are signal, the rest is silence; %.1f s are "
+                                          "needed",
                        out->active_seconds, out->seconds, MIN_SECONDS);
     } else if (out->bandwidth < MIN_BANDWIDTH) {
         out->verdict = AUDIO_NARROW;

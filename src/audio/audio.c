@@ -291,7 +291,8 @@ static spoor_status open_bytes(spoor_audio *a, spoor_error *err) {
     if (a->raw_rate == 0) {
         TRY(container_check(&a->bytes.source, a->shown, &kind, err));
     } else if (size % (2 * (uint64_t)a->raw_channels) != 0) {
-        return input_error(a, err, "is cut off, or is not raw 16-bit sound of so many channels: its last frame is not whole");
+        return input_error(a, err, "is cut off, or is not raw 16-bit sound of so many channels: its last frame is not "
+                                   "whole");
     }
     if (kind == CONTAINER_OPEN_MP3) {
         a->bytes.before_n = container_mp3_frame(&a->bytes.source, a->bytes.before, &a->bytes.skip);
@@ -300,7 +301,9 @@ static spoor_status open_bytes(spoor_audio *a, spoor_error *err) {
     TRY(decoder_open(a, &info, kind, err));
     a->rate = a->raw_rate > 0 ? a->raw_rate : info.samplerate;
     a->channels = info.channels;
-    a->declared = info.frames < 0 ? 0 : info.frames == SF_COUNT_MAX || kind == CONTAINER_OPEN_MP3 ? UINT64_MAX : (uint64_t)info.frames;
+    a->declared = info.frames < 0                                             ? 0
+                  : info.frames == SF_COUNT_MAX || kind == CONTAINER_OPEN_MP3 ? UINT64_MAX
+                                                                              : (uint64_t)info.frames;
     a->exact = (info.format & SF_FORMAT_TYPEMASK) != SF_FORMAT_MPEG; /* there the length may be an estimate */
     name_format(a, info.format);
     TRY(check_shape(a, err));
@@ -452,8 +455,8 @@ static spoor_status end_of_source(spoor_audio *a, spoor_error *err) {
         return input_error(a, err, "holds no sample of sound");
     }
     if (a->exact && a->declared != UINT64_MAX && a->frames < a->declared) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s is cut off or damaged: %.3f of %.3f seconds can be decoded", a->shown,
-                         (double)a->frames / a->rate, (double)a->declared / a->rate);
+        return error_set(err, SPOOR_ERR_INPUT, "%s is cut off or damaged: %.3f of %.3f seconds can be decoded",
+                         a->shown, (double)a->frames / a->rate, (double)a->declared / a->rate);
     }
     return SPOOR_OK;
 }
@@ -503,8 +506,8 @@ static spoor_status fill_out(spoor_audio *a, spoor_error *err) {
             a->out_n = left;
             a->done = left == 0;
         } else {
-            soxr_error_t failed = soxr_process(a->resampler, left > 0 ? a->mono + a->mono_at : NULL, left, &used, a->out,
-                                               BLOCK, &a->out_n);
+            soxr_error_t failed = soxr_process(a->resampler, left > 0 ? a->mono + a->mono_at : NULL, left, &used,
+                                               a->out, BLOCK, &a->out_n);
             if (failed != NULL) {
                 return error_memory(err, "resampling");
             }

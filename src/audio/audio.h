@@ -32,7 +32,8 @@ typedef struct audio_info {
 
 audio_info audio_get_info(const spoor_audio *audio);
 spoor_context *audio_context(const spoor_audio *audio);
-const char *audio_shown_name(const spoor_audio *audio); /* printable and short, for sentences; lives as long as the audio */
+const char *audio_shown_name(const spoor_audio *audio); /* printable and short, for sentences; lives as long as the
+                                                         * audio */
 
 /* SHA-256 of the bytes of the file (of the float samples for spoor_audio_open_samples), 64 hexadecimal digits. */
 spoor_status audio_sha256(spoor_audio *audio, char hex[65], spoor_error *err);
@@ -69,11 +70,11 @@ spoor_status audio_load(spoor_context *ctx, const char *path, const spoor_audio_
 
 /* ---- without its silences ------------------------------------------------------------------------------ */
 
-/* Blocks of 512 samples (32 ms of 16 kHz) that lie `below` dB or more under the recording's loudest level (level.h; in steps of
- * 2 dB) are silent: with 40 dB, those that the assessment does not count as signal. A silence at the beginning or the end is cut
- * down to `margin` seconds beside the sound; one between sounds that lasts `inner` seconds or more to `margin` beside either.
- * What is left is joined without a fade. A recording that is silent altogether (under -90 dBFS, or too short to say) stays as
- * it is. The recording is read twice, in memory that does not grow with it. */
+/* Blocks of 512 samples (32 ms of 16 kHz) that lie `below` dB or more under the recording's loudest level (level.h; in
+ * steps of 2 dB) are silent: with 40 dB, those that the assessment does not count as signal. A silence at the beginning
+ * or the end is cut down to `margin` seconds beside the sound; one between sounds that lasts `inner` seconds or more to
+ * `margin` beside either. What is left is joined without a fade. A recording that is silent altogether (under -90 dBFS,
+ * or too short to say) stays as it is. The recording is read twice, in memory that does not grow with it. */
 typedef struct audio_silence {
     double below;  /* dB, 6 to 100 */
     double inner;  /* seconds, up to 10 and at least two margins */
@@ -88,9 +89,11 @@ json_t *audio_silence_to_json(const audio_silence *how);
 /* The identity of a recording without its silences from that of the whole one, both SHA-256, in place. */
 void audio_silence_identity(const audio_silence *how, char hex[65]);
 
-/* From now on, and from the beginning, the recording is read without its silences; how = NULL: whole. Whatever its options. */
+/* From now on, and from the beginning, the recording is read without its silences; how = NULL: whole. Whatever its
+ * options. */
 spoor_status audio_set_silence(spoor_audio *audio, const audio_silence *how, spoor_error *err);
-/* The same where its options leave that to the model (SPOOR_SILENCE_AS_TRAINED), and audio_set_silence was never called. */
+/* The same where its options leave that to the model (SPOOR_SILENCE_AS_TRAINED), and audio_set_silence was never
+ * called. */
 spoor_status audio_follow_silence(spoor_audio *audio, const audio_silence *how, spoor_error *err);
 /* Seconds that were taken out of what was read so far; negative where it is read whole. */
 double audio_silence_removed(const spoor_audio *audio);

@@ -12,7 +12,8 @@ typedef enum container_kind {
 /* SPOOR_ERR_INPUT with a sentence if the header of WAV, RF64, W64, AIFF, 8SVX, AU, CAF, VOC, NIST, Ogg or MP3 (with a
  * Xing or Info frame) promises more bytes than there are. Lengths that writers to a pipe leave open (0, all ones, sox'
  * and ffmpeg's largest values) promise nothing. A chained Ogg, of
- * which libsndfile would give the first recording only, is refused as well. *kind tells a broken sound file from something else. */
+ * which libsndfile would give the first recording only, is refused as well. *kind tells a broken sound file from
+ * something else. */
 spoor_status container_check(source *s, const char *shown, container_kind *kind, spoor_error *err);
 
 /* libsndfile guesses the length of such an MP3 from its first frame and stops there, which loses the rest of one with

@@ -1,4 +1,5 @@
-/* level.h: how loud a recording is, block by block: what the assessment and the removal of silence share. Not installed.
+/* level.h: how loud a recording is, block by block: what the assessment and the removal of silence share. Not
+ * installed.
  *
  * Level of a block: its power without its mean (so that a constant offset is silence), in dB of full scale, in steps of
  * LEVEL_STEP. Loudest level: the highest that at least 0.1 s of the recording reaches, so that a click does not set it.

@@ -1,4 +1,5 @@
-/* silence.c: see silence.h and audio.h. Memory: one silence that is not yet known to be long, and what is to be given. */
+/* silence.c: see silence.h and audio.h. Memory: one silence that is not yet known to be long, and what is to be
+ * given. */
 #include "audio/silence.h"
 #include "base/config.h"
 #include "base/io.h"
@@ -15,7 +16,8 @@ struct silence {
     bool sounded, done;      /* some block was no silence; the source is at its end */
     uint64_t run;            /* samples of the silence that goes on */
     uint64_t removed;
-    float *held;             /* [room] its samples that may yet be given: all while it is short, then the last `margin` */
+    float *held;             /* [room] its samples that may yet be given: all while it is short, then the last
+                              * `margin` */
     size_t held_n, room;
     float *ready;            /* [room + LEVEL_BLOCK] to be given */
     size_t ready_at, ready_n;
@@ -31,7 +33,8 @@ spoor_status audio_silence_check(const audio_silence *how, const char *where, sp
         return error_set(err, SPOOR_ERR_USAGE, "%s: inner must be over 0 and up to 10 s, margin 0 to 5 s", where);
     }
     if (how->inner < 2 * how->margin) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s.inner must be at least twice the margin, which is kept on both sides", where);
+        return error_set(err, SPOOR_ERR_USAGE, "%s.inner must be at least twice the margin, which is kept on both "
+                                               "sides", where);
     }
     return SPOOR_OK;
 }

@@ -1,4 +1,5 @@
-/* source.c: see source.h. Positioned reads only: nothing is mapped, so a file that shrinks meanwhile is a short read. */
+/* source.c: see source.h. Positioned reads only: nothing is mapped, so a file that shrinks meanwhile is a short
+ * read. */
 #define _GNU_SOURCE
 #include "audio/source.h"
 #include "audio/audio.h"

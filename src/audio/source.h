@@ -12,7 +12,8 @@ typedef struct source {
     int error;                 /* errno of the first failed read, 0 if none */
 } source;
 
-/* `shown` is the printable name for error sentences. A folder, a device, a pipe, an unreadable file: SPOOR_ERR_INPUT. */
+/* `shown` is the printable name for error sentences. A folder, a device, a pipe, an unreadable file:
+ * SPOOR_ERR_INPUT. */
 spoor_status source_open_path(spoor_context *ctx, const char *path, const char *shown, source *out, spoor_error *err);
 /* Standard input: used in place where it is a file, else put aside in an unlinked temporary file under $TMPDIR. */
 spoor_status source_open_stdin(spoor_context *ctx, source *out, spoor_error *err);

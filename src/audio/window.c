@@ -72,7 +72,8 @@ static void take(audio_windows *w, float *samples, audio_window *window) {
         start = w->read - AUDIO_WINDOW;
     }
     w->last_end = w->read;
-    *window = (audio_window){.start = (double)start / AUDIO_RATE, .end = (double)w->read / AUDIO_RATE, .index = w->index++};
+    *window =
+        (audio_window){.start = (double)start / AUDIO_RATE, .end = (double)w->read / AUDIO_RATE, .index = w->index++};
 }
 
 spoor_status audio_windows_next(audio_windows *w, float *samples, audio_window *window, bool *more, spoor_error *err) {

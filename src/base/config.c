@@ -116,12 +116,13 @@ spoor_status config_numbers(const json_t *object, const char *where, const char 
     for (size_t i = 0; i < count && good; i++) {
         const json_t *v = json_array_get(list, i);
         values[i] = json_number_value(v);
-        good = (rule->whole ? json_is_integer(v) : json_is_number(v)) && values[i] >= rule->min && values[i] <= rule->max;
+        good =
+            (rule->whole ? json_is_integer(v) : json_is_number(v)) && values[i] >= rule->min && values[i] <= rule->max;
     }
     if (!good) {
         return error_set(err, SPOOR_ERR_USAGE, "%s.%s must be a list of %s%zu %s from %g to %g", where, key,
-                         rule->fixed ? "" : "1 to ", rule->fixed ? *n : rule->most, rule->whole ? "whole numbers" : "numbers",
-                         rule->min, rule->max);
+                         rule->fixed ? "" : "1 to ", rule->fixed ? *n : rule->most,
+                         rule->whole ? "whole numbers" : "numbers", rule->min, rule->max);
     }
     *n = count;
     return SPOOR_OK;

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Refuse keys that are not in `known` (NULL-terminated); the sentence names the nearest known key. NULL object is fine. */
+/* Refuse keys that are not in `known` (NULL-terminated); the sentence names the nearest known key. NULL object is
+ * fine. */
 spoor_status config_keys(const json_t *object, const char *where, const char *const *known, spoor_error *err);
 /* The name of `known` (NULL-terminated, not empty) that is most like this one, for "did you mean". */
 const char *config_nearest(const char *name, const char *const *known);
@@ -21,7 +22,8 @@ spoor_status config_bool(const json_t *object, const char *where, const char *ke
 /* One of `choices` (NULL-terminated); *out is its index. */
 spoor_status config_choice(const json_t *object, const char *where, const char *key, const char *const *choices,
                            int fallback, int *out, spoor_error *err);
-/* A list of *n numbers from min to max, of at least one and at most `most`; without the key, values and *n stay as they are.
+/* A list of *n numbers from min to max, of at least one and at most `most`; without the key, values and *n stay as they
+ * are.
  * whole: only whole numbers. fixed: exactly *n of them. */
 typedef struct config_list {
     size_t most;

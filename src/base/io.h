@@ -4,7 +4,8 @@
 #include "base/context.h"
 
 /* Read a whole regular file of at most `limit` bytes; *data is NUL-terminated one past its end and freed with ctx_free.
- * A directory, a device, a missing or unreadable file: SPOOR_ERR_IO with a sentence; over the limit: SPOOR_ERR_LIMIT. */
+ * A directory, a device, a missing or unreadable file: SPOOR_ERR_IO with a sentence; over the limit:
+ * SPOOR_ERR_LIMIT. */
 spoor_status io_read_file(spoor_context *ctx, const char *path, size_t limit, unsigned char **data, size_t *size,
                           spoor_error *err);
 

@@ -37,7 +37,8 @@ static const struct argp_option OPTIONS[] = {
     {"manifest", KEY_MANIFEST, "CSV", 0, "recordings of a list, instead of named ones; may be repeated", 0},
     {"root", KEY_ROOT, "DIR", 0, "where the manifest's paths begin (default: its folder)", 0},
     {"split", KEY_SPLIT, "NAME", 0, "rows of this split (all: every row; default: train)", 0},
-    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; repeated, with one of the values of each column", 0},
+    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; repeated, with one of the values of each "
+                                            "column", 0},
     {"clips", KEY_CLIPS, "N", 0, "take at most N recordings, spread over all of them (default: 64)", 0},
     {"share", KEY_SHARE, "S", 0, "up to this share of the multiplications stays bfloat16, 0 to 1 (default: 0.1)", 0},
     {"json", KEY_JSON, NULL, 0, "the calibration as JSON (docs/json.md)", 0},
@@ -181,7 +182,9 @@ static spoor_status run(void *user, spoor_context *ctx, spoor_error *err) {
     json_t *plans = NULL;
     cli_files_init(&f, ctx);
     clips c = {.ctx = ctx, .corpus = &corpus, .samples = ctx_alloc(ctx, AUDIO_WINDOW, sizeof *c.samples)};
-    spoor_status status = c.samples == NULL ? error_memory(err, "calibrating int8") : cli_corpus_choose(ctx, &o->corpus, o->files, o->n_files, &f, &corpus, err);
+    spoor_status status = c.samples == NULL
+                              ? error_memory(err, "calibrating int8")
+                              : cli_corpus_choose(ctx, &o->corpus, o->files, o->n_files, &f, &corpus, err);
     if (status == SPOOR_OK) {
         int8_options how;
         int8_options_init(&how);

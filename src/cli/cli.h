@@ -1,4 +1,5 @@
-/* cli.h: the commands of `spoor`. Each gets argv with argv[0] = the command's name and returns an exit code (spoor_status). */
+/* cli.h: the commands of `spoor`. Each gets argv with argv[0] = the command's name and returns an exit code
+ * (spoor_status). */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 #include "spoor/spoor.h"

@@ -137,7 +137,8 @@ void conditions_print(spoor_context *ctx, const json_t *all) {
     const json_t *list = json_object_get(all, "conditions"), *c;
     char *system = report_plain_name(ctx, json_string_value(json_object_get(all, "system")));
     size_t i;
-    printf("%s under %zu conditions; figures with 95 %% intervals\n\n%-*s", system ? system : "?", json_array_size(list), NAME, "");
+    printf("%s under %zu conditions; figures with 95 %% intervals\n\n%-*s", system ? system : "?",
+           json_array_size(list), NAME, "");
     ctx_free(ctx, system);
     json_array_foreach((json_t *)(uintptr_t)list, i, c) {
         printf(" %-*s", CELL_WIDE, json_string_value(json_object_get(c, "name")));

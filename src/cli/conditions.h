@@ -1,4 +1,5 @@
-/* conditions.h: a model under several conditions (`spoor eval --degrade`): the list of them, and their reports side by side. */
+/* conditions.h: a model under several conditions (`spoor eval --degrade`): the list of them, and their reports side by
+ * side. */
 #ifndef CLI_CONDITIONS_H
 #define CLI_CONDITIONS_H
 #include "audio/augment/degrade.h"
@@ -11,10 +12,12 @@ typedef struct conditions {
     size_t n;
 } conditions;
 
-/* "mp3-64,noise-20" or "all"; "clean" comes first, listed or not. SPOOR_ERR_USAGE for a name that is none or stands twice. */
+/* "mp3-64,noise-20" or "all"; "clean" comes first, listed or not. SPOOR_ERR_USAGE for a name that is none or stands
+ * twice. */
 spoor_status conditions_parse(spoor_context *ctx, const char *list, uint64_t seed, conditions *out, spoor_error *err);
 void conditions_clear(conditions *c);
-/* One member of "conditions": {"name", "silence", "steps", "failed", "report"}; takes the report. NULL: out of memory. */
+/* One member of "conditions": {"name", "silence", "steps", "failed", "report"}; takes the report. NULL: out of
+ * memory. */
 json_t *conditions_entry(const degrade *d, size_t failed, json_t *report);
 /* The score file of a condition: pattern with its name in the place of CONDITIONS_PLACE; the caller frees *path. */
 #define CONDITIONS_PLACE "{condition}"

@@ -1,9 +1,10 @@
 /* convert.c: `spoor convert IN -o OUT.safetensors`: any checkpoint that Spoor reads as one safetensors file.
  *
  * Of an encoder that is known (dialect.h) the encoder's own parameters are written, under Hugging Face's names and in
- * PyTorch's layout; weight norm stays as weight_g and weight_v, which is what transformers expects and loses no bit. What
- * lies beside the encoder (heads, a decoder, quantisers) is left out. AASIST on the waveform becomes a model file
- * (model/import.h). Any other checkpoint keeps its names and all its tensors. The metadata says what it was made from and carries the configuration.
+ * PyTorch's layout; weight norm stays as weight_g and weight_v, which is what transformers expects and loses no bit.
+ * What lies beside the encoder (heads, a decoder, quantisers) is left out. AASIST on the waveform becomes a model file
+ * (model/import.h). Any other checkpoint keeps its names and all its tensors. The metadata says what it was made from
+ * and carries the configuration.
  *
  * Tensors are read one by one while the file is written, so memory is that of the largest of them. */
 #include "base/io.h"
@@ -28,8 +29,8 @@ typedef struct options {
 static const struct argp_option OPTIONS[] = {
     {"out", 'o', "FILE.safetensors", 0, "the file to write", 0},
     {"half", KEY_HALF, NULL, 0, "store floating point numbers in 16 bits (F16)", 0},
-    {"classes", KEY_CLASSES, "NAME,...", 0, "of AASIST: the names of its classes in the order of its last layer (default: spoof, "
-     "bonafide where there are two, else class-00, ...)", 0},
+    {"classes", KEY_CLASSES, "NAME,...", 0, "of AASIST: the names of its classes in the order of its last layer "
+     "(default: spoof, bonafide where there are two, else class-00, ...)", 0},
     {"json", KEY_JSON, NULL, 0, "say what was written as one JSON object (docs/json.md)", 0},
     {0}};
 
@@ -57,9 +58,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp ARGP = {
     OPTIONS, parse, "CHECKPOINT",
-    "Write a checkpoint (safetensors, a Hugging Face folder, PyTorch, ggml Whisper) as one safetensors file. Of a wav2vec 2.0, "
-    "HuBERT, WavLM or Whisper model this is the encoder under Hugging Face's names; AASIST on the waveform becomes a model file for "
-    "spoor trace and spoor eval; anything else is written as it is.",
+    "Write a checkpoint (safetensors, a Hugging Face folder, PyTorch, ggml Whisper) as one safetensors file. Of a "
+    "wav2vec 2.0, HuBERT, WavLM or Whisper model this is the encoder under Hugging Face's names; AASIST on the "
+    "waveform becomes a model file for spoor trace and spoor eval; anything else is written as it is.",
     NULL, NULL, NULL};
 
 typedef struct conversion {
@@ -80,7 +81,8 @@ typedef struct conversion {
 /* ---- elements, when the writer asks for them ---- */
 
 static bool is_float(safetensors_dtype dtype) {
-    return dtype == SAFETENSORS_F32 || dtype == SAFETENSORS_F16 || dtype == SAFETENSORS_BF16 || dtype == SAFETENSORS_F64;
+    return dtype == SAFETENSORS_F32 || dtype == SAFETENSORS_F16 || dtype == SAFETENSORS_BF16 ||
+           dtype == SAFETENSORS_F64;
 }
 
 static safetensors_dtype dtype_of(const conversion *c, const weights_tensor *t) {
@@ -224,14 +226,17 @@ static spoor_status add_metadata(conversion *c, spoor_error *err) {
     ctx_free(c->ctx, source);
     TRY(status);
     TRY(safetensors_writer_meta(c->out, "format", "pt", err)); /* transformers asks for it */
-    TRY(safetensors_writer_meta(c->out, "source_format", c->d == NULL ? weights_format(c->w) : dialect_name(c->d), err));
+    TRY(safetensors_writer_meta(c->out, "source_format", c->d == NULL ? weights_format(c->w) : dialect_name(c->d),
+                                err));
     TRY(safetensors_writer_meta(c->out, "source_sha256", c->sha256, err));
     return add_config(c, err);
 }
 
 /* ---- the command ---- */
 
-static bool same_file(const struct stat *a, const struct stat *b) { return a->st_dev == b->st_dev && a->st_ino == b->st_ino; }
+static bool same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
 
 /* The output must not be what is read. In a folder that is read, nothing that is there is overwritten. */
 static spoor_status check_output(const options *o, spoor_context *ctx, spoor_error *err) {
@@ -270,9 +275,10 @@ static spoor_status say(const conversion *c, spoor_error *err) {
         json_decref(sizes);
         return ui_flush(err);
     }
-    json_t *all = json_pack("{s:s, s:s, s:s?, s:o?, s:b, s:I, s:I, s:I}", "format", weights_format(c->w), "weights_sha256",
-                            c->sha256, "dialect", names, "encoder", sizes, "model", (int)c->model, "tensors", (json_int_t)c->n, "numbers",
-                            (json_int_t)c->numbers, "data_bytes", (json_int_t)c->bytes);
+    json_t *all =
+        json_pack("{s:s, s:s, s:s?, s:o?, s:b, s:I, s:I, s:I}", "format", weights_format(c->w), "weights_sha256",
+                  c->sha256, "dialect", names, "encoder", sizes, "model", (int)c->model, "tensors", (json_int_t)c->n,
+                  "numbers", (json_int_t)c->numbers, "data_bytes", (json_int_t)c->bytes);
     spoor_status status = ui_json(all, JSON_INDENT(2), err);
     json_decref(all);
     return status;
@@ -313,7 +319,8 @@ static spoor_status check_model(conversion *c, spoor_error *err) {
 static spoor_status write_model(conversion *c, spoor_error *err) {
     const char *names[MAX_NAMES], *source = last_part(c->o->in), *dot = strrchr(source, '.');
     char *list = c->o->classes == NULL ? NULL : ctx_strdup(c->ctx, c->o->classes);
-    char *name = ctx_printf(c->ctx, "%.*s", dot == NULL || dot == source ? (int)strlen(source) : (int)(dot - source), source);
+    char *name =
+        ctx_printf(c->ctx, "%.*s", dot == NULL || dot == source ? (int)strlen(source) : (int)(dot - source), source);
     char *file = ctx_strdup(c->ctx, source);
     make_plain(name);
     make_plain(file);
@@ -357,7 +364,8 @@ static spoor_status convert(void *user, spoor_context *ctx, spoor_error *err) {
     if (status == SPOOR_ERR_MODEL && import_knows(c.w)) {
         status = write_model(&c, err);
     } else if (c.o->classes != NULL && (status == SPOOR_ERR_MODEL || status == SPOOR_OK)) {
-        status = error_set(err, SPOOR_ERR_USAGE, "--classes names those of AASIST on the waveform, which %s is not", c.o->in);
+        status = error_set(err, SPOOR_ERR_USAGE, "--classes names those of AASIST on the waveform, which %s is not",
+                           c.o->in);
     } else if (status == SPOOR_ERR_MODEL || status == SPOOR_OK) { /* no encoder, no names to change */
         status = write_file(&c, err);
     } else {

@@ -10,10 +10,12 @@
 enum { KEY_MANIFEST = 1024, KEY_ROOT, KEY_SPLIT, KEY_WHERE, KEY_HOP, KEY_SILENCE, MAX_JOBS = 1024 };
 
 static const struct argp_option OPTIONS[] = {
-    {"manifest", KEY_MANIFEST, "CSV", 0, "recordings of a list: a table with the columns path, split and labels; may be repeated", 0},
+    {"manifest", KEY_MANIFEST, "CSV", 0, "recordings of a list: a table with the columns path, split and labels; may "
+                                         "be repeated", 0},
     {"root", KEY_ROOT, "DIR", 0, "where the manifest's paths begin (default: its folder)", 0},
     {"split", KEY_SPLIT, "NAME", 0, "rows of this split (all: every row; default: dev for eval, all for embed)", 0},
-    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; repeated, with one of the values of each column", 0},
+    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; repeated, with one of the values of each "
+                                            "column", 0},
     {"hop", KEY_HOP, "SECONDS", 0, "distance of windows (default: one window)", 0},
     {"silence", KEY_SILENCE, UI_SILENCE, 0,
      "take long silences out of the recordings before, or leave them (default: as the model was trained)", 0},
@@ -77,8 +79,8 @@ void cli_corpus_clear(cli_corpus *c) {
     *c = (cli_corpus){0};
 }
 
-/* The filters that --where asks for: of one column one, with all its values. columns[i] is the name in the i-th option, for the caller
- * to free. */
+/* The filters that --where asks for: of one column one, with all its values. columns[i] is the name in the i-th option,
+ * for the caller to free. */
 static spoor_status read_where(const cli_corpus_options *o, spoor_context *ctx, char **columns, const char **values,
                                manifest_where *where, size_t *n, spoor_error *err) {
     size_t placed = 0;
@@ -159,8 +161,8 @@ spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cl
     return SPOOR_OK;
 }
 
-spoor_status cli_corpus_choose(spoor_context *ctx, const cli_corpus_options *o, char *const *files, size_t n, cli_files *f, cli_corpus *c,
-                               spoor_error *err) {
+spoor_status cli_corpus_choose(spoor_context *ctx, const cli_corpus_options *o, char *const *files, size_t n,
+                               cli_files *f, cli_corpus *c, spoor_error *err) {
     if (o->n_manifests > 0) {
         return cli_corpus_read(ctx, o, c, err);
     }
@@ -183,12 +185,14 @@ static spoor_status open_whole(const cli_corpus *c, size_t clip, spoor_audio **a
 }
 
 /* Samples that are heard as they are. */
-static spoor_status open_samples(const cli_corpus *c, const float *samples, size_t n, spoor_audio **audio, spoor_error *err) {
+static spoor_status open_samples(const cli_corpus *c, const float *samples, size_t n, spoor_audio **audio,
+                                 spoor_error *err) {
     TRY(spoor_audio_open_samples(c->ctx, samples, n, AUDIO_RATE, audio, err));
     return audio_set_silence(*audio, NULL, err);
 }
 
-static spoor_status degraded(const cli_corpus *c, size_t clip, spoor_audio *from, float **owned, size_t *n, spoor_error *err) {
+static spoor_status degraded(const cli_corpus *c, size_t clip, spoor_audio *from, float **owned, size_t *n,
+                             spoor_error *err) {
     TRY(audio_load_open(from, owned, n, err));
     return degrade_apply(c->how->degrade, c->ids[clip], *owned, *n, err);
 }
@@ -256,8 +260,8 @@ spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_op
     if (!c->logits || !c->embedding || !c->errors) {
         return error_memory(err, "scoring recordings");
     }
-    TRY(score_all(c->ctx, m, threads, c->n, o->first_window ? open_first_window : open_path, c, (size_t)llround(o->hop * AUDIO_RATE), c->logits, c->embedding,
-                  c->errors, err));
+    TRY(score_all(c->ctx, m, threads, c->n, o->first_window ? open_first_window : open_path, c,
+                  (size_t)llround(o->hop * AUDIO_RATE), c->logits, c->embedding, c->errors, err));
     for (size_t i = 0; i < c->n; i++) {
         if (c->errors[i].status != SPOOR_OK) {
             c->failed++;

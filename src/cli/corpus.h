@@ -23,7 +23,8 @@ typedef struct cli_corpus_options {
     const degrade *degrade; /* what happens to each recording first; NULL: nothing */
 } cli_corpus_options;
 
-/* --manifest, --root, --split, --where, --hop, --silence, --jobs and those of lists.h: a child parser whose input is a cli_corpus_options. */
+/* --manifest, --root, --split, --where, --hop, --silence, --jobs and those of lists.h: a child parser whose input is a
+ * cli_corpus_options. */
 extern const struct argp cli_corpus_argp;
 /* What --manifest does, for a command that has a short option for it. */
 void cli_corpus_manifest(cli_corpus_options *o, const char *csv, const struct argp_state *state);
@@ -47,11 +48,12 @@ spoor_status cli_corpus_read(spoor_context *ctx, const cli_corpus_options *o, cl
 /* Named files, which are their own ids; `paths` must live as long. */
 spoor_status cli_corpus_files(spoor_context *ctx, char *const *paths, size_t n, cli_corpus *out, spoor_error *err);
 /* The rows of --manifest where there is one, else the recordings of files and folders, whose paths f keeps. */
-spoor_status cli_corpus_choose(spoor_context *ctx, const cli_corpus_options *o, char *const *files, size_t n, cli_files *f, cli_corpus *out,
-                               spoor_error *err);
+spoor_status cli_corpus_choose(spoor_context *ctx, const cli_corpus_options *o, char *const *files, size_t n,
+                               cli_files *f, cli_corpus *out, spoor_error *err);
 /* The first window of a recording into samples[AUDIO_WINDOW]. */
 spoor_status cli_corpus_window(spoor_context *ctx, const char *path, float *samples, spoor_error *err);
-/* The recordings through the model, in place of what an earlier call made. Those that fail are named on stderr and counted; the others go on. */
+/* The recordings through the model, in place of what an earlier call made. Those that fail are named on stderr and
+ * counted; the others go on. */
 spoor_status cli_corpus_score(cli_corpus *c, spoor_model *m, const cli_corpus_options *o, spoor_error *err);
 void cli_corpus_clear(cli_corpus *c);
 #endif

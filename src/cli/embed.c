@@ -18,7 +18,8 @@ typedef struct options {
 
 static const struct argp_option OPTIONS[] = {
     {"model", 'm', "FILE", 0, "model file (default: $SPOOR_MODEL, then the installed one)", 0},
-    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 0},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)",
+     0},
     {"out", 'o', "FILE.npy", 0, "the matrix [recordings, size]; FILE.ids.txt gets the ids, one a line", 0},
     {0}};
 

@@ -24,11 +24,13 @@ typedef struct options {
 static const struct argp_option OPTIONS[] = {
     {"model", 'm', "FILE", 0, "model file (default: $SPOOR_MODEL, then the installed one)", 0},
     {"gallery", KEY_GALLERY, "FILE", 0,
-     "where enrolled sources are kept (default: $SPOOR_GALLERY, then MODEL.gallery.safetensors beside MODEL.safetensors)", 0},
+     "where enrolled sources are kept (default: $SPOOR_GALLERY, then MODEL.gallery.safetensors beside "
+     "MODEL.safetensors)", 0},
     {"list", KEY_LIST, NULL, 0, "list the enrolled sources", 0},
     {"remove", KEY_REMOVE, "NAME", 0, "forget a source", 0},
     {"json", KEY_JSON, NULL, 0, "say it as one JSON object (docs/enroll.md)", 0},
-    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 0},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)",
+     0},
     {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
@@ -60,8 +62,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp ARGP = {
     OPTIONS, parse, "NAME FILE...\n--list\n--remove NAME",
     "Enroll a source by 1 to 50 of its recordings, without training: spoor trace then names it.\v"
-    "FILE is a recording or a folder. A source that is enrolled already gets the new recordings besides. Exit code 2: some "
-    "recordings could not be used; the others were enrolled.",
+    "FILE is a recording or a folder. A source that is enrolled already gets the new recordings besides. Exit code 2: "
+    "some recordings could not be used; the others were enrolled.",
     NULL, NULL, NULL};
 
 /* ---- what is said about a source that was enrolled ---- */
@@ -77,7 +79,8 @@ typedef struct summary {
     size_t known_files, human_files; /* new files for which that is the answer; that are called human speech */
 } summary;
 
-static spoor_status within_source(const spoor_gallery *g, const gallery_source *s, const double *u, summary *out, spoor_error *err) {
+static spoor_status within_source(const spoor_gallery *g, const gallery_source *s, const double *u, summary *out,
+                                  spoor_error *err) {
     size_t dim = g->file->dim;
     double *others = ctx_alloc(g->ctx, s->n, dim * sizeof *others), *c = ctx_alloc(g->ctx, dim, sizeof *c);
     spoor_status status = others && c ? SPOOR_OK : error_memory(err, "comparing recordings");
@@ -114,7 +117,8 @@ static void nearest_enrolled(const spoor_gallery *g, size_t at, const double *u,
 }
 
 /* What the model says of the new recordings without enrolment. */
-static spoor_status model_opinion(const spoor_model *m, spoor_result *const *result, size_t n, summary *out, spoor_error *err) {
+static spoor_status model_opinion(const spoor_model *m, spoor_result *const *result, size_t n, summary *out,
+                                  spoor_error *err) {
     size_t classes = m->known_task == SIZE_MAX ? 0 : m->tasks[m->known_task].n_classes;
     size_t *count = ctx_calloc(m->ctx, classes, sizeof *count);
     if (count == NULL) {
@@ -135,7 +139,8 @@ static spoor_status model_opinion(const spoor_model *m, spoor_result *const *res
     return SPOOR_OK;
 }
 
-static spoor_status summarise(const spoor_gallery *g, spoor_result *const *result, size_t n, summary *out, spoor_error *err) {
+static spoor_status summarise(const spoor_gallery *g, spoor_result *const *result, size_t n, summary *out,
+                              spoor_error *err) {
     size_t at = gallery_find(g->file, out->name), dim = g->file->dim;
     const gallery_source *s = &g->file->source[at];
     double *u = ctx_alloc(g->ctx, s->n, dim * sizeof *u);
@@ -166,34 +171,36 @@ static spoor_status print_json(json_t *object, spoor_error *err) {
 }
 
 static json_t *summary_json(const summary *s, const spoor_gallery *g) {
-    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:I, s:I}", "gallery", report_text(g->path), "name",
-                     report_text(s->name), "added", (json_int_t)s->added, "files", (json_int_t)s->files, "sources",
-                     (json_int_t)g->file->n, "within", number(s->within), "within_least", number(s->least), "nearest",
-                     s->nearest ? report_text(s->nearest) : json_null(), "nearest_cosine",
-                     s->nearest ? number(s->nearest_cosine) : json_null(), "taken_for_nearest", (json_int_t)s->taken, "known",
-                     s->known ? report_text(s->known) : json_null(), "taken_for_known", (json_int_t)s->known_files,
-                     "called_human", (json_int_t)s->human_files);
+    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:I, s:I}", "gallery",
+                     report_text(g->path), "name", report_text(s->name), "added", (json_int_t)s->added, "files",
+                     (json_int_t)s->files, "sources", (json_int_t)g->file->n, "within", number(s->within),
+                     "within_least", number(s->least), "nearest", s->nearest ? report_text(s->nearest) : json_null(),
+                     "nearest_cosine", s->nearest ? number(s->nearest_cosine) : json_null(), "taken_for_nearest",
+                     (json_int_t)s->taken, "known", s->known ? report_text(s->known) : json_null(), "taken_for_known",
+                     (json_int_t)s->known_files, "called_human", (json_int_t)s->human_files);
 }
 
 static void print_summary(const summary *s, const spoor_gallery *g, size_t used) {
-    printf("%s: %zu recording%s added, %zu in all; %zu source%s in %s\n", s->name, s->added, s->added == 1 ? "" : "s", s->files,
-           g->file->n, g->file->n == 1 ? "" : "s", g->path);
+    printf("%s: %zu recording%s added, %zu in all; %zu source%s in %s\n", s->name, s->added, s->added == 1 ? "" : "s",
+           s->files, g->file->n, g->file->n == 1 ? "" : "s", g->path);
     if (isfinite(s->within)) {
-        printf("  similarity within: %.3f, least %.3f (cosine of a recording to the centre of the others%s)\n", s->within, s->least,
-               g->space ? ", whitened" : "");
+        printf("  similarity within: %.3f, least %.3f (cosine of a recording to the centre of the others%s)\n",
+               s->within, s->least, g->space ? ", whitened" : "");
     }
     if (s->nearest) {
         printf("  nearest enrolled source: %s, cosine %.3f\n", s->nearest, s->nearest_cosine);
     }
     if (s->taken > 0) {
-        printf("  warning: %zu of %zu recordings would be taken for %s; the two cannot be told apart well\n", s->taken, s->files,
-               s->nearest);
+        printf("  warning: %zu of %zu recordings would be taken for %s; the two cannot be told apart well\n", s->taken,
+               s->files, s->nearest);
     }
     if (s->known) {
-        printf("  warning: without enrolment the model takes %zu of %zu for the known source %s\n", s->known_files, used, s->known);
+        printf("  warning: without enrolment the model takes %zu of %zu for the known source %s\n", s->known_files,
+               used, s->known);
     }
     if (s->human_files > 0) {
-        printf("  warning: the model calls %zu of %zu human speech; trace says so of such recordings and names no source\n",
+        printf("  warning: the model calls %zu of %zu human speech; trace says so of such recordings and names no "
+               "source\n",
                s->human_files, used);
     }
 }
@@ -203,14 +210,16 @@ static spoor_status list(const spoor_gallery *g, bool json, spoor_error *err) {
     for (size_t i = 0; i < g->file->n; i++) {
         const gallery_source *s = &g->file->source[i];
         if (json) {
-            (void)json_array_append_new(sources, json_pack("{s:o, s:I}", "name", report_text(s->name), "files", (json_int_t)s->n));
+            (void)json_array_append_new(
+                sources, json_pack("{s:o, s:I}", "name", report_text(s->name), "files", (json_int_t)s->n));
         } else {
             printf("%s  %zu recording%s\n", s->name, s->n, s->n == 1 ? "" : "s");
         }
     }
     if (json) {
-        return print_json(json_pack("{s:o, s:s, s:o}", "gallery", report_text(g->path), "model", g->file->model, "sources", sources),
-                          err);
+        return print_json(
+            json_pack("{s:o, s:s, s:o}", "gallery", report_text(g->path), "model", g->file->model, "sources", sources),
+            err);
     }
     if (g->file->n == 0) {
         printf("nothing is enrolled in %s\n", g->path);
@@ -298,8 +307,8 @@ static spoor_status trace_files(const options *o, spoor_model *m, recordings *r,
 }
 
 /* `file`, which this owns, with the new recordings; said only once it is written. */
-static spoor_status add(const options *o, spoor_model *m, gallery *file, const char *path, recordings *r, spoor_gallery **g,
-                        spoor_error *err) {
+static spoor_status add(const options *o, spoor_model *m, gallery *file, const char *path, recordings *r,
+                        spoor_gallery **g, spoor_error *err) {
     summary s = {.name = o->name};
     spoor_status status = trace_files(o, m, r, err);
     if (status == SPOOR_OK) {
@@ -319,7 +328,8 @@ static spoor_status add(const options *o, spoor_model *m, gallery *file, const c
         TRY(ui_flush(err));
     }
     return r->n == r->files.n ? SPOOR_OK
-                              : error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be used; the others were enrolled",
+                              : error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be used; the others "
+                                                                "were enrolled",
                                           r->files.n - r->n, r->files.n);
 }
 

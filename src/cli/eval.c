@@ -50,10 +50,12 @@ static const struct argp_option OPTIONS[] = {
      "how its tasks judge bona fide together, instead of as the model says: mean, task, product or spoof-product; with "
      "--folds calibrated, else as it is",
      1},
-    {"out", KEY_OUT, "FILE", 0, "write the scores to a file that --scores reads; with --degrade a name with " CONDITIONS_PLACE ", a file for each", 1},
+    {"out", KEY_OUT, "FILE", 0,
+     "write the scores to a file that --scores reads; with --degrade a name with " CONDITIONS_PLACE ", a file for each",
+     1},
     {"degrade", KEY_DEGRADE, "LIST", 0,
-     "how the figures change where recordings are degraded first: names such as mp3-64, opus-16, telephone, gsm, noise-20, "
-     "no-silence, separated by commas, or all (docs/eval.md)",
+     "how the figures change where recordings are degraded first: names such as mp3-64, opus-16, telephone, gsm, "
+     "noise-20, no-silence, separated by commas, or all (docs/eval.md)",
      1},
     {"scores", KEY_SCORES, "FILE", 0, "evaluate a score file instead of a model", 2},
     {"score-column", KEY_SCORE, "C", 0, "of a foreign score file: the score (a name or a number from 1)", 2},
@@ -295,8 +297,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_child CHILDREN[] = {{&cli_corpus_argp, 0, NULL, 1}, {0}};
 static const struct argp ARGP = {OPTIONS, parse, "MODEL --manifest CSV\n--scores FILE",
-                                 "Evaluate a model on labelled recordings, or a score file: accuracy, F1, confusion, EER, "
-                                 "AUROC, FPR95, calibration, each with a 95 % interval.",
+                                 "Evaluate a model on labelled recordings, or a score file: accuracy, F1, confusion, "
+                                 "EER, AUROC, FPR95, calibration, each with a 95 % interval.",
                                  CHILDREN, NULL, NULL};
 
 /* Pairs of labels from the options and the file, and the set with them merged. */
@@ -417,7 +419,8 @@ static spoor_status check_polarity(spoor_context *ctx, const options *o, const e
     return SPOOR_OK;
 }
 
-static spoor_status make_report(spoor_context *ctx, options *o, const eval_set *set, json_t **report, spoor_error *err) {
+static spoor_status make_report(spoor_context *ctx, options *o, const eval_set *set, json_t **report,
+                                spoor_error *err) {
     char *from = NULL;
     merges m;
     *report = NULL;
@@ -470,9 +473,10 @@ static spoor_status eval_scores(options *o, spoor_context *ctx, spoor_error *err
     return status;
 }
 
-/* The recordings through the model, as o->corpus says: their scores to a file (out NULL: none), the report on them (NULL: print it). */
-static spoor_status eval_once(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, const char *out, json_t **report,
-                              spoor_error *err) {
+/* The recordings through the model, as o->corpus says: their scores to a file (out NULL: none), the report on them
+ * (NULL: print it). */
+static spoor_status eval_once(spoor_context *ctx, options *o, spoor_model *m, cli_corpus *c, const char *out,
+                              json_t **report, spoor_error *err) {
     TRY(cli_corpus_score(c, m, &o->corpus, err));
     score_labels *labels = NULL;
     score_set *set = NULL;

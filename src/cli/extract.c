@@ -66,7 +66,8 @@ static const struct argp_option OPTIONS[] = {
     {"seed", KEY_SEED, "S", 0, "of the copies' random numbers (default 1)", 0},
     {"root", KEY_ROOT, "DIR", 0, "where the manifest's paths begin (default: its folder)", 0},
     {"split", KEY_SPLIT, "NAME", 0, "rows of this split (default: all)", 0},
-    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; repeated, with one of the values of each column", 0},
+    {"where", KEY_WHERE, "COLUMN=VALUE", 0, "only rows with this value; repeated, with one of the values of each "
+                                            "column", 0},
     {"silence", KEY_SILENCE, UI_SILENCE, 0,
      "read recordings without their silences, or whole (default: as the model of --frontend was trained)", 0},
     {"threads", KEY_THREADS, "N", 0, "recordings side by side (default: processors); changes no bit", 0},

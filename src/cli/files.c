@@ -95,7 +95,8 @@ void cli_files_explain(const char *path, spoor_error *err) {
     struct stat st;
     if (err->status == SPOOR_ERR_INPUT && stat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
         access(path, R_OK | X_OK) == 0) {
-        (void)error_set(err, SPOOR_ERR_INPUT, "the folder %.300s holds no recording (.wav, .flac, .ogg, .opus, .mp3, ...)",
+        (void)error_set(err, SPOOR_ERR_INPUT, "the folder %.300s holds no recording (.wav, .flac, .ogg, .opus, .mp3, "
+                                              "...)",
                         path);
     }
 }

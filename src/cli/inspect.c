@@ -1,5 +1,5 @@
-/* inspect.c: `spoor inspect FILE`: what a model file, or any checkpoint that Spoor reads, holds. It need not come from us:
- * nothing of it reaches the terminal with control characters in it. */
+/* inspect.c: `spoor inspect FILE`: what a model file, or any checkpoint that Spoor reads, holds. It need not come from
+ * us: nothing of it reaches the terminal with control characters in it. */
 #include "base/io.h"
 #include "cli/cli.h"
 #include "cli/ui.h"
@@ -47,8 +47,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp ARGP = {OPTIONS, parse, "FILE\nFOLDER",
-                                 "Show what a model file or a checkpoint (safetensors, a Hugging Face folder, PyTorch, ggml "
-                                 "Whisper) holds.",
+                                 "Show what a model file or a checkpoint (safetensors, a Hugging Face folder, PyTorch, "
+                                 "ggml Whisper) holds.",
                                  NULL, NULL, NULL};
 
 static void print_member(const json_t *meta, const char *key) {

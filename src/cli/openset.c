@@ -1,5 +1,5 @@
-/* openset.c: `spoor openset`: fit the scorers for known and unknown sources of a model that exists, print how well each does
- * on dev, and write the model with one of them. */
+/* openset.c: `spoor openset`: fit the scorers for known and unknown sources of a model that exists, print how well each
+ * does on dev, and write the model with one of them. */
 #include "cli/cli.h"
 #include "cli/corpus.h"
 #include "cli/ui.h"
@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    KEY_OUT = 'o', KEY_K = 'k', KEY_JSON = 256, KEY_TRAIN, KEY_DEV, KEY_TRAIN_SPLIT, KEY_DEV_SPLIT, KEY_SCORERS, KEY_SCORER,
+    KEY_OUT = 'o', KEY_K = 'k', KEY_JSON = 256, KEY_TRAIN, KEY_DEV, KEY_TRAIN_SPLIT, KEY_DEV_SPLIT, KEY_SCORERS,
+    KEY_SCORER,
     KEY_THRESHOLD, KEY_TEMPERATURE, KEY_SHRINKAGE, KEY_VIM_DIM, KEY_BANK, KEY_REPLICATES, KEY_PRECISION
 };
 
@@ -29,15 +30,16 @@ static const struct argp_option OPTIONS[] = {
     {"dev-split", KEY_DEV_SPLIT, "NAME", 0, "rows of that table to judge by (default: dev; all: every row)", 1},
     {"scorers", KEY_SCORERS, "NAME,...", 0, "which to fit and judge (default: all)", 2},
     {"scorer", KEY_SCORER, "NAME", 0, "the one for the model (default: the best AUROC on dev)", 2},
-    {"threshold", KEY_THRESHOLD, "eer|SHARE", 0, "where the error rates of dev are equal, or where this share of known sources is "
-                                                 "accepted (default: as the model had it, else 0.95)", 2},
+    {"threshold", KEY_THRESHOLD, "eer|SHARE", 0, "where the error rates of dev are equal, or where this share of known "
+                                                 "sources is accepted (default: as the model had it, else 0.95)", 2},
     {"out", KEY_OUT, "FILE", 0, "write the model with that scorer (default: print the table alone)", 2},
     {"neighbours", KEY_K, "K", 0, "nearest clips of kNN and NNGuide (default: 6)", 3},
     {"temperature", KEY_TEMPERATURE, "T", 0, "of energy, MSP, entropy and softmax energy (default: 1)", 3},
     {"shrinkage", KEY_SHRINKAGE, "S", 0, "of the covariance of Mahalanobis, 0 to 1 (default: 0.1)", 3},
     {"vim-dim", KEY_VIM_DIM, "D", 0, "of ViM's principal subspace (default: by the size of the embedding)", 3},
     {"bank", KEY_BANK, "N", 0, "training clips of each class that kNN and NNGuide keep (default: 50)", 3},
-    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 3},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)",
+     3},
     {"json", KEY_JSON, NULL, 0, "the table as JSON (docs/openset.md)", 4},
     {"replicates", KEY_REPLICATES, "N", 0, "bootstrap resamples of pages for the intervals (default 1000; 0: none)", 4},
     {0}};
@@ -132,8 +134,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_child CHILDREN[] = {{&cli_corpus_argp, 0, NULL, 1}, {0}};
 static const struct argp ARGP = {OPTIONS, parse, "MODEL --manifest CSV\nMODEL --train CSV --dev CSV",
-                                 "Fit the scores that tell known sources from unknown ones on the training recordings of a "
-                                 "model, judge each on dev, and write the model with the best or a named one.",
+                                 "Fit the scores that tell known sources from unknown ones on the training recordings "
+                                 "of a model, judge each on dev, and write the model with the best or a named one.",
                                  CHILDREN, NULL, NULL};
 
 /* ---- recordings --------------------------------------------------------------------------------------- */
@@ -142,7 +144,8 @@ static const json_t *label_spec(const spoor_model *m) {
     return json_object_get(json_object_get(m->meta, "provenance"), "labels");
 }
 
-/* Only recordings of known synthetic sources are trained on: the others need not be computed. label[n] of those kept. */
+/* Only recordings of known synthetic sources are trained on: the others need not be computed. label[n] of those
+ * kept. */
 static spoor_status keep_labelled(const spoor_model *m, cli_corpus *c, int32_t *label, spoor_error *err) {
     score_labels *l;
     TRY(score_labels_new(c->ctx, m, c->manifest, c->rows, c->n, label_spec(m), &l, err));
@@ -158,7 +161,8 @@ static spoor_status keep_labelled(const spoor_model *m, cli_corpus *c, int32_t *
     score_labels_free(l);
     c->n = n;
     return n > 0 ? SPOOR_OK
-                 : error_set(err, SPOOR_ERR_INPUT, "none of the %zu training recordings is of a source that the model knows", all);
+                 : error_set(err, SPOOR_ERR_INPUT, "none of the %zu training recordings is of a source that the model "
+                                                   "knows", all);
 }
 
 static spoor_status use_train(const options *o, spoor_model *m, cli_corpus *c, int32_t **label, spoor_error *err) {
@@ -208,7 +212,8 @@ static spoor_status write_model(const options *o, spoor_model *m, const cli_corp
 static spoor_status print(const options *o, const spoor_model *m, json_t *table, spoor_error *err) {
     char *text = NULL;
     if (o->json) {
-        json_t *known = json_object_get(m->meta, "known"), *all = json_pack("{s:O?, s:O}", "table", table, "known", known);
+        json_t *known = json_object_get(m->meta, "known"),
+               *all = json_pack("{s:O?, s:O}", "table", table, "known", known);
         spoor_status status = ui_json(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9), err);
         json_decref(all);
         return status;
@@ -263,7 +268,8 @@ static spoor_status fit(const options *o, spoor_model *m, work *w, spoor_error *
     TRY(print(o, m, w->table, err));
     size_t failed = w->train.failed + w->dev.failed;
     return failed == 0 ? SPOOR_OK
-                       : error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be used", failed, w->train.n + w->dev.n);
+                       : error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be used", failed,
+                                   w->train.n + w->dev.n);
 }
 
 static spoor_status run(void *user, spoor_context *ctx, spoor_error *err) {

@@ -1,5 +1,5 @@
-/* table.c: `spoor table`: how well a model, or score files, answer several tasks on several sets: EER, weighted and macro F1 over
- * all classes, bona fide speech among them. And what a guess gets there. */
+/* table.c: `spoor table`: how well a model, or score files, answer several tasks on several sets: EER, weighted and
+ * macro F1 over all classes, bona fide speech among them. And what a guess gets there. */
 #include "cli/table.h"
 #include "cli/cli.h"
 #include "cli/ui.h"
@@ -11,7 +11,8 @@
 #include <string.h>
 
 enum {
-    KEY_SET = 256, KEY_BY, KEY_EACH, KEY_SCORES, KEY_TASK, KEY_RANDOM, KEY_REPETITIONS, KEY_SEED, KEY_REPLICATES, KEY_JSON,
+    KEY_SET = 256, KEY_BY, KEY_EACH, KEY_SCORES, KEY_TASK, KEY_RANDOM, KEY_REPETITIONS, KEY_SEED, KEY_REPLICATES,
+    KEY_JSON,
     KEY_HTML, KEY_BONAFIDE, KEY_PRECISION
 };
 
@@ -20,20 +21,21 @@ static const struct argp_option OPTIONS[] = {
     {"by", KEY_BY, "COLUMN", 0, "instead: each value of this column is a set, and all rows are one", 0},
     {"each", KEY_EACH, "COLUMN", 0, "break each set down by this column (default: source)", 0},
     {"scores", KEY_SCORES, "TASK=FILE", 0,
-     "instead of a model: what a system said, a line `id p0 p1 ...` a recording with a number for each class, or `id score` for the "
-     "task bonafide; may be repeated, also for one task",
+     "instead of a model: what a system said, a line `id p0 p1 ...` a recording with a number for each class, or `id "
+     "score` for the task bonafide; may be repeated, also for one task",
      1},
     {"random", KEY_RANDOM, "FORM", 0,
-     "instead of a model: guesses, simulated: uniform over all classes, synthetic (over those that are no bona fide speech), "
-     "prior (as often as the set has them) or majority",
+     "instead of a model: guesses, simulated: uniform over all classes, synthetic (over those that are no bona fide "
+     "speech), prior (as often as the set has them) or majority",
      1},
     {"task", KEY_TASK, "COLUMN", 0, "of --random: a task (default: vq, aux, dec); may be repeated", 1},
     {"repetitions", KEY_REPETITIONS, "N", 0, "of --random (default 200)", 1},
     {"bonafide-score", KEY_BONAFIDE, "KIND", 0,
-     "how tasks judge bona fide together: of a model mean, task, product or spoof-product (default: its own), of score files "
-     "product, spoof-product or none",
+     "how tasks judge bona fide together: of a model mean, task, product or spoof-product (default: its own), of score "
+     "files product, spoof-product or none",
      1},
-    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 1},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)",
+     1},
     {"replicates", KEY_REPLICATES, "N", 0, "bootstrap resamples for the intervals (default 1000; 0: no intervals)", 2},
     {"seed", KEY_SEED, "S", 0, "of the bootstrap and of guesses", 2},
     {"json", KEY_JSON, NULL, 0, "the table and the reports of all sets as JSON (docs/eval.md)", 2},
@@ -120,8 +122,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_child CHILDREN[] = {{&cli_corpus_argp, 0, NULL, 3}, {0}};
 static const struct argp ARGP = {OPTIONS, parse, "MODEL --set NAME=LIST...\n--scores TASK=FILE... --set NAME=LIST...\n"
                                                  "--random FORM --set NAME=LIST...",
-                                 "How well a model, or what score files hold, does on several sets, task by task: EER of bona fide "
-                                 "speech; weighted and macro F1 over all classes, bona fide speech among them; recordings of each class.",
+                                 "How well a model, or what score files hold, does on several sets, task by task: EER "
+                                 "of bona fide speech; weighted and macro F1 over all classes, bona fide speech among "
+                                 "them; recordings of each class.",
                                  CHILDREN, NULL, NULL};
 
 /* ---- a model ---- */
@@ -161,10 +164,12 @@ static spoor_status answer(table *t, spoor_model *m, cli_corpus *distinct, spoor
     score_labels *labels = NULL;
     const json_t *spec = json_object_get(json_object_get(m->meta, "provenance"), "labels");
     for (size_t k = 0; k < m->n_tasks; k++) {
-        t->tasks[t->n_tasks++] = (eval_task){m->tasks[k].name, m->tasks[k].n_classes, (const char *const *)m->tasks[k].classes};
+        t->tasks[t->n_tasks++] =
+            (eval_task){m->tasks[k].name, m->tasks[k].n_classes, (const char *const *)m->tasks[k].classes};
     }
     t->truth = ctx_calloc(t->ctx, t->c.n, (t->n_tasks + 1) * sizeof *t->truth);
-    spoor_status status = place && t->truth ? score_once(t, m, distinct, place, err) : error_memory(err, "making a table");
+    spoor_status status =
+        place && t->truth ? score_once(t, m, distinct, place, err) : error_memory(err, "making a table");
     if (status == SPOOR_OK) {
         status = score_labels_new(t->ctx, m, t->c.manifest, t->c.rows, t->c.n, spec, &labels, err);
     }
@@ -197,16 +202,20 @@ static spoor_status report_set(table *t, const table_set *s, json_t *list, spoor
     spoor_status status = eval_report(t->ctx, &set, &t->o->eval, &report, err);
     ctx_free(t->ctx, clips);
     TRY(status);
-    return append(list, json_pack("{s:o, s:I, s:o}", "name", report_text(s->name), "rows", (json_int_t)s->n, "report", report), err);
+    return append(
+        list, json_pack("{s:o, s:I, s:o}", "name", report_text(s->name), "rows", (json_int_t)s->n, "report", report),
+        err);
 }
 
 static json_t *chance_json(chance_figure f) {
-    return f.mean == f.mean ? json_pack("{s:f, s:f, s:f, s:f}", "mean", f.mean, "sd", f.sd, "low", f.low, "high", f.high)
-                            : json_pack("{s:n}", "mean");
+    return f.mean == f.mean
+               ? json_pack("{s:f, s:f, s:f, s:f}", "mean", f.mean, "sd", f.sd, "low", f.low, "high", f.high)
+               : json_pack("{s:n}", "mean");
 }
 
 /* One task of one set of guesses. */
-static spoor_status guess_task(table *t, const table_set *s, size_t task, uint64_t stream, json_t *list, spoor_error *err) {
+static spoor_status guess_task(table *t, const table_set *s, size_t task, uint64_t stream, json_t *list,
+                               spoor_error *err) {
     const table_task *own = &t->own[task];
     int32_t *truth = ctx_alloc(t->ctx, s->n, sizeof *truth);
     json_t *counts = json_array(), *classes = json_array();
@@ -232,9 +241,11 @@ static spoor_status guess_task(table *t, const table_set *s, size_t task, uint64
         json_decref(classes);
         return status;
     }
-    return append(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "task", own->name, "classes", classes, "counts", counts,
-                                  "weighted_f1", chance_json(f[CHANCE_WEIGHTED]), "macro_f1", chance_json(f[CHANCE_MACRO]),
-                                  "accuracy", chance_json(f[CHANCE_ACCURACY])), err);
+    return append(list,
+                  json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "task", own->name, "classes", classes, "counts", counts,
+                            "weighted_f1", chance_json(f[CHANCE_WEIGHTED]), "macro_f1", chance_json(f[CHANCE_MACRO]),
+                            "accuracy", chance_json(f[CHANCE_ACCURACY])),
+                  err);
 }
 
 static spoor_status guess_set(table *t, size_t index, json_t *list, spoor_error *err) {
@@ -254,8 +265,10 @@ static spoor_status guess_set(table *t, size_t index, json_t *list, spoor_error 
     ctx_free(t->ctx, target);
     TRY(status);
     json_t *tasks = json_array();
-    TRY(append(list, json_pack("{s:o, s:I, s:I, s:I, s:o, s:o}", "name", report_text(s->name), "rows", (json_int_t)s->n, "targets",
-                               (json_int_t)targets, "others", (json_int_t)(n - targets), "eer", chance_json(eer), "tasks", tasks),
+    TRY(append(list,
+               json_pack("{s:o, s:I, s:I, s:I, s:o, s:o}", "name", report_text(s->name), "rows", (json_int_t)s->n,
+                         "targets", (json_int_t)targets, "others", (json_int_t)(n - targets), "eer", chance_json(eer),
+                         "tasks", tasks),
                err));
     for (size_t k = 0; k < t->n_own; k++) {
         TRY(guess_task(t, s, k, index * TABLE_MAX_TASKS + k, tasks, err));
@@ -282,9 +295,10 @@ static spoor_status print_all(table *t, const json_t *all, spoor_error *err) {
 
 static spoor_status report_all(table *t, spoor_error *err) {
     const chance_options *g = &t->o->chance;
-    json_t *all = t->o->random ? json_pack("{s:{s:s, s:I, s:I}, s:[]}", "random", "form", chance_form_name(g->form), "repetitions",
-                                           (json_int_t)g->repetitions, "seed", (json_int_t)g->seed, "sets")
-                               : json_pack("{s:o, s:[]}", "system", report_text(t->system), "sets");
+    json_t *all = t->o->random
+                      ? json_pack("{s:{s:s, s:I, s:I}, s:[]}", "random", "form", chance_form_name(g->form),
+                                  "repetitions", (json_int_t)g->repetitions, "seed", (json_int_t)g->seed, "sets")
+                      : json_pack("{s:o, s:[]}", "system", report_text(t->system), "sets");
     spoor_status status = all ? make_sets(t, json_object_get(all, "sets"), err) : error_memory(err, "making a table");
     if (status == SPOOR_OK) {
         status = print_all(t, all, err);
@@ -306,7 +320,8 @@ static spoor_status table_of_model(table *t, spoor_error *err) {
         status = report_all(t, err);
     }
     if (status == SPOOR_OK && distinct.failed > 0) {
-        status = error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be evaluated", distinct.failed, distinct.n);
+        status = error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be evaluated", distinct.failed,
+                           distinct.n);
     }
     cli_corpus_clear(&distinct);
     spoor_model_free(m);

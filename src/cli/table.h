@@ -1,4 +1,5 @@
-/* table.h: what the parts of `spoor table` share: sets of recordings, the tasks, and what is true and was said of each row. */
+/* table.h: what the parts of `spoor table` share: sets of recordings, the tasks, and what is true and was said of each
+ * row. */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H
 #include "cli/corpus.h"
@@ -61,14 +62,15 @@ typedef struct table {
 /* Read the lists and divide them into sets. */
 spoor_status table_read(spoor_context *ctx, const table_options *o, table *t, spoor_error *err);
 void table_clear(table *t);
-/* The tasks that --task or --scores name (else vq, aux and dec, those that there are), their classes, and what is true. */
+/* The tasks that --task or --scores name (else vq, aux and dec, those that there are), their classes, and what is
+ * true. */
 spoor_status table_label(table *t, spoor_error *err);
 /* What score files say. */
 spoor_status table_take_scores(table *t, spoor_error *err);
 
-/* To a model's tasks that are attributes of the taxonomy (that of --taxonomy, else the model's, else the one that is built in), after
- * truth and scores are known: the values that the lists have and the model lacks, as classes that it never answers. spec: as of
- * score_labels_new. */
+/* To a model's tasks that are attributes of the taxonomy (that of --taxonomy, else the model's, else the one that is
+ * built in), after truth and scores are known: the values that the lists have and the model lacks, as classes that it
+ * never answers. spec: as of score_labels_new. */
 spoor_status table_add_lacking(table *t, const spoor_model *m, const json_t *spec, spoor_error *err);
 
 /* {"system", "sets": [{"name", "rows", "report"}]}, or with "random" instead of reports; as text, or a page. */

@@ -1,5 +1,6 @@
-/* table_lacking.c: values of a taxonomy's attributes that a model has no class for; see table.h. A system that was trained without a
- * quantiser cannot name it, and is wrong about every recording of it: these are classes of the table, which are never answered. */
+/* table_lacking.c: values of a taxonomy's attributes that a model has no class for; see table.h. A system that was
+ * trained without a quantiser cannot name it, and is wrong about every recording of it: these are classes of the table,
+ * which are never answered. */
 #include "cli/table.h"
 #include "train/score.h"
 #include <math.h>

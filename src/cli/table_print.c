@@ -1,5 +1,5 @@
-/* table_print.c: the JSON of `spoor table` as text and as a page: rows are made once, from the JSON alone, and then put out in
- * either form. */
+/* table_print.c: the JSON of `spoor table` as text and as a page: rows are made once, from the JSON alone, and then put
+ * out in either form. */
 #include "cli/cells.h"
 #include "cli/table.h"
 #include "report/page.h"
@@ -146,7 +146,8 @@ static void class_row(sink *s, const json_t *all, const char *task, const char *
     put_cell(s, label, true);
     for (size_t i = 0; i < set_count(all); i++) {
         char cell[CELL];
-        (void)snprintf(cell, sizeof cell, "%lld", (long long)support(find(tasks_of(set_at(all, i)), "task", task), class));
+        (void)snprintf(cell, sizeof cell, "%lld",
+                       (long long)support(find(tasks_of(set_at(all, i)), "task", task), class));
         put_cell(s, cell, false);
     }
     end_row(s);
@@ -285,8 +286,9 @@ void table_print(spoor_context *ctx, const json_t *all) { put_all(&(sink){.ctx =
 spoor_status table_html(spoor_context *ctx, const char *path, const json_t *all, spoor_error *err) {
     static const char style[] = "body{font:15px/1.5 system-ui,sans-serif;margin:24px;color:#1c2330;background:#fff}"
                                 "h2{font-size:17px;margin:28px 0 6px}table{border-collapse:collapse;font-size:14px;"
-                                "font-variant-numeric:tabular-nums}th,td{padding:3px 14px 3px 0;text-align:left;white-space:pre;"
-                                "border-bottom:1px solid #dde1e7}th{font-weight:600;color:#5a6472}";
+                                "font-variant-numeric:tabular-nums}th,td{padding:3px 14px 3px "
+                                "0;text-align:left;white-space:pre;border-bottom:1px solid "
+                                "#dde1e7}th{font-weight:600;color:#5a6472}";
     sink s = {.ctx = ctx};
     TRY(page_open(ctx, path, "Spoor: table", style, &s.page, err));
     put_all(&s, all);

@@ -52,8 +52,9 @@ static spoor_status add_set(table *t, const char *name, size_t column, size_t li
             s->rows[s->n++] = i;
         }
     }
-    return s->n > 0 ? SPOOR_OK
-                    : error_set(err, SPOOR_ERR_INPUT, "the set %.100s has no row that passes --split and --where", name);
+    return s->n > 0
+               ? SPOOR_OK
+               : error_set(err, SPOOR_ERR_INPUT, "the set %.100s has no row that passes --split and --where", name);
 }
 
 /* "dir/CoSG_ALL.txt": CoSG_ALL, in `text`, which is moved on. */
@@ -108,8 +109,9 @@ static int is_bonafide(const char *label) {
 /* Everything of a clip but its truth and scores. */
 static spoor_status fill_clips(table *t, spoor_error *err) {
     const manifest *m = t->c.manifest;
-    size_t page = manifest_column(m, "page"), each = manifest_column(m, t->o->each), source = manifest_column(m, "source"),
-           label = manifest_column(m, "label"), split = manifest_column(m, "split");
+    size_t page = manifest_column(m, "page"), each = manifest_column(m, t->o->each),
+           source = manifest_column(m, "source"), label = manifest_column(m, "label"),
+           split = manifest_column(m, "split");
     if (each == SIZE_MAX && strcmp(t->o->each, "source") != 0) {
         return error_set(err, SPOOR_ERR_USAGE, "no list has the column %.100s of --each", t->o->each);
     }
@@ -119,7 +121,8 @@ static spoor_status fill_clips(table *t, spoor_error *err) {
     }
     for (size_t i = 0; i < t->c.n; i++) {
         size_t row = t->c.rows[i];
-        t->clips[i] = (eval_clip){.id = t->c.ids[i], .split = manifest_cell(m, row, split), .page = manifest_cell(m, row, page),
+        t->clips[i] = (eval_clip){.id = t->c.ids[i], .split = manifest_cell(m, row, split),
+                                  .page = manifest_cell(m, row, page),
                                   .setting = manifest_cell(m, row, each), .source = manifest_cell(m, row, source),
                                   .bonafide = NAN, .known = NAN, .is_known = -1,
                                   .is_bonafide = is_bonafide(manifest_cell(m, row, label))};
@@ -156,7 +159,8 @@ static spoor_status add_task(table *t, const char *name, spoor_error *err) {
     table_task *task = &t->own[t->n_own++];
     *task = (table_task){.name = name, .human = -1, .column = manifest_column(t->c.manifest, name)};
     if (task->column == SIZE_MAX) {
-        return error_set(err, SPOOR_ERR_USAGE, "no list has the column %.100s, which would say what is true of that task", name);
+        return error_set(err, SPOOR_ERR_USAGE, "no list has the column %.100s, which would say what is true of that "
+                                               "task", name);
     }
     size_t attribute = taxonomy_attribute(t->taxonomy, name);
     if (attribute != SIZE_MAX) {
@@ -166,8 +170,8 @@ static spoor_status add_task(table *t, const char *name, spoor_error *err) {
         TRY(labels_classes(t->ctx, t->c.manifest, t->c.rows, t->c.n, &by, 1, &task->classes, &task->n_classes, err));
     }
     if (task->n_classes > TABLE_MAX_CLASSES) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%.100s has %zu classes, more than the limit of %d", name, task->n_classes,
-                         TABLE_MAX_CLASSES);
+        return error_set(err, SPOOR_ERR_LIMIT, "%.100s has %zu classes, more than the limit of %d", name,
+                         task->n_classes, TABLE_MAX_CLASSES);
     }
     for (size_t k = 0; k < task->n_classes; k++) {
         task->human = model_is_human(task->classes[k]) ? (int64_t)k : task->human;
@@ -183,7 +187,8 @@ static spoor_status choose_tasks(table *t, spoor_error *err) {
         for (size_t k = 0; k < t->n_own; k++) {
             there = there || (strlen(t->own[k].name) == n && strncmp(t->own[k].name, o->scores[i], n) == 0);
         }
-        for (size_t k = 0; !there && k < manifest_columns(t->c.manifest); k++) { /* the manifest's own copy of the name */
+        /* the manifest's own copy of the name */
+        for (size_t k = 0; !there && k < manifest_columns(t->c.manifest); k++) {
             const char *column = manifest_column_name(t->c.manifest, k);
             if (strlen(column) == n && strncmp(column, o->scores[i], n) == 0) {
                 TRY(add_task(t, column, err));

@@ -15,7 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_JSON = 256, KEY_JSONL, KEY_HTML, KEY_CHANNEL, KEY_HOP, KEY_LIST, KEY_RAW, KEY_TOP, KEY_PRECISION, KEY_GALLERY,
+enum { KEY_JSON = 256, KEY_JSONL, KEY_HTML, KEY_CHANNEL, KEY_HOP, KEY_LIST, KEY_RAW, KEY_TOP, KEY_PRECISION,
+      KEY_GALLERY,
        KEY_SILENCE, KEY_TAXONOMY };
 enum { AHEAD = 64, MAX_JOBS = 256, MAX_TOP = 100000 };
 
@@ -78,9 +79,14 @@ static const struct argp_option OPTIONS[] = {
     {"hop", KEY_HOP, "SECONDS", 0, "distance of windows (default: one window, 4.0375)", 0},
     {"list", KEY_LIST, "FILE", 0, "also trace the files and folders named in FILE, one a line; - is standard input", 0},
     {"taxonomy", KEY_TAXONOMY, "FILE", 0,
-     "how codecs are built, for the tree of the answer (default: the model's, else codecfake_plus; docs/taxonomy.md)", 0},
-    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 0},
-    {"silence", KEY_SILENCE, UI_SILENCE, 0, "take long silences out before, or leave them (default: as the model was trained)", 0},
+     "how codecs are built, for the tree of the answer (default: the model's, else codecfake_plus; docs/taxonomy.md)",
+     0},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)",
+     0},
+    {"silence", KEY_SILENCE, UI_SILENCE, 0,
+     "take long silences out before, or leave them (default: as the model was "
+     "trained)",
+     0},
     {"raw", KEY_RAW, "RATE[:CHANNELS]", 0, "input is headerless 16-bit little-endian PCM", 0},
     {0}};
 

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_OUT = 'o', KEY_THREADS = 't', KEY_SEED = 256, KEY_RESUME, KEY_SET, KEY_STAGE, KEY_DRY, KEY_JSON, MAX_SET = 256, MAX_THREADS = 1024, STAGE_TEXT = 128 };
+enum { KEY_OUT = 'o', KEY_THREADS = 't', KEY_SEED = 256, KEY_RESUME, KEY_SET, KEY_STAGE, KEY_DRY, KEY_JSON,
+      MAX_SET = 256, MAX_THREADS = 1024, STAGE_TEXT = 128 };
 
 typedef struct options {
     trainer_options train;
@@ -24,12 +25,15 @@ typedef struct options {
 static const struct argp_option OPTIONS[] = {
     {"out", KEY_OUT, "DIR", 0, "the run folder (default: runs/NAME, the recipe's name)", 0},
     {"resume", KEY_RESUME, NULL, 0, "go on from the folder's checkpoint; start where there is none", 0},
-    {"threads", KEY_THREADS, "N", 0, "worker threads (default: one for each processor); changes no bit of the weights", 0},
+    {"threads", KEY_THREADS, "N", 0, "worker threads (default: one for each processor); changes no bit of the weights",
+     0},
     {"seed", KEY_SEED, "S", 0, "the same as --set seed=S", 0},
     {"stage", KEY_STAGE, "NAME", 0, "of a recipe with stages: train this one alone", 0},
-    {"dry-run", KEY_DRY, NULL, 0, "only say what the first epoch draws, class by class; no recording and no weights are needed", 0},
+    {"dry-run", KEY_DRY, NULL, 0, "only say what the first epoch draws, class by class; no recording and no weights "
+                                  "are needed", 0},
     {"json", KEY_JSON, NULL, 0, "of --dry-run: as JSON (docs/recipe.md)", 0},
-    {"set", KEY_SET, "KEY=VALUE", 0, "change a setting of the recipe, as in --set optimiser.lr=0.001; may be repeated", 0},
+    {"set", KEY_SET, "KEY=VALUE", 0, "change a setting of the recipe, as in --set optimiser.lr=0.001; may be repeated",
+     0},
     {0}};
 
 static void add_set(options *o, const char *text, struct argp_state *state) {
@@ -80,9 +84,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp ARGP = {OPTIONS, parse, "RECIPE.yaml",
-                                 "Train a model as a recipe says (docs/recipe.md). The run folder gets the resolved recipe, "
-                                 "log.jsonl, a checkpoint, model.safetensors, and scores and a report on dev. A recipe with stages "
-                                 "is trained stage by stage, each in a folder of its name in the run folder.",
+                                 "Train a model as a recipe says (docs/recipe.md). The run folder gets the resolved "
+                                 "recipe, log.jsonl, a checkpoint, model.safetensors, and scores and a report on dev. "
+                                 "A recipe with stages is trained stage by stage, each in a folder of its name in the "
+                                 "run folder.",
                                  NULL, NULL, NULL};
 
 static void log_line(void *user, spoor_log_level level, const char *message) {
@@ -112,8 +117,8 @@ static void print_epoch(const trainer_news *n) {
     const char *key;
     json_t *value;
     char stage[STAGE_TEXT];
-    printf("%sepoch %llu/%llu  loss %.4f", stage_text(stage, n), (unsigned long long)n->epoch + 1, (unsigned long long)n->epochs,
-           n->loss);
+    printf("%sepoch %llu/%llu  loss %.4f", stage_text(stage, n), (unsigned long long)n->epoch + 1,
+           (unsigned long long)n->epochs, n->loss);
     json_object_foreach(json_object_get(n->line, "dev"), key, value) {
         printf("  %s %.4f", key, json_number_value(value));
     }
@@ -128,9 +133,10 @@ static void news(void *user, const trainer_news *n) {
         ui_progress_clear(&o->progress);
         print_epoch(n);
     } else {
-        ui_progress_text(&o->progress, "%sepoch %llu/%llu  batch %llu/%llu  loss %.4f  %.0f clips/s  ETA %s", stage_text(stage, n),
-                         (unsigned long long)n->epoch + 1, (unsigned long long)n->epochs, (unsigned long long)n->step,
-                         (unsigned long long)n->steps, n->loss, n->clips_per_second, ui_time(left, n->seconds_left));
+        ui_progress_text(&o->progress, "%sepoch %llu/%llu  batch %llu/%llu  loss %.4f  %.0f clips/s  ETA %s",
+                         stage_text(stage, n), (unsigned long long)n->epoch + 1, (unsigned long long)n->epochs,
+                         (unsigned long long)n->step, (unsigned long long)n->steps, n->loss, n->clips_per_second,
+                         ui_time(left, n->seconds_left));
     }
 }
 

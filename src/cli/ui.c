@@ -165,7 +165,8 @@ void ui_progress_show(ui_progress *p, uint64_t done, uint64_t total) {
     memset(bar, '#', (size_t)(WIDTH * (double)done / (double)total));
     bar[WIDTH] = '\0';
     ui_progress_text(p, "%s  [%s]  %llu/%llu %s  %.1f/s  ETA %s", p->label, bar, (unsigned long long)done,
-                     (unsigned long long)total, p->unit, rate, ui_time(left, rate > 0 ? (double)(total - done) / rate : 0));
+                     (unsigned long long)total, p->unit, rate,
+                     ui_time(left, rate > 0 ? (double)(total - done) / rate : 0));
 }
 
 void ui_progress_clear(ui_progress *p) {

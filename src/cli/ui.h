@@ -9,18 +9,21 @@
 
 /* "spoor: SENTENCE" on stderr. */
 void ui_error(const spoor_error *err);
-/* Fill log and cancel of the options: warnings and errors go to stderr, Ctrl-C and SIGTERM cancel, SIGPIPE is ignored. */
+/* Fill log and cancel of the options: warnings and errors go to stderr, Ctrl-C and SIGTERM cancel, SIGPIPE is
+ * ignored. */
 void ui_context_options(spoor_context_options *options);
 bool ui_interrupted(void);
-/* A whole command: its arguments into `options` (usage errors exit), a context whose progress is shown, `run`, its error
- * said; the exit code. */
+/* A whole command: its arguments into `options` (usage errors exit), a context whose progress is shown, `run`, its
+ * error said; the exit code. */
 int ui_command(const struct argp *argp, int argc, char **argv, void *options,
                spoor_status (*run)(void *options, spoor_context *ctx, spoor_error *err));
-/* All n bytes to standard output, past stdio (not to be mixed with printf); a signal does not cut them. SPOOR_ERR_IO. */
+/* All n bytes to standard output, past stdio (not to be mixed with printf); a signal does not cut them.
+ * SPOOR_ERR_IO. */
 spoor_status ui_write(const char *data, size_t n, spoor_error *err);
 /* After printf: SPOOR_ERR_IO if anything did not get out. */
 spoor_status ui_flush(spoor_error *err);
-/* JSON as text (flags of json_dumps) and a line's end, flushed; NULL: out of memory, as is a text that cannot be made. */
+/* JSON as text (flags of json_dumps) and a line's end, flushed; NULL: out of memory, as is a text that cannot be
+ * made. */
 spoor_status ui_json(const json_t *object, size_t flags, spoor_error *err);
 
 /* The number that an option is, from `least` to `most`; refuses what is none (exits). */
@@ -45,7 +48,8 @@ typedef struct ui_progress {
     bool on;
 } ui_progress;
 void ui_progress_start(ui_progress *p, const char *label, const char *unit);
-/* "label  [#####.....]  43/100 unit  12.3/s  ETA 0:05"; wiped when all is done. Where `done` goes back, a new count begins. */
+/* "label  [#####.....]  43/100 unit  12.3/s  ETA 0:05"; wiped when all is done. Where `done` goes back, a new count
+ * begins. */
 void ui_progress_show(ui_progress *p, uint64_t done, uint64_t total);
 /* A line of the caller's own. */
 void ui_progress_text(ui_progress *p, const char *format, ...) BASE_PRINTF(2, 3);

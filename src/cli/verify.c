@@ -1,4 +1,5 @@
-/* verify.c: `spoor verify A B`: are two recordings from one source? Lists of pairs: verify_pairs.c; the calibration of a
+/* verify.c: `spoor verify A B`: are two recordings from one source? Lists of pairs: verify_pairs.c; the calibration of
+ * a
  * model: verify_calibrate.c. */
 #include "cli/verify.h"
 #include "cli/cli.h"
@@ -18,7 +19,8 @@ enum { KEY_PAIRS = 256, KEY_CALIBRATE, KEY_JSON, KEY_PRECISION, KEY_RATE, KEY_PR
 static const struct argp_option OPTIONS[] = {
     {"model", 'm', "FILE", 0, "model file (default: $SPOOR_MODEL, then the installed one)", 1},
     {"json", KEY_JSON, NULL, 0, "say it as one JSON object (docs/enroll.md)", 1},
-    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)", 1},
+    {"precision", KEY_PRECISION, UI_PRECISION, 0, "of a pretrained front end's matrix products (default: as trained)",
+     1},
     {"pairs", KEY_PAIRS, "LIST", 0, "every pair of a list: path_A,model_name_A,path_B,model_name_B,same_model", 2},
     {"out", 'o', "FILE", 0, "with --pairs: scores, one pair a line; with --calibrate: the new model", 2},
     {"calibrate", KEY_CALIBRATE, NULL, 0, "fit on the splits train and dev of --manifest, and write the model", 3},
@@ -118,10 +120,11 @@ static void print_text(const verify_options *o, const spoor_model *m, double cos
     ctx_free(m->ctx, a);
     ctx_free(m->ctx, b);
     if (isnan(llr)) {
-        printf("  not calibrated: this model gives no log-likelihood ratio (spoor verify --calibrate makes one that does)\n");
+        printf("  not calibrated: this model gives no log-likelihood ratio (spoor verify --calibrate makes one that "
+               "does)\n");
     } else {
-        printf("  same source: log-likelihood ratio %+.2f (natural log, higher = more like one source), probability %.0f %% at a "
-               "prior of %.2g\n",
+        printf("  same source: log-likelihood ratio %+.2f (natural log, higher = more like one source), probability "
+               "%.0f %% at a prior of %.2g\n",
                llr, 100 * calibrate_logistic_p(&m->verify.pair, cosine), m->verify.pair.prior);
     }
     printf("  cosine %.3f%s\n", cosine, model_space(m) ? " (whitened)" : "");
@@ -142,13 +145,13 @@ static spoor_status compare(const verify_options *o, spoor_model *m, spoor_error
         double cosine = verify_dot(u, u + dim, dim), llr = verify_pair_llr(&m->verify, cosine);
         double p = isnan(llr) ? NAN : calibrate_logistic_p(&m->verify.pair, cosine);
         if (o->json) {
-            status = cli_verify_print(json_pack("{s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:{s:o, s:s}}", "a", report_text(o->a), "b",
-                                                report_text(o->b), "cosine", cli_verify_number(cosine), "whitened",
-                                                model_space(m) != NULL, "calibrated", m->verify.calibrated, "llr",
-                                                cli_verify_number(llr), "p", cli_verify_number(p), "prior",
-                                                isnan(llr) ? json_null() : json_real(m->verify.pair.prior), "model", "name",
-                                                report_text(m->name), "sha256", m->sha256),
-                                      err);
+            status = cli_verify_print(
+                json_pack("{s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:{s:o, s:s}}", "a", report_text(o->a), "b",
+                          report_text(o->b), "cosine", cli_verify_number(cosine), "whitened", model_space(m) != NULL,
+                          "calibrated", m->verify.calibrated, "llr", cli_verify_number(llr), "p", cli_verify_number(p),
+                          "prior", isnan(llr) ? json_null() : json_real(m->verify.pair.prior), "model", "name",
+                          report_text(m->name), "sha256", m->sha256),
+                err);
         } else {
             print_text(o, m, cosine, llr);
             status = ui_flush(err);

@@ -1,5 +1,5 @@
-/* verify_calibrate.c: `spoor verify --calibrate`: statistics of a model's training recordings and maps fitted on dev, written
- * into a copy of the model. */
+/* verify_calibrate.c: `spoor verify --calibrate`: statistics of a model's training recordings and maps fitted on dev,
+ * written into a copy of the model. */
 #include "cli/ui.h"
 #include "cli/verify.h"
 #include "model/combine.h"
@@ -24,8 +24,8 @@ typedef struct work {
     verify fitted;
 } work;
 
-static spoor_status read_split(const verify_options *o, spoor_model *m, const char *split, cli_corpus *c, score_labels **l,
-                               spoor_error *err) {
+static spoor_status read_split(const verify_options *o, spoor_model *m, const char *split, cli_corpus *c,
+                               score_labels **l, spoor_error *err) {
     cli_corpus_options how = o->corpus;
     how.split = split;
     how.first_window = strcmp(split, "train") == 0;
@@ -35,8 +35,8 @@ static spoor_status read_split(const verify_options *o, spoor_model *m, const ch
     return score_labels_new(m->ctx, m, c->manifest, c->rows, c->n, spec, l, err);
 }
 
-/* Statistics of the training recordings of known synthetic sources. An embedding too wide for a covariance is compared as it
- * is. */
+/* Statistics of the training recordings of known synthetic sources. An embedding too wide for a covariance is compared
+ * as it is. */
 static spoor_status fit_statistics(const verify_options *o, spoor_model *m, work *w, spoor_error *err) {
     size_t n = w->train.n, width = trace_logits_size(m), dim = (size_t)net_embedding_size(m->net);
     const model_task *t = &m->tasks[m->known_task];
@@ -80,7 +80,8 @@ static spoor_status gather_dev(spoor_model *m, work *w, spoor_error *err) {
     w->source = ctx_alloc(m->ctx, l->n, sizeof *w->source);
     w->is_known = ctx_alloc(m->ctx, l->n, 1);
     w->u = ctx_alloc(m->ctx, l->n, (dim + 1) * sizeof *w->u);
-    spoor_status status = names && w->source && w->is_known && w->u ? SPOOR_OK : error_memory(err, "comparing recordings");
+    spoor_status status =
+        names && w->source && w->is_known && w->u ? SPOOR_OK : error_memory(err, "comparing recordings");
     if (status == SPOOR_OK) {
         status = score_page_groups(m->ctx, l, &w->page, &groups, err);
     }
@@ -108,9 +109,10 @@ static spoor_status describe(spoor_model *m, const work *w, spoor_error *err) {
     if (!bad && w->fitted.space == VERIFY_OWN) {
         bad |= json_object_set_new(json, "statistics", openset_stats_to_json(w->stats, WHITENED));
     }
-    bad |= json_object_set_new(json, "made", json_pack("{s:s, s:s, s:I, s:I}", "spoor", SPOOR_VERSION, "model_sha256", m->sha256,
-                                                       "train_clips", (json_int_t)(w->train.n - w->train.failed), "dev_clips",
-                                                       (json_int_t)w->data.n));
+    bad |= json_object_set_new(json, "made",
+                               json_pack("{s:s, s:s, s:I, s:I}", "spoor", SPOOR_VERSION, "model_sha256", m->sha256,
+                                         "train_clips", (json_int_t)(w->train.n - w->train.failed), "dev_clips",
+                                         (json_int_t)w->data.n));
     bad |= json_object_set_new(m->meta, "verify", json);
     return bad ? error_memory(err, "writing a model") : SPOOR_OK;
 }
@@ -134,16 +136,17 @@ static spoor_status print(const verify_options *o, const work *w, spoor_error *e
     if (o->json) {
         return cli_verify_print(verify_to_json(v), err);
     }
-    printf("pairs: %zu of one source, %zu of two; llr = %.4g cosine %+.4g%s\n", v->pair.targets, v->pair.others, v->pair.scale,
-           v->pair.offset, v->space == VERIFY_OWN ? " (whitened)" : "");
+    printf("pairs: %zu of one source, %zu of two; llr = %.4g cosine %+.4g%s\n", v->pair.targets, v->pair.others,
+           v->pair.scale, v->pair.offset, v->space == VERIFY_OWN ? " (whitened)" : "");
     for (size_t i = 0; i < v->n_shots; i++) {
         const verify_shot *s = &v->shot[i];
-        printf("enrolled by %zu file%s: %zu scores of the source, %zu of others; llr = %.4g score %+.4g; alone named from %.4f on, "
-               "among 50 from %.4f\n",
+        printf("enrolled by %zu file%s: %zu scores of the source, %zu of others; llr = %.4g score %+.4g; alone named "
+               "from %.4f on, among 50 from %.4f\n",
                s->files, s->files == 1 ? "" : "s", s->map.targets, s->map.others, s->map.scale, s->map.offset,
                verify_threshold(v, true, s->files, 1), verify_threshold(v, true, s->files, 50));
     }
-    printf("at most %.3g %% of known recordings get an enrolled name on dev; written to %s\n", 100 * v->false_acceptance, o->out);
+    printf("at most %.3g %% of known recordings get an enrolled name on dev; written to %s\n",
+           100 * v->false_acceptance, o->out);
     return ui_flush(err);
 }
 
@@ -162,7 +165,8 @@ static spoor_status fit(const verify_options *o, spoor_model *m, work *w, spoor_
     TRY(print(o, w, err));
     size_t failed = w->train.failed + w->dev.failed;
     return failed == 0 ? SPOOR_OK
-                       : error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be used", failed, w->train.n + w->dev.n);
+                       : error_set(err, SPOOR_ERR_INPUT, "%zu of %zu recordings could not be used", failed,
+                                   w->train.n + w->dev.n);
 }
 
 spoor_status cli_verify_calibrate(const verify_options *o, spoor_context *ctx, spoor_error *err) {

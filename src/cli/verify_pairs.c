@@ -120,7 +120,8 @@ static spoor_status write_scores(const verify_options *o, const pairs *p, spoor_
 
 static json_t *figure(metric_value v) { return cli_verify_number(v.reason == NULL ? v.value : NAN); }
 
-static spoor_status print(const verify_options *o, const spoor_model *m, const pairs *p, const detection *d, spoor_error *err) {
+static spoor_status print(const verify_options *o, const spoor_model *m, const pairs *p, const detection *d,
+                          spoor_error *err) {
     const dcf_profile *profile = dcf_profile_named("asvspoof5");
     metric_value eer = detection_eer(d, NULL, EER_ASVSPOOF, NULL), roc = detection_auroc(d, NULL);
     metric_value dcf = detection_min_dcf(d, NULL, profile, true, NULL), cllr = detection_cllr(d, NULL);
@@ -129,16 +130,17 @@ static spoor_status print(const verify_options *o, const spoor_model *m, const p
     size_t same = detection_count(d, true), different = detection_count(d, false);
     if (o->json) {
         return cli_verify_print(json_pack("{s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:s, s:o, s:o}", "recordings",
-                                          (json_int_t)p->files.n, "same", (json_int_t)same, "different", (json_int_t)different,
-                                          "not_evaluated", (json_int_t)p->failed, "calibrated", llr, "eer", figure(eer), "auroc",
-                                          figure(roc), "min_dcf", figure(dcf), "dcf", profile->name, "min_cllr", figure(least),
-                                          "cllr", llr ? figure(cllr) : json_null()),
+                                          (json_int_t)p->files.n, "same", (json_int_t)same, "different",
+                                          (json_int_t)different, "not_evaluated", (json_int_t)p->failed, "calibrated",
+                                          llr, "eer", figure(eer), "auroc", figure(roc), "min_dcf", figure(dcf), "dcf",
+                                          profile->name, "min_cllr", figure(least), "cllr",
+                                          llr ? figure(cllr) : json_null()),
                                 err);
     }
     printf("%zu pairs of one source and %zu of two, of %zu recordings\n", same, different, p->files.n);
     if (eer.reason == NULL) {
-        printf("  EER %.4f  AUROC %.4f  min DCF %.4f (%s: prior %.2g, costs %g and %g)  min Cllr %.4f\n", eer.value, roc.value,
-               dcf.value, profile->name, profile->prior, profile->c_miss, profile->c_fa, least.value);
+        printf("  EER %.4f  AUROC %.4f  min DCF %.4f (%s: prior %.2g, costs %g and %g)  min Cllr %.4f\n", eer.value,
+               roc.value, dcf.value, profile->name, profile->prior, profile->c_miss, profile->c_fa, least.value);
     } else {
         printf("  no figures: %s\n", eer.reason);
     }

@@ -1,5 +1,5 @@
-/* cache.h: the training and dev recordings in memory, decoded once. Recordings over the limit are decoded again each time
- * they are asked for. Samples are exact: 16 bits where the recording has no more, else float. */
+/* cache.h: the training and dev recordings in memory, decoded once. Recordings over the limit are decoded again each
+ * time they are asked for. Samples are exact: 16 bits where the recording has no more, else float. */
 #ifndef DATA_CACHE_H
 #define DATA_CACHE_H
 #include "audio/audio.h"
@@ -26,8 +26,8 @@ size_t cache_bytes(const clip_cache *c);
 
 /* The calls below may come from several threads at once (not during cache_fill). */
 
-/* n samples from a recording. 0 <= where < 1 says from where: of a longer recording a stretch that begins at this share of
- * the possible beginnings; a shorter one begins at this share of its length and goes round. */
+/* n samples from a recording. 0 <= where < 1 says from where: of a longer recording a stretch that begins at this share
+ * of the possible beginnings; a shorter one begins at this share of its length and goes round. */
 spoor_status cache_crop(const clip_cache *c, size_t clip, double where, float *out, size_t n, spoor_error *err);
 /* n samples beginning at this share of its length, going round at its end (talkers of augment.h; user is the cache). */
 spoor_status cache_round(void *user, size_t clip, double where, float *out, size_t n, spoor_error *err);

@@ -44,8 +44,8 @@ static spoor_status quoted(reader *r, unsigned char **stop, spoor_error *err) {
     unsigned char *to = r->at;
     for (;; r->at++) {
         if (r->at == r->end) {
-            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: a quote is opened and never closed; write a quote inside a "
-                             "field twice", r->path, began);
+            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: a quote is opened and never closed; write a quote "
+                             "inside a field twice", r->path, began);
         }
         if (*r->at == '"') {
             r->at++;
@@ -73,8 +73,8 @@ static spoor_status field(reader *r, unsigned char **start, unsigned char **stop
         *start = r->at;
         while (!at_line_end(r) && (r->separator == ' ' ? !blank(*r->at) : *r->at != (unsigned char)r->separator)) {
             if (r->quotes && *r->at == '"' && r->separator == ',') {
-                return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: a quote inside a field that does not begin with one; "
-                                 "put the whole field in quotes and write the quote twice", r->path, r->line);
+                return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: a quote inside a field that does not begin with "
+                                 "one; put the whole field in quotes and write the quote twice", r->path, r->line);
             }
             r->at++;
         }
@@ -95,8 +95,8 @@ static void skip_blanks(reader *r) {
 
 static spoor_status add_cell(delimited *d, reader *r, const unsigned char *cell, spoor_error *err) {
     if (d->cell_count >= DELIMITED_MAX_CELLS || d->cell_count - d->first[d->rows] >= DELIMITED_MAX_COLUMNS) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: more than %d fields in a line or %zu in the file", r->path,
-                         r->line, DELIMITED_MAX_COLUMNS, DELIMITED_MAX_CELLS);
+        return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: more than %d fields in a line or %zu in the file",
+                         r->path, r->line, DELIMITED_MAX_COLUMNS, DELIMITED_MAX_CELLS);
     }
     if (!ctx_grow(d->ctx, (void **)&d->cells, &d->cell_capacity, d->cell_count + 1, sizeof *d->cells)) {
         return error_memory(err, "reading a table");

@@ -1,5 +1,5 @@
-/* delimited.h: a whole delimited text file in memory: TSV, CSV (RFC 4180 quoting), semicolons, bars or blanks. Lines may
- * have different numbers of fields; what they mean is the caller's business. */
+/* delimited.h: a whole delimited text file in memory: TSV, CSV (RFC 4180 quoting), semicolons, bars or blanks. Lines
+ * may have different numbers of fields; what they mean is the caller's business. */
 #ifndef DATA_DELIMITED_H
 #define DATA_DELIMITED_H
 #include "base/context.h"
@@ -21,8 +21,8 @@ typedef struct delimited {
 } delimited;
 
 /* separator 0: the first of tab, comma, semicolon and bar that the first line has, else runs of blanks (' ', without
- * quoting). Blank lines are skipped. SPOOR_ERR_INPUT with file and line for a NUL byte, a quote that is not closed, text
- * after a closing one, and, between commas, a quote inside a field that does not begin with one (RFC 4180);
+ * quoting). Blank lines are skipped. SPOOR_ERR_INPUT with file and line for a NUL byte, a quote that is not closed,
+ * text after a closing one, and, between commas, a quote inside a field that does not begin with one (RFC 4180);
  * SPOOR_ERR_LIMIT over a limit above; SPOOR_ERR_IO where the file cannot be read. */
 spoor_status delimited_read(spoor_context *ctx, const char *path, char separator, delimited *out, spoor_error *err);
 /* The same where a quote is a character like any other (MLAAD's meta.csv). */

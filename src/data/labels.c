@@ -48,8 +48,8 @@ spoor_status labels_classes(spoor_context *ctx, const manifest *m, const size_t 
     if (count == 0) {
         ctx_free(ctx, all);
         *classes = NULL;
-        return error_set(err, SPOOR_ERR_INPUT, "no training clip has a label for the task %.80s%s; are its columns named "
-                         "right?", t->name, labelled > 0 ? " that stands often enough" : "");
+        return error_set(err, SPOOR_ERR_INPUT, "no training clip has a label for the task %.80s%s; are its columns "
+                         "named right?", t->name, labelled > 0 ? " that stands often enough" : "");
     }
     *n_classes = count;
     return SPOOR_OK;
@@ -112,8 +112,8 @@ spoor_status labels_groups(spoor_context *ctx, const manifest *m, const size_t *
     return status;
 }
 
-spoor_status labels_select(spoor_context *ctx, const manifest *m, const manifest_where *where, size_t n_where, size_t **rows,
-                           size_t *n, spoor_error *err) {
+spoor_status labels_select(spoor_context *ctx, const manifest *m, const manifest_where *where, size_t n_where,
+                           size_t **rows, size_t *n, spoor_error *err) {
     *n = 0;
     *rows = ctx_alloc(ctx, manifest_rows(m), sizeof **rows);
     if (!*rows) {

@@ -1,5 +1,5 @@
-/* labels.h: from the columns of a manifest to class numbers: one list of class names and one label for each row, for every
- * task. A task's label is the first of its columns that is not empty. */
+/* labels.h: from the columns of a manifest to class numbers: one list of class names and one label for each row, for
+ * every task. A task's label is the first of its columns that is not empty. */
 #ifndef DATA_LABELS_H
 #define DATA_LABELS_H
 #include "data/manifest.h"
@@ -28,6 +28,6 @@ spoor_status labels_number(spoor_context *ctx, const char *const *text, size_t n
 spoor_status labels_groups(spoor_context *ctx, const manifest *m, const size_t *rows, size_t n, const char *column,
                            int32_t *out, size_t *n_groups, spoor_error *err);
 /* Rows of the manifest that pass the filters: *rows is freed with ctx_free. */
-spoor_status labels_select(spoor_context *ctx, const manifest *m, const manifest_where *where, size_t n_where, size_t **rows,
-                           size_t *n, spoor_error *err);
+spoor_status labels_select(spoor_context *ctx, const manifest *m, const manifest_where *where, size_t n_where,
+                           size_t **rows, size_t *n, spoor_error *err);
 #endif

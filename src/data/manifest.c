@@ -121,8 +121,8 @@ static bool row_passes(const manifest *m, const source *s, const char *const *ce
 }
 
 /* Rows behind the table's end, which take_rows makes part of it; *bytes: what their paths need. */
-static spoor_status read_rows(manifest *m, const source *s, const char *list, const manifest_where *where, size_t n_where,
-                              size_t *n, size_t *bytes, spoor_error *err) {
+static spoor_status read_rows(manifest *m, const source *s, const char *list, const manifest_where *where,
+                              size_t n_where, size_t *n, size_t *bytes, spoor_error *err) {
     const protocol_table *t = &s->table;
     for (size_t i = 0; i < t->rows; i++) {
         const char *const *cells = t->cells + i * t->columns;
@@ -135,8 +135,8 @@ static spoor_status read_rows(manifest *m, const source *s, const char *list, co
             continue;
         }
         if (*n >= MANIFEST_MAX_ROWS) {
-            return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: more than %d rows in all manifests", list, t->lines[i],
-                             MANIFEST_MAX_ROWS);
+            return error_set(err, SPOOR_ERR_LIMIT, "%s, line %zu: more than %d rows in all manifests", list,
+                             t->lines[i], MANIFEST_MAX_ROWS);
         }
         if (!ctx_grow(m->ctx, (void **)&m->rows, &m->cap_rows, *n + 1, sizeof *m->rows)) {
             return error_memory(err, "reading a manifest");
@@ -275,7 +275,9 @@ spoor_status manifest_check_files(const manifest *m, const size_t *rows, size_t 
     if (missing == 0) {
         return SPOOR_OK;
     }
-    return error_set(err, SPOOR_ERR_INPUT, "%zu of %zu audio files of the manifest are missing or unreadable: %.100s%s%.100s"
-                     "%s%.100s%s; is the root folder right?", missing, n, named[0], missing > 1 ? ", " : "", named[1],
-                     missing > 2 ? ", " : "", named[2], missing > NAMED ? ", ..." : "");
+    return error_set(err, SPOOR_ERR_INPUT,
+                     "%zu of %zu audio files of the manifest are missing or unreadable: "
+                     "%.100s%s%.100s%s%.100s%s; is the root folder right?",
+                     missing, n, named[0], missing > 1 ? ", " : "", named[1], missing > 2 ? ", " : "", named[2],
+                     missing > NAMED ? ", ..." : "");
 }

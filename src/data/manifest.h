@@ -1,6 +1,7 @@
-/* manifest.h: one or more lists of recordings joined into one in-memory table of clips: CSV files (RFC 4180, with a header)
- * or the protocols of data sets (protocol.h).
- * Every clip has a path; every other column is a label or a group ("source", "page", "speaker"). A missing label is "". */
+/* manifest.h: one or more lists of recordings joined into one in-memory table of clips: CSV files (RFC 4180, with a
+ * header) or the protocols of data sets (protocol.h).
+ * Every clip has a path; every other column is a label or a group ("source", "page", "speaker"). A missing label is
+ * "". */
 #ifndef DATA_MANIFEST_H
 #define DATA_MANIFEST_H
 #include "data/protocol.h"
@@ -23,13 +24,13 @@ typedef struct manifest_where {
 spoor_status manifest_new(spoor_context *ctx, manifest **out, spoor_error *err);
 void manifest_free(manifest *m);
 
-/* Add the rows of a CSV file. Paths in its column "path" are relative to `root`, or, where root is NULL, to the folder of
- * the file. What delimited_read refuses, a row with a wrong number of fields and an empty path are refused with file and line.
- * On failure the table is as it was before. */
+/* Add the rows of a CSV file. Paths in its column "path" are relative to `root`, or, where root is NULL, to the folder
+ * of the file. What delimited_read refuses, a row with a wrong number of fields and an empty path are refused with file
+ * and line. On failure the table is as it was before. */
 spoor_status manifest_add(manifest *m, const char *csv, const char *root, const manifest_where *where, size_t n_where,
                           spoor_error *err);
-/* The same for a list in any format. how = NULL: a CSV file. Some formats know where their paths begin (MLAAD's meta.csv, a
- * folder); `root` goes before that. */
+/* The same for a list in any format. how = NULL: a CSV file. Some formats know where their paths begin (MLAAD's
+ * meta.csv, a folder); `root` goes before that. */
 spoor_status manifest_add_list(manifest *m, const char *list, const char *root, const protocol_options *how,
                                const manifest_where *where, size_t n_where, spoor_error *err);
 

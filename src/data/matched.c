@@ -125,8 +125,8 @@ static size_t difference(const matched *m, size_t a, size_t b) {
     return m->n_groups;
 }
 
-/* A recording that shares enough generators with a, one of those that differ in the first group in which any does, all of
- * these as likely; SIZE_MAX: there is none. */
+/* A recording that shares enough generators with a, one of those that differ in the first group in which any does, all
+ * of these as likely; SIZE_MAX: there is none. */
 static size_t partner(matched *m, size_t a, rng *r) {
     size_t best = SIZE_MAX, rank = 0, count = 0;
     mark(m, a);
@@ -168,15 +168,15 @@ static spoor_status look_for_two(matched *m, spoor_error *err) {
             return SPOOR_OK;
         }
     }
-    return error_set(err, SPOOR_ERR_USAGE, "content-matched pairs need two recordings through the same %zu generators; of "
-                     "%zu recordings %zu are there through so many", m->pairs, m->n_contents, m->n_usable);
+    return error_set(err, SPOOR_ERR_USAGE, "content-matched pairs need two recordings through the same %zu generators; "
+                     "of %zu recordings %zu are there through so many", m->pairs, m->n_contents, m->n_usable);
 }
 
 spoor_status matched_new(spoor_context *ctx, const matched_options *o, matched **out, spoor_error *err) {
     *out = NULL;
     if (o->pairs < 2 || o->pairs > o->generators || o->n_clips > UINT32_MAX || o->n_groups > SAMPLER_MAX_GROUPS) {
-        return error_set(err, SPOOR_ERR_USAGE, "content-matched blocks of %zu pairs are not possible with %zu generators; at "
-                         "least 2 pairs, and as many generators", o->pairs, o->generators);
+        return error_set(err, SPOOR_ERR_USAGE, "content-matched blocks of %zu pairs are not possible with %zu "
+                         "generators; at least 2 pairs, and as many generators", o->pairs, o->generators);
     }
     matched *m = ctx_calloc(ctx, 1, sizeof *m);
     if (!m) {

@@ -103,7 +103,8 @@ static spoor_status fill(nested *n, const nested_options *o, spoor_error *err) {
 spoor_status nested_new(spoor_context *ctx, const nested_options *o, nested **out, spoor_error *err) {
     *out = NULL;
     if (o->n_clips > UINT32_MAX || !(o->human >= 0 && o->human <= 1)) {
-        return error_set(err, SPOOR_ERR_USAGE, "a share of %g bona fide clips of %zu is not possible", o->human, o->n_clips);
+        return error_set(err, SPOOR_ERR_USAGE, "a share of %g bona fide clips of %zu is not possible", o->human,
+                         o->n_clips);
     }
     nested *n = ctx_calloc(ctx, 1, sizeof *n);
     if (!n) {
@@ -112,18 +113,23 @@ spoor_status nested_new(spoor_context *ctx, const nested_options *o, nested **ou
     *n = (nested){.ctx = ctx, .seed = o->seed, .human = o->human};
     spoor_status status = fill(n, o, err);
     if (status == SPOOR_OK && n->n_clips == 0) {
-        status = error_set(err, SPOOR_ERR_USAGE, "none of %zu clips is bona fide or has a class of the taxonomy", o->n_clips);
+        status = error_set(err, SPOOR_ERR_USAGE, "none of %zu clips is bona fide or has a class of the taxonomy",
+                           o->n_clips);
     }
     n->human = n->n_human == 0 ? 0 : n->n_human == n->n_clips ? 1 : n->human;
     if (status == SPOOR_OK && n->human > 0 && o->epoch == 0 && (double)n->n_human / n->human > NESTED_MAX_EPOCH) {
-        status = error_set(err, SPOOR_ERR_USAGE, "a share of %g makes an epoch of more than %g clips until each of %zu bona fide "
-                           "ones was drawn; give sampler.human a larger share, or sampler.clips", n->human, NESTED_MAX_EPOCH, n->n_human);
+        status = error_set(err, SPOOR_ERR_USAGE,
+                           "a share of %g makes an epoch of more than %g clips until each of %zu "
+                           "bona fide ones was drawn; give sampler.human a larger share, or sampler.clips",
+                           n->human, NESTED_MAX_EPOCH, n->n_human);
     }
     if (status != SPOOR_OK) {
         nested_free(n);
         return status;
     }
-    n->epoch = o->epoch > 0 ? o->epoch : n->human > 0 ? (size_t)llround((double)n->n_human / n->human) : n->n_clips - n->n_human;
+    n->epoch = o->epoch > 0   ? o->epoch
+               : n->human > 0 ? (size_t)llround((double)n->n_human / n->human)
+                              : n->n_clips - n->n_human;
     *out = n;
     return SPOOR_OK;
 }

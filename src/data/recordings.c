@@ -62,7 +62,8 @@ void recordings_free(recordings *r) {
 /* ---- which files ---- */
 
 static spoor_status too_many(const recording_set *s, spoor_error *err) {
-    return error_set(err, SPOOR_ERR_LIMIT, "augment: %s has more than the limit of %d recordings", s->path, RECORDINGS_MAX);
+    return error_set(err, SPOOR_ERR_LIMIT, "augment: %s has more than the limit of %d recordings", s->path,
+                     RECORDINGS_MAX);
 }
 
 static spoor_status take(void *user, const char *path, spoor_error *err) {
@@ -90,7 +91,8 @@ static spoor_status not_there(const recording_set *s, int error, spoor_error *er
     const char *what = s->named->room ? "the impulse responses of a step room" : "the recordings of a step noise";
     return error_set(err, SPOOR_ERR_INPUT,
                      "augment: cannot read %s, %s (%s); put a folder or a CSV list of them there, or leave the step's "
-                     "\"files\" out to have %s simulated", s->path, what, strerror(error), s->named->room ? "rooms" : "noise");
+                     "\"files\" out to have %s simulated",
+                     s->path, what, strerror(error), s->named->room ? "rooms" : "noise");
 }
 
 static spoor_status find_files(recording_set *s, spoor_error *err) {
@@ -125,12 +127,13 @@ static spoor_status check_sound(const recording_set *s, size_t index, spoor_erro
     }
     ctx_free(s->ctx, x);
     if (s->named->room && n > AUGMENT_MAX_RESPONSE) {
-        return error_set(err, SPOOR_ERR_INPUT, "augment: %s lasts %.1f s, and an impulse response may last %u s; take it out of %s",
+        return error_set(err, SPOOR_ERR_INPUT, "augment: %s lasts %.1f s, and an impulse response may last %u s; take "
+                                               "it out of %s",
                          s->paths[index], (double)n / AUGMENT_RATE, AUGMENT_MAX_RESPONSE / AUGMENT_RATE, s->path);
     }
     if (!(peak > (s->named->room ? 0 : 3.17e-5))) { /* -90 dBFS: 16-bit silence with dither is none either */
-        return error_set(err, SPOOR_ERR_INPUT, "augment: %s is silent, so it is no %s; take it out of %s", s->paths[index],
-                         s->named->room ? "impulse response" : "noise", s->path);
+        return error_set(err, SPOOR_ERR_INPUT, "augment: %s is silent, so it is no %s; take it out of %s",
+                         s->paths[index], s->named->room ? "impulse response" : "noise", s->path);
     }
     return SPOOR_OK;
 }
@@ -188,7 +191,8 @@ static spoor_status load(recording_set *s, pool *p, size_t limit, spoor_error *e
     return check_all(s, p, err);
 }
 
-static spoor_status add_set(recordings *r, augment *chain, const recordings_options *o, size_t *left, spoor_error *err) {
+static spoor_status add_set(recordings *r, augment *chain, const recordings_options *o, size_t *left,
+                            spoor_error *err) {
     recording_set *s = ctx_calloc(r->ctx, 1, sizeof *s);
     if (!s) {
         return error_memory(err, "reading recordings");

@@ -120,10 +120,12 @@ spoor_status sampler_new(spoor_context *ctx, const sampler_options *o, sampler *
     }
     size_t per_class = o->per_class > 2 ? o->per_class : 2;
     if (o->pairs > o->batch / per_class) {
-        return per_class == 2
-                   ? error_set(err, SPOOR_ERR_USAGE, "%zu pairs do not fit into a batch of %zu clips", o->pairs, o->batch)
-                   : error_set(err, SPOOR_ERR_USAGE, "%zu classes of %zu clips each do not fit into a batch of %zu clips", o->pairs,
-                               per_class, o->batch);
+        return per_class == 2 ? error_set(err, SPOOR_ERR_USAGE, "%zu pairs do not fit into a batch of %zu clips",
+                                          o->pairs, o->batch)
+                              : error_set(err, SPOOR_ERR_USAGE,
+                                          "%zu classes of %zu clips each do not fit into a batch of %zu "
+                                          "clips",
+                                          o->pairs, per_class, o->batch);
     }
     if (o->n_groups > SAMPLER_MAX_GROUPS) {
         return error_set(err, SPOOR_ERR_USAGE, "%zu group columns; at most %d", o->n_groups, SAMPLER_MAX_GROUPS);
@@ -132,7 +134,8 @@ spoor_status sampler_new(spoor_context *ctx, const sampler_options *o, sampler *
     if (!s) {
         return error_memory(err, "making a sampler");
     }
-    *s = (sampler){.ctx = ctx, .kind = o->kind, .seed = o->seed, .batch = o->batch, .pairs = o->pairs, .per_class = per_class,
+    *s = (sampler){.ctx = ctx, .kind = o->kind, .seed = o->seed, .batch = o->batch, .pairs = o->pairs,
+                   .per_class = per_class,
                    .n_clips = o->n_clips, .n_classes = o->n_classes, .n_groups = o->n_groups};
     if (!sampler_fill(s, o)) {
         sampler_free(s);
@@ -140,8 +143,8 @@ spoor_status sampler_new(spoor_context *ctx, const sampler_options *o, sampler *
     }
     spoor_status status = SPOOR_OK;
     if (s->n_pairable < s->pairs) {
-        status = error_set(err, SPOOR_ERR_USAGE, "%zu pairs of distinct classes are asked for, but %zu classes have %zu "
-                           "clips", s->pairs, s->n_pairable, s->per_class);
+        status = error_set(err, SPOOR_ERR_USAGE, "%zu pairs of distinct classes are asked for, but %zu classes have "
+                           "%zu clips", s->pairs, s->n_pairable, s->per_class);
     } else if (s->kind == SAMPLER_BALANCED && s->n_present == 0) {
         status = error_set(err, SPOOR_ERR_USAGE, "a balanced sampler needs labelled clips, but none has a label");
     }
@@ -207,8 +210,8 @@ static bool among(const uint32_t *clip, size_t n, size_t step, uint32_t what) {
     return false;
 }
 
-/* A clip of the class other than those `taken` so far (taken[0], taken[pairs], ...: the anchor first): one that differs from
- * the anchor in the first group where any does, else any. */
+/* A clip of the class other than those `taken` so far (taken[0], taken[pairs], ...: the anchor first): one that differs
+ * from the anchor in the first group where any does, else any. */
 static uint32_t positive(sampler *s, size_t c, const uint32_t *taken, size_t n_taken, rng *r) {
     uint32_t anchor = taken[0];
     const uint32_t *member = s->members + s->first[c];
@@ -260,7 +263,8 @@ void sampler_batch(sampler *s, uint64_t epoch, uint64_t step, uint32_t *clip) {
     }
     size_t done = s->per_class * s->pairs, rest = s->batch - done;
     for (size_t i = 0; i < rest; i++) {
-        uint64_t index = step * rest + i, all = epoch * sampler_steps(s) * rest + index; /* of the epoch, of the training */
+        uint64_t index = step * rest + i,
+                 all = epoch * sampler_steps(s) * rest + index; /* of the epoch, of the training */
         clip[done + i] = s->kind == SAMPLER_SHUFFLED   ? shuffled_clip(s, epoch, index)
                          : s->kind == SAMPLER_BALANCED ? balanced_clip(s, all)
                                                        : nested_clip(s->nested, all);

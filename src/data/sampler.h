@@ -19,7 +19,8 @@ typedef struct sampler_options {
     /* N-pair part: the first 2 * pairs places of a batch are N = pairs distinct classes x 2 clips, anchors in places
      * 0 .. N-1, the positive of anchor i in place N + i. Only classes with at least two clips take part. */
     size_t pairs;
-    size_t per_class;          /* clips of each instead of 2 (0 counts as 2): places k * N + i; classes with fewer take no part */
+    size_t per_class;          /* clips of each instead of 2 (0 counts as 2): places k * N + i; classes with fewer take
+                                * no part */
     size_t n_clips;
     const int32_t *label;      /* [n_clips] class for balance and pairs, -1 = none (never in a pair); copied */
     size_t n_classes;
@@ -30,10 +31,12 @@ typedef struct sampler_options {
 
 typedef struct sampler sampler;
 
-/* SPOOR_ERR_USAGE: no clips, batch 0, pairs that do not fit into it, or fewer than `pairs` classes with enough clips. */
+/* SPOOR_ERR_USAGE: no clips, batch 0, pairs that do not fit into it, or fewer than `pairs` classes with enough
+ * clips. */
 spoor_status sampler_new(spoor_context *ctx, const sampler_options *options, sampler **out, spoor_error *err);
 void sampler_free(sampler *s);
-size_t sampler_steps(const sampler *s); /* batches of an epoch: max(1, clips / batch), clips: n_clips, or nested_epoch */
+size_t sampler_steps(const sampler *s); /* batches of an epoch: max(1, clips / batch), clips: n_clips, or
+                                         * nested_epoch */
 /* The clips of a batch into clip[batch]. One thread at a time (it keeps the epoch's permutation). */
 void sampler_batch(sampler *s, uint64_t epoch, uint64_t step, uint32_t *clip);
 /* Classes that pairs cannot use because they have too few clips. */

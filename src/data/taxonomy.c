@@ -292,7 +292,8 @@ static spoor_status load(spoor_context *ctx, const char *path, unsigned depth, j
     return SPOOR_OK;
 }
 
-/* Whether all its names and texts may be shown: terminals obey control characters. The depth is limited by the JSON reader. */
+/* Whether all its names and texts may be shown: terminals obey control characters. The depth is limited by the JSON
+ * reader. */
 static bool is_plain(const json_t *json) {
     const char *key;
     json_t *member;
@@ -350,7 +351,8 @@ spoor_status taxonomy_open(spoor_context *ctx, const char *path, taxonomy **out,
     return from_json(ctx, json, path ? path : TAXONOMY_BUILTIN, out, err);
 }
 
-spoor_status taxonomy_from_json(spoor_context *ctx, const json_t *json, const char *name, taxonomy **out, spoor_error *err) {
+spoor_status taxonomy_from_json(spoor_context *ctx, const json_t *json, const char *name, taxonomy **out,
+                                spoor_error *err) {
     *out = NULL;
     if (!json_is_object(json)) {
         return error_set(err, SPOOR_ERR_INPUT, "%s: a taxonomy is an object with attributes and sources", name);

@@ -20,7 +20,8 @@ typedef struct taxonomy taxonomy;
  * or TAXONOMY_BUILTIN) and adds to it or changes it. SPOOR_ERR_INPUT says what is wrong and where. */
 spoor_status taxonomy_open(spoor_context *ctx, const char *path, taxonomy **out, spoor_error *err);
 /* From the object that taxonomy_json gave; `name` is what sentences call it. */
-spoor_status taxonomy_from_json(spoor_context *ctx, const json_t *json, const char *name, taxonomy **out, spoor_error *err);
+spoor_status taxonomy_from_json(spoor_context *ctx, const json_t *json, const char *name, taxonomy **out,
+                                spoor_error *err);
 /* All of it, what it extends included; lives as long as the taxonomy. */
 const json_t *taxonomy_json(const taxonomy *t);
 void taxonomy_free(taxonomy *t);

@@ -1,5 +1,5 @@
-/* chance.h: what figures come out where a system guesses: simulated, since F1 of a guess depends on the classes' shares and
- * has a spread that a small set makes wide. */
+/* chance.h: what figures come out where a system guesses: simulated, since F1 of a guess depends on the classes' shares
+ * and has a spread that a small set makes wide. */
 #ifndef EVAL_CHANCE_H
 #define EVAL_CHANCE_H
 #include "base/context.h"
@@ -27,8 +27,8 @@ typedef struct chance_options {
 /* EER (ASVspoof form) of uniformly random scores; target[n] 1 or 0. */
 spoor_status chance_eer(spoor_context *ctx, const unsigned char *target, size_t n, const chance_options *o,
                         chance_figure *out, spoor_error *err);
-/* Weighted F1, macro F1 (both over the classes that truth has) and accuracy of guesses; truth[n] in 0..classes-1, human: the
- * index of the human class or -1; stream: another one for each task and set. */
+/* Weighted F1, macro F1 (both over the classes that truth has) and accuracy of guesses; truth[n] in 0..classes-1,
+ * human: the index of the human class or -1; stream: another one for each task and set. */
 spoor_status chance_f1(spoor_context *ctx, const int32_t *truth, size_t n, size_t classes, int64_t human,
                        uint64_t stream, const chance_options *o, chance_figure out[CHANCE_FIGURES], spoor_error *err);
 #endif

@@ -5,7 +5,8 @@
  *  - `weight` holds a whole multiplicity per item (a bootstrap replicate), NULL means one each. A weighted figure is
  *    exactly that of the multiset in which item i stands weight[i] times.
  *  - Ties are one operating point: the order of equal scores in the input never changes a result.
- *  - What is not defined (empty set, one class only) is NaN with a sentence in `reason`; a defined value has reason NULL.
+ *  - What is not defined (empty set, one class only) is NaN with a sentence in `reason`; a defined value has reason
+ *  NULL.
  *  - NaN scores are refused by detection_new with the index of the first; infinite ones are ordered as numbers are.
  */
 #ifndef EVAL_METRICS_H
@@ -181,13 +182,15 @@ typedef struct bootstrap_options {
     uint64_t seed;
     size_t replicates;      /* 1000 */
     double level;           /* 0.95 */
-    const int32_t *cluster; /* NULL: resample items; else cluster[n] in 0..clusters-1: resample whole clusters (pages) */
+    const int32_t *cluster; /* NULL: resample items; else cluster[n] in 0..clusters-1: resample whole clusters
+                             * (pages) */
     size_t clusters;
 } bootstrap_options;
 void bootstrap_options_init(bootstrap_options *options);
 
 typedef struct metric_interval {
-    double low, high;   /* percentile interval (Efron 1979), linear quantiles; NaN if fewer than half the replicates were
+    double low, high;   /* percentile interval (Efron 1979), linear quantiles; NaN if fewer than half the replicates
+                         * were
                            defined, or if there are fewer than two items or clusters to draw from */
     size_t used;        /* replicates that were defined */
     const char *reason; /* static text where low and high are NaN */

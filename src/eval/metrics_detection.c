@@ -24,7 +24,8 @@ spoor_status detection_new(spoor_context *ctx, const double *score, const unsign
     }
     for (size_t i = 0; i < n; i++) {
         if (isnan(score[i])) {
-            return error_set(err, SPOOR_ERR_INPUT, "score %zu of %zu is not a number; every item needs a score", i + 1, n);
+            return error_set(err, SPOOR_ERR_INPUT, "score %zu of %zu is not a number; every item needs a score", i + 1,
+                             n);
         }
     }
     detection *d = ctx_calloc(ctx, 1, sizeof *d);

@@ -88,7 +88,8 @@ static spoor_status put_ids(io_writer *w, const char *const *ids, size_t n, spoo
     return SPOOR_OK;
 }
 
-spoor_status npy_write_ids(spoor_context *ctx, const char *npy_path, const char *const *ids, size_t n, spoor_error *err) {
+spoor_status npy_write_ids(spoor_context *ctx, const char *npy_path, const char *const *ids, size_t n,
+                           spoor_error *err) {
     size_t stem = strlen(npy_path);
     stem -= stem > 4 && strcmp(npy_path + stem - 4, ".npy") == 0 ? 4 : 0;
     char *path = ctx_printf(ctx, "%.*s.ids.txt", (int)stem, npy_path);
@@ -229,13 +230,14 @@ static spoor_status parse(const char *path, const unsigned char *bytes, size_t s
     int width = bytes[6] == 1 ? 2 : 4;
     size_t length = (size_t)get(bytes + MAGIC, width), start = MAGIC + (size_t)width;
     if (length > MAX_HEADER || length > size - start) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s: the .npy header says that it has %zu bytes, but the file has %zu", path,
-                         length, size);
+        return error_set(err, SPOOR_ERR_INPUT, "%s: the .npy header says that it has %zu bytes, but the file has %zu",
+                         path, length, size);
     }
     const char *first = (const char *)bytes + start;
     if (!dictionary((text){first, first + length}, h)) {
         return error_set(err, SPOOR_ERR_INPUT,
-                         "%s: the .npy header is none of a float32 or float64 matrix in C order with one or two dimensions",
+                         "%s: the .npy header is none of a float32 or float64 matrix in C order with one or two "
+                         "dimensions",
                          path);
     }
     *data = start + length;
@@ -251,7 +253,8 @@ static spoor_status convert(spoor_context *ctx, const char *path, const unsigned
     *rows = h.shape[0];
     *cols = h.dims == 2 ? h.shape[1] : 1;
     if (!checked_mul(*rows, *cols, &n) || !checked_mul(n, item, &need) || need != size - start) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s: the .npy header says %zu x %zu numbers of %zu bytes, but %zu bytes follow",
+        return error_set(err, SPOOR_ERR_INPUT, "%s: the .npy header says %zu x %zu numbers of %zu bytes, but %zu bytes "
+                                               "follow",
                          path, *rows, *cols, item, size - start);
     }
     *data = ctx_alloc(ctx, n, sizeof **data);

@@ -28,7 +28,8 @@ static spoor_status read_line(published_scores *p, const char *path, size_t line
         double x;
         const char *text = delimited_cell(d, line, 1 + k);
         if (!score_number(text, &x) || !isfinite((float)x)) {
-            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: \"%.40s\" is no finite number", path, d->line[line], text);
+            return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: \"%.40s\" is no finite number", path, d->line[line],
+                             text);
         }
         p->value[line * p->values + k] = (float)x;
     }
@@ -47,7 +48,8 @@ static spoor_status read_lines(published_scores *p, const char *path, spoor_erro
     return status;
 }
 
-spoor_status published_read(spoor_context *ctx, const char *path, size_t values, published_scores *p, spoor_error *err) {
+spoor_status published_read(spoor_context *ctx, const char *path, size_t values, published_scores *p,
+                            spoor_error *err) {
     *p = (published_scores){.ctx = ctx, .values = values};
     TRY(delimited_read(ctx, path, 0, &p->table, err));
     p->n = p->table.rows;
@@ -62,8 +64,8 @@ spoor_status published_read(spoor_context *ctx, const char *path, size_t values,
         size_t a = p->order[i - 1], b = p->order[i];
         if (strcmp(published_id(p, a), published_id(p, b)) == 0 &&
             memcmp(p->value + a * values, p->value + b * values, values * sizeof *p->value) != 0) {
-            return error_set(err, SPOOR_ERR_INPUT, "%s, lines %zu and %zu: %.100s has two scores", path, p->table.line[a],
-                             p->table.line[b], published_id(p, a));
+            return error_set(err, SPOOR_ERR_INPUT, "%s, lines %zu and %zu: %.100s has two scores", path,
+                             p->table.line[a], p->table.line[b], published_id(p, a));
         }
     }
     return SPOOR_OK;

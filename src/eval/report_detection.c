@@ -313,8 +313,8 @@ static spoor_status put_sources(const sides *s, const grouping *g, bool target_s
         count_sides(s, g->group, (int32_t)k, &t, &o);
         choice mine = {g->group, (int32_t)k};
         if ((target_side ? t : o) > 0) {
-            TRY(put_contest(s, "source", g->names[k], target_side ? "all others" : "all targets", target_side ? mine : all,
-                            target_side ? all : mine, groups, err));
+            TRY(put_contest(s, "source", g->names[k], target_side ? "all others" : "all targets",
+                            target_side ? mine : all, target_side ? all : mine, groups, err));
         }
     }
     return SPOOR_OK;
@@ -342,7 +342,8 @@ static spoor_status warn_of_polarity(const sides *s, const char *key, json_t *gr
     }
     char text[200];
     (void)snprintf(text, sizeof text,
-                   "%s: the AUROC is below 0.5; scores must be higher for the target. Is their polarity inverted?", key);
+                   "%s: the AUROC is below 0.5; scores must be higher for the target. Is their polarity inverted?",
+                   key);
     return report_append(s->r->warnings, json_string(text), err);
 }
 

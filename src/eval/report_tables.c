@@ -189,7 +189,8 @@ spoor_status report_measure_list(const report *r, const uint32_t *clip, size_t n
 
 static spoor_status check(const eval_set *set, const eval_options *o, spoor_error *err) {
     if (set->n > INT32_MAX || o->replicates > 1000000) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%zu recordings with %zu resamples are over the limit", set->n, o->replicates);
+        return error_set(err, SPOOR_ERR_LIMIT, "%zu recordings with %zu resamples are over the limit", set->n,
+                         o->replicates);
     }
     if (!(o->dcf.prior > 0 && o->dcf.prior < 1 && o->dcf.c_miss > 0 && o->dcf.c_fa > 0) ||
         !isfinite(o->dcf.c_miss) || !isfinite(o->dcf.c_fa)) {
@@ -199,8 +200,8 @@ static spoor_status check(const eval_set *set, const eval_options *o, spoor_erro
         for (size_t t = 0; t < set->task_count; t++) {
             int32_t truth = set->clips[i].truth[t];
             if (truth < -1 || (truth >= 0 && (size_t)truth >= set->tasks[t].classes)) {
-                return error_set(err, SPOOR_ERR_INPUT, "%s: label %d of task %s is outside its %zu classes", set->clips[i].id,
-                                 (int)truth, set->tasks[t].name, set->tasks[t].classes);
+                return error_set(err, SPOOR_ERR_INPUT, "%s: label %d of task %s is outside its %zu classes",
+                                 set->clips[i].id, (int)truth, set->tasks[t].name, set->tasks[t].classes);
             }
         }
     }

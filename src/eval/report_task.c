@@ -58,7 +58,8 @@ static void view_fill(const report *r, size_t task, const int32_t *group, int32_
     size_t offset = eval_offset(r->set, task);
     for (size_t i = 0; i < r->set->n; i++) {
         const eval_clip *c = &r->set->clips[i];
-        if (c->truth[task] < 0 || c->scores == NULL || isnan(c->scores[offset]) || (group != NULL && group[i] != which)) {
+        if (c->truth[task] < 0 || c->scores == NULL || isnan(c->scores[offset]) ||
+            (group != NULL && group[i] != which)) {
             continue;
         }
         const float *scores = c->scores + offset;
@@ -190,10 +191,11 @@ static spoor_status put_class(const report *r, const view *v, size_t task, size_
         return SPOOR_OK;
     }
     return report_append(list,
-                         json_pack("{s:o, s:I, s:I, s:I, s:O, s:O, s:O}", "class", report_string(r->set->tasks[task].names[k]),
-                                   "support", (json_int_t)c.support, "predicted", (json_int_t)c.predicted, "right",
-                                   (json_int_t)c.right, "precision", json_array_get(figures, 3 * k), "recall",
-                                   json_array_get(figures, 3 * k + 1), "f1", json_array_get(figures, 3 * k + 2)),
+                         json_pack("{s:o, s:I, s:I, s:I, s:O, s:O, s:O}", "class",
+                                   report_string(r->set->tasks[task].names[k]), "support", (json_int_t)c.support,
+                                   "predicted", (json_int_t)c.predicted, "right", (json_int_t)c.right, "precision",
+                                   json_array_get(figures, 3 * k), "recall", json_array_get(figures, 3 * k + 1), "f1",
+                                   json_array_get(figures, 3 * k + 2)),
                          err);
 }
 
@@ -201,8 +203,9 @@ static spoor_status put_classes(const report *r, view *v, size_t task, json_t *i
     json_t *figures = json_array(), *list = json_array();
     spoor_status status = report_put(into, "per_class", list, err);
     if (status == SPOOR_OK) {
-        status = figures == NULL ? error_memory(err, "writing a report")
-                                 : report_measure_list(r, v->clip, v->n, class_figures, v, 3 * v->classes, figures, err);
+        status = figures == NULL
+                     ? error_memory(err, "writing a report")
+                     : report_measure_list(r, v->clip, v->n, class_figures, v, 3 * v->classes, figures, err);
     }
     metric_confusion(v->truth, v->predicted, v->n, NULL, v->classes, v->confusion);
     for (size_t k = 0; status == SPOOR_OK && k < v->classes; k++) {
@@ -278,7 +281,10 @@ static spoor_status put_task(const report *r, view *all, size_t task, json_t *ta
     const eval_task *t = &r->set->tasks[task];
     json_t *groups = json_array();
     json_t *into = json_pack("{s:o, s:I, s:s, s:o}", "task", report_string(t->name), "classes", (json_int_t)t->classes,
-                             "scores", r->set->decisions ? "decisions" : r->set->probabilities ? "probabilities" : "any",
+                             "scores",
+                             r->set->decisions       ? "decisions"
+                             : r->set->probabilities ? "probabilities"
+                                                     : "any",
                              "groups", groups);
     TRY(report_append(tasks, into, err));
     TRY(put_group(r, all, "all", "all", groups, err));

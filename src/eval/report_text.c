@@ -119,8 +119,8 @@ static void print_row(buffer *b, const json_t *row, const char *name_key, size_t
 }
 
 /* The groups of the kinds in `kinds` (NULL at the end), in the report's order; nothing where there are none. */
-static void print_groups(buffer *b, const json_t *groups, const char *const *kinds, const char *title, size_t name_width,
-                         const column *columns, size_t n) {
+static void print_groups(buffer *b, const json_t *groups, const char *const *kinds, const char *title,
+                         size_t name_width, const column *columns, size_t n) {
     bool begun = false;
     size_t i;
     const json_t *g;

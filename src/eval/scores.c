@@ -12,8 +12,8 @@
 
 static const char title[] = "# spoor scores 1";
 static const char threshold_key[] = " known_threshold=";
-static const char *const fixed_names[] = {"id", "split", "page", "setting", "source", "is_bonafide", "bonafide", "is_known",
-                                          "known"};
+static const char *const fixed_names[] = {"id",          "split",    "page",     "setting", "source",
+                                          "is_bonafide", "bonafide", "is_known", "known"};
 enum { ID, SPLIT, PAGE, SETTING, SOURCE, IS_BONAFIDE, BONAFIDE, IS_KNOWN, KNOWN, FIXED };
 
 const eval_set *score_file_set(const score_file *f) { return &f->set; }
@@ -58,7 +58,8 @@ bool score_number(const char *text, double *out) {
 
 bool score_file_allocate(score_file *f, size_t n, size_t tasks, size_t width) {
     size_t labels, scores;
-    if (!checked_mul(n, tasks, &labels) || !checked_mul(n, width, &scores) || labels > MAX_SCORES || scores > MAX_SCORES) {
+    if (!checked_mul(n, tasks, &labels) || !checked_mul(n, width, &scores) || labels > MAX_SCORES ||
+        scores > MAX_SCORES) {
         return false;
     }
     f->clips = ctx_calloc(f->ctx, n, sizeof *f->clips);
@@ -85,7 +86,9 @@ bool score_file_allocate(score_file *f, size_t n, size_t tasks, size_t width) {
 
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
-static spoor_status put_text(io_writer *w, const char *s, spoor_error *err) { return io_writer_put(w, s, strlen(s), err); }
+static spoor_status put_text(io_writer *w, const char *s, spoor_error *err) {
+    return io_writer_put(w, s, strlen(s), err);
+}
 
 /* A cell after a tab (first: without), quoted where needed. */
 static spoor_status put_cell(io_writer *w, bool first, const char *s, spoor_error *err) {
@@ -291,13 +294,14 @@ static spoor_status read_header(score_file *f, layout *l, const char *path, spoo
         }
     }
     if (l->fixed[ID] == SIZE_MAX) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s has no header with a column \"id\"; for another system's file name its columns",
+        return error_set(err, SPOOR_ERR_INPUT, "%s has no header with a column \"id\"; for another system's file name "
+                                               "its columns",
                          path);
     }
     for (size_t t = 0; t < f->set.task_count; t++) {
         if (f->tasks[t].classes == 0) {
-            return error_set(err, SPOOR_ERR_INPUT, "%s: the task %s has no column score/%s/CLASS", path, f->tasks[t].name,
-                             f->tasks[t].name);
+            return error_set(err, SPOOR_ERR_INPUT, "%s: the task %s has no column score/%s/CLASS", path,
+                             f->tasks[t].name, f->tasks[t].name);
         }
     }
     f->set.tasks = f->tasks;
@@ -352,8 +356,8 @@ static spoor_status task_scores(const line *at, size_t t, float *scores, bool *a
         given += isnan(v) ? 0 : 1;
     }
     if (given != 0 && given != task->classes) {
-        return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: only %zu of the %zu scores of task %s are there", at->path,
-                         at->f->table.line[at->row], given, task->classes, task->name);
+        return error_set(err, SPOOR_ERR_INPUT, "%s, line %zu: only %zu of the %zu scores of task %s are there",
+                         at->path, at->f->table.line[at->row], given, task->classes, task->name);
     }
     *any |= given != 0;
     return SPOOR_OK;

@@ -11,11 +11,11 @@ void score_file_free(score_file *f);
 
 /* Our own form, tab-separated with a header (docs/eval.md): id split page setting source is_bonafide bonafide is_known
  * known, then for each task `true/TASK` (class name, empty = none) and `score/TASK/CLASS`. A first line
- * `# spoor scores 1 probabilities=1 decisions=0 llr=1 known_threshold=-5.2` states what the scores are (without it: all 0, no
- * threshold). Columns may stand
- * in any order, those of one task together; all but `id` may be left out, so that any system's scores can be put in this
- * form. Floats are written so that they read back to the same bits; an empty cell is no score. A name with a tab, quote or
- * line break is quoted as in CSV (RFC 4180). */
+ * `# spoor scores 1 probabilities=1 decisions=0 llr=1 known_threshold=-5.2` states what the scores are (without it: all
+ * 0, no threshold). Columns may stand
+ * in any order, those of one task together; all but `id` may be left out, so that any system's scores can be put in
+ * this form. Floats are written so that they read back to the same bits; an empty cell is no score. A name with a tab,
+ * quote or line break is quoted as in CSV (RFC 4180). */
 spoor_status score_file_write(spoor_context *ctx, const char *path, const eval_set *set, spoor_error *err);
 spoor_status score_file_read(spoor_context *ctx, const char *path, score_file **out, spoor_error *err);
 

@@ -48,8 +48,8 @@ spoor_status score_column_find(const delimited *d, const char *path, bool header
             return SPOOR_OK;
         }
     }
-    return error_set(err, SPOOR_ERR_USAGE, "%s has no column called \"%.60s\"; its first line begins with \"%.60s\"", path,
-                     column, d->rows > 0 ? delimited_cell(d, 0, 0) : "");
+    return error_set(err, SPOOR_ERR_USAGE, "%s has no column called \"%.60s\"; its first line begins with \"%.60s\"",
+                     path, column, d->rows > 0 ? delimited_cell(d, 0, 0) : "");
 }
 
 spoor_status score_check_fields(const delimited *d, const char *path, size_t from, size_t most, spoor_error *err) {

@@ -22,8 +22,8 @@ struct encoder {
     const json_t *plan; /* of int8; NULL: none */
 };
 
-spoor_status encoder_new(spoor_context *ctx, const encoder_sizes *sizes, int64_t last, const char *prefix, bool trainable,
-                         uint64_t seed, encoder **out, spoor_error *err) {
+spoor_status encoder_new(spoor_context *ctx, const encoder_sizes *sizes, int64_t last, const char *prefix,
+                         bool trainable, uint64_t seed, encoder **out, spoor_error *err) {
     *out = NULL;
     if (last < 0 || last > sizes->layers) {
         return error_set(err, SPOOR_ERR_USAGE, "hidden state %lld does not exist: the encoder has 0 to %lld",
@@ -69,9 +69,9 @@ int64_t encoder_last(const encoder *e) { return e->last; }
 
 static bool begins(const char *s, const char *with) { return strncmp(s, with, strlen(with)) == 0; }
 
-/* The precision of one product. The first convolution sees raw samples, has only ten columns to a row and stays in float;
- * so do WavLM's gates, which go into an exponential. The projection feeds everything that follows: its error would go
- * through all layers, and it is a thousandth of the time. */
+/* The precision of one product. The first convolution sees raw samples, has only ten columns to a row and stays in
+ * float; so do WavLM's gates, which go into an exponential. The projection feeds everything that follows: its error
+ * would go through all layers, and it is a thousandth of the time. */
 static compute_precision precision_of(const char *name, compute_precision asked) {
     if (begins(name, "feature_extractor.conv_layers.0.") || strstr(name, ".gru_rel_pos_linear.") != NULL) {
         return COMPUTE_F32;
@@ -93,12 +93,13 @@ static spoor_status give(encoder *e, param *item, float *values, compute_precisi
     int64_t n = tensor_count(&item->value);
     compute_precision precision = encoder_precision(e, item, asked);
     if (asked == COMPUTE_INT8 && e->plan != NULL) {
-        TRY(int8_apply(e->plan, &e->sizes, encoder_name(e, item), item->product && precision == COMPUTE_INT8, &item->value,
-                       values, &precision, err));
+        TRY(int8_apply(e->plan, &e->sizes, encoder_name(e, item), item->product && precision == COMPUTE_INT8,
+                       &item->value, values, &precision, err));
     }
     for (int64_t i = 0; i < n; i++) {
         if (!isfinite(values[i])) {
-            return error_set(err, SPOOR_ERR_MODEL, "the weights of %s hold a value that is not a finite number; take others, or get the file again",
+            return error_set(err, SPOOR_ERR_MODEL, "the weights of %s hold a value that is not a finite number; take "
+                                                   "others, or get the file again",
                              item->name);
         }
     }
@@ -162,8 +163,8 @@ void encoder_forward(const encoder *e, tape *t, tensor *input, int64_t first, co
         return;
     }
     if (first < 0 || first > e->last) {
-        tape_fail(t, SPOOR_ERR_USAGE, "encoder: hidden states from %lld on were asked for, of 0 to %lld", (long long)first,
-                  (long long)e->last);
+        tape_fail(t, SPOOR_ERR_USAGE, "encoder: hidden states from %lld on were asked for, of 0 to %lld",
+                  (long long)first, (long long)e->last);
         return;
     }
     if (e->sizes.kind == ENCODER_WHISPER) {

@@ -1,4 +1,5 @@
-/* encoder_sizes.c: the architecture of an encoder from and to JSON with Hugging Face's keys, and its frames; see encoder.h. */
+/* encoder_sizes.c: the architecture of an encoder from and to JSON with Hugging Face's keys, and its frames; see
+ * encoder.h. */
 #include "base/config.h"
 #include "frontend/encoder.h"
 #include <string.h>
@@ -25,10 +26,12 @@ static spoor_status read_kind(const json_t *config, encoder_kind *out, spoor_err
         }
     }
     if (type == NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "encoder.model_type is missing: it must be wav2vec2, hubert, wavlm or whisper");
+        return error_set(err, SPOOR_ERR_USAGE, "encoder.model_type is missing: it must be wav2vec2, hubert, wavlm or "
+                                               "whisper");
     }
     return error_set(err, SPOOR_ERR_USAGE,
-                     "encoder.model_type \"%.64s\" is not built in: it must be wav2vec2, hubert, wavlm or whisper", type);
+                     "encoder.model_type \"%.64s\" is not built in: it must be wav2vec2, hubert, wavlm or whisper",
+                     type);
 }
 
 /* A list of 1 .. ENCODER_MAX_CONVS numbers, or the default. */
@@ -159,7 +162,8 @@ spoor_status encoder_sizes_from_json(const json_t *config, encoder_sizes *out, s
     TRY(refuse_others(config, err));
     TRY(s.kind == ENCODER_WHISPER ? read_whisper(config, &s, err) : read_wav2vec2(config, &s, err));
     if (s.width % s.heads != 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "the encoder's width (%lld) must be a multiple of its attention heads (%lld)",
+        return error_set(err, SPOOR_ERR_USAGE, "the encoder's width (%lld) must be a multiple of its attention heads "
+                                               "(%lld)",
                          (long long)s.width, (long long)s.heads);
     }
     *out = s;
@@ -182,17 +186,17 @@ json_t *encoder_describe(const encoder_sizes *s) {
     if (s->kind == ENCODER_WHISPER) {
         return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "model_type", type, "d_model", (json_int_t)s->width,
                          "encoder_layers", (json_int_t)s->layers, "encoder_attention_heads", (json_int_t)s->heads,
-                         "encoder_ffn_dim", (json_int_t)s->ff, "num_mel_bins", (json_int_t)s->mels, "max_source_positions",
-                         (json_int_t)s->positions);
+                         "encoder_ffn_dim", (json_int_t)s->ff, "num_mel_bins", (json_int_t)s->mels,
+                         "max_source_positions", (json_int_t)s->positions);
     }
-    json_t *d = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:b, s:s, s:b, s:I, s:I, s:f}", "model_type", type,
-                          "hidden_size", (json_int_t)s->width, "num_hidden_layers", (json_int_t)s->layers,
-                          "num_attention_heads", (json_int_t)s->heads, "intermediate_size", (json_int_t)s->ff, "conv_dim",
-                          list_of(s->conv_dim, s->n_convs), "conv_kernel", list_of(s->conv_kernel, s->n_convs),
-                          "conv_stride", list_of(s->conv_stride, s->n_convs), "conv_bias", (int)s->conv_bias,
-                          "feat_extract_norm", s->conv_layer_norm ? "layer" : "group", "do_stable_layer_norm",
-                          (int)s->pre_norm, "num_conv_pos_embeddings", (json_int_t)s->pos_kernel,
-                          "num_conv_pos_embedding_groups", (json_int_t)s->pos_groups, "layer_norm_eps", s->eps);
+    json_t *d = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:b, s:s, s:b, s:I, s:I, s:f}", "model_type", type, "hidden_size",
+        (json_int_t)s->width, "num_hidden_layers", (json_int_t)s->layers, "num_attention_heads", (json_int_t)s->heads,
+        "intermediate_size", (json_int_t)s->ff, "conv_dim", list_of(s->conv_dim, s->n_convs), "conv_kernel",
+        list_of(s->conv_kernel, s->n_convs), "conv_stride", list_of(s->conv_stride, s->n_convs), "conv_bias",
+        (int)s->conv_bias, "feat_extract_norm", s->conv_layer_norm ? "layer" : "group", "do_stable_layer_norm",
+        (int)s->pre_norm, "num_conv_pos_embeddings", (json_int_t)s->pos_kernel, "num_conv_pos_embedding_groups",
+        (json_int_t)s->pos_groups, "layer_norm_eps", s->eps);
     if (d != NULL && s->kind == ENCODER_WAVLM &&
         (json_object_set_new(d, "num_buckets", json_integer(s->buckets)) != 0 ||
          json_object_set_new(d, "max_bucket_distance", json_integer(s->max_distance)) != 0)) {

@@ -1,5 +1,5 @@
-/* frontend.c: one front end of any kind: hands on to spectral.h, neural.h or waveform.h, and puts several side by side; see
- * frontend.h. */
+/* frontend.c: one front end of any kind: hands on to spectral.h, neural.h or waveform.h, and puts several side by side;
+ * see frontend.h. */
 #include "frontend/frontend.h"
 #include "base/checked.h"
 #include "base/config.h"
@@ -40,10 +40,13 @@ static spoor_status new_part(spoor_context *ctx, const json_t *config, const fro
 static spoor_status check_rates(const frontend *fe, spoor_error *err) {
     const size_t second = FRONTEND_RATE;
     for (size_t i = 1; i < fe->n_parts; i++) {
-        double a = (double)frontend_frames(fe->part[0], 100 * second), b = (double)frontend_frames(fe->part[i], 100 * second);
+        double a = (double)frontend_frames(fe->part[0], 100 * second),
+               b = (double)frontend_frames(fe->part[i], 100 * second);
         if (b > 1.04 * a + 4 || a > 1.04 * b + 4) {
-            return error_set(err, SPOOR_ERR_USAGE, "front end.parts: part %zu has %.0f rows a second and part 1 has %.0f; choose "
-                             "hop_length or stack so that they agree, or rows: own", i + 1, b / 100, a / 100);
+            return error_set(err, SPOOR_ERR_USAGE,
+                             "front end.parts: part %zu has %.0f rows a second and part 1 has "
+                             "%.0f; choose hop_length or stack so that they agree, or rows: own",
+                             i + 1, b / 100, a / 100);
         }
     }
     return SPOOR_OK;
@@ -76,7 +79,8 @@ static spoor_status join(frontend *fe, const json_t *config, const frontend_opti
     fe->own_rows = own == 1;
     size_t n = json_array_size(parts);
     if (n < 2 || n > FRONTEND_MAX_PARTS) {
-        return error_set(err, SPOOR_ERR_USAGE, "front end.parts must be a list of 2 to %d front ends", FRONTEND_MAX_PARTS);
+        return error_set(err, SPOOR_ERR_USAGE, "front end.parts must be a list of 2 to %d front ends",
+                         FRONTEND_MAX_PARTS);
     }
     json_t *list = json_array();
     fe->joined = json_pack("{s:s, s:o}", "kind", "join", "parts", list);
@@ -102,12 +106,13 @@ static spoor_status join(frontend *fe, const json_t *config, const frontend_opti
 
 static spoor_status build(frontend *fe, const json_t *config, const frontend_options *options, size_t number,
                           spoor_error *err) {
-    static const char *const kinds[] = {"log-mel", "lfcc", "linear-spectrogram", "wav2vec2", "hubert", "wavlm", "whisper", "waveform",
-                                        "join", NULL};
+    static const char *const kinds[] = {"log-mel", "lfcc",    "linear-spectrogram", "wav2vec2", "hubert",
+                                        "wavlm",   "whisper", "waveform",           "join",     NULL};
     int kind;
     if (!json_is_object(config) || json_object_get(config, "kind") == NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "front end must be a mapping with at least a \"kind\": \"log-mel\", \"lfcc\", "
-                         "\"linear-spectrogram\", \"wav2vec2\", \"hubert\", \"wavlm\", \"whisper\", \"waveform\" or \"join\"");
+        return error_set(err, SPOOR_ERR_USAGE, "front end must be a mapping with at least a \"kind\": \"log-mel\", "
+                         "\"lfcc\", \"linear-spectrogram\", \"wav2vec2\", \"hubert\", \"wavlm\", \"whisper\", "
+                         "\"waveform\" or \"join\"");
     }
     TRY(config_choice(config, "front end", "kind", kinds, 0, &kind, err));
     if (strcmp(kinds[kind], "join") == 0) {
@@ -142,8 +147,8 @@ static spoor_status new_part(spoor_context *ctx, const json_t *config, const fro
     return SPOOR_OK;
 }
 
-spoor_status frontend_new_with(spoor_context *ctx, const json_t *config, const frontend_options *options, frontend **out,
-                               spoor_error *err) {
+spoor_status frontend_new_with(spoor_context *ctx, const json_t *config, const frontend_options *options,
+                               frontend **out, spoor_error *err) {
     static const frontend_options none = {0};
     return new_part(ctx, config, options == NULL ? &none : options, 0, out, err);
 }
@@ -275,7 +280,8 @@ spoor_status int8_measure(frontend *fe, const int8_options *o, json_t **out, spo
         if (one != NULL) {
             status = neural_measure(fe->ctx, one, o, &plan, err);
         }
-        if (plan != NULL && json_object_set_new(fe->n_parts == 0 ? config : json_array_get(parts, i), "int8", plan) != 0) {
+        if (plan != NULL &&
+            json_object_set_new(fe->n_parts == 0 ? config : json_array_get(parts, i), "int8", plan) != 0) {
             status = error_memory(err, "calibrating int8");
         }
     }
@@ -355,7 +361,8 @@ static spoor_status compute_join(const frontend *fe, frontend_scratch *s, const 
             at += own;
             continue;
         }
-        if (!checked_mul(rows, own, &values) || !ctx_grow(s->ctx, (void **)&s->rows, &s->capacity, values, sizeof *s->rows)) {
+        if (!checked_mul(rows, own, &values) ||
+            !ctx_grow(s->ctx, (void **)&s->rows, &s->capacity, values, sizeof *s->rows)) {
             return error_memory(err, "computing features");
         }
         TRY(frontend_compute(fe->part[i], s->part[i], samples, n, s->rows, err));
@@ -418,12 +425,14 @@ static tensor *with_rows(tape *t, tensor *x, int64_t frames) {
     return op_concat(t, part, 2, 1);
 }
 
-tensor *frontend_forward(const frontend *fe, frontend_scratch *s, tape *t, tensor *wave, const encoder_training *training) {
+tensor *frontend_forward(const frontend *fe, frontend_scratch *s, tape *t, tensor *wave,
+                         const encoder_training *training) {
     if (wave == NULL) {
         return NULL;
     }
     if (fe->n_parts == 0) {
-        return fe->neural != NULL ? neural_forward(fe->neural, s->neural, t, wave, training) : fixed_rows_of(fe, s, t, wave);
+        return fe->neural != NULL ? neural_forward(fe->neural, s->neural, t, wave, training)
+                                  : fixed_rows_of(fe, s, t, wave);
     }
     tensor *x[FRONTEND_MAX_PARTS];
     int64_t frames = (int64_t)frontend_frames(fe, (size_t)wave->dim[1]);

@@ -50,7 +50,8 @@ spoor_status int8_parse(const char *text, const encoder_sizes *s, json_t **out, 
 void int8_hash(const float *values, int64_t count, char hex[17]);
 /* Whether a plan has factors for this parameter. */
 bool int8_touches(const json_t *plan, const encoder_sizes *s, const char *name);
-/* Puts the factors of a plan that was checked into the values of a parameter (name without prefix; shape: its dimensions). */
+/* Puts the factors of a plan that was checked into the values of a parameter (name without prefix; shape: its
+ * dimensions). */
 void int8_fold_values(const json_t *plan, const encoder_sizes *s, const char *name, const tensor *shape, float *values);
 /* The values of a parameter as they were read, to what is multiplied: their hash is compared, the factors put in, and,
  * where it is the matrix of a product that would be int8, *precision set. SPOOR_ERR_MODEL where the plan is of other

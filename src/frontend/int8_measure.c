@@ -218,9 +218,10 @@ static spoor_status check_states(const measure *m, tensor *const *hidden, size_t
     for (int64_t s = 0; s <= encoder_last(m->e); s++) {
         for (int64_t i = 0; i < tensor_count(hidden[s]); i++) {
             if (!isfinite(hidden[s]->data[i])) {
-                return error_set(err, SPOOR_ERR_MODEL, "%s: recording %zu of %zu gives numbers in hidden state %lld, in %s, that "
-                                 "are not finite; the weights of the encoder are unusable: take others", WHAT, clip + 1,
-                                 m->o->clips, (long long)s, precision);
+                return error_set(err, SPOOR_ERR_MODEL,
+                                 "%s: recording %zu of %zu gives numbers in hidden state %lld, "
+                                 "in %s, that are not finite; the weights of the encoder are unusable: take others",
+                                 WHAT, clip + 1, m->o->clips, (long long)s, precision);
             }
         }
     }

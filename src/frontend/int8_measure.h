@@ -19,6 +19,7 @@ void int8_options_init(int8_options *o); /* share 0.1 */
 
 /* Measures each encoder of a front end that was made with precision "f32", and *out (a new reference) is the front
  * end's configuration with the plans in it, "int8" of each encoder. fe cannot be used afterwards. SPOOR_ERR_USAGE where
- * it has no encoder, or where o is wrong; SPOOR_ERR_MODEL where the encoder gives numbers that are not finite. Progress in runs of an encoder. The same recordings give the same plan. */
+ * it has no encoder, or where o is wrong; SPOOR_ERR_MODEL where the encoder gives numbers that are not finite. Progress
+ * in runs of an encoder. The same recordings give the same plan. */
 spoor_status int8_measure(frontend *fe, const int8_options *o, json_t **out, spoor_error *err);
 #endif

@@ -1,5 +1,6 @@
-/* neural.c: a pretrained encoder as a front end: its configuration, its weights, and features from samples; see neural.h.
- * Each recording is computed alone, at its own length: nothing is ever padded to the length of another one. */
+/* neural.c: a pretrained encoder as a front end: its configuration, its weights, and features from samples; see
+ * neural.h. Each recording is computed alone, at its own length: nothing is ever padded to the length of another
+ * one. */
 #include "frontend/neural.h"
 #include "base/config.h"
 #include "frontend/dialect.h"
@@ -17,8 +18,8 @@ static const char WHERE[] = "front end";
 static const char *const INPUTS[] = {"normalised", "raw", NULL};
 static const char *const PRECISIONS[] = {"f32", "bf16", "int8", NULL}; /* compute_precision */
 static const char *const SOURCES[] = {
-    ("facebook/wav2vec2-xls-r-300m on the Hugging Face Hub (config.json with model.safetensors or pytorch_model.bin), or "
-     "fairseq's xlsr2_300m.pt"),
+    ("facebook/wav2vec2-xls-r-300m on the Hugging Face Hub (config.json with model.safetensors or pytorch_model.bin), "
+     "or fairseq's xlsr2_300m.pt"),
     "facebook/hubert-base-ls960 on the Hugging Face Hub (config.json with model.safetensors or pytorch_model.bin)",
     "microsoft/wavlm-base-plus on the Hugging Face Hub (config.json with model.safetensors or pytorch_model.bin)",
     "openai/whisper-tiny on the Hugging Face Hub, or a ggml file of it (ggml-tiny.bin)"};
@@ -88,10 +89,11 @@ static spoor_status find_path(const neural *fe, const char *folder, char **out, 
 
 static spoor_status check_kind(const neural *fe, const char *path, spoor_error *err) {
     int is = (int)dialect_sizes(fe->dialect)->kind;
-    bool both_plain = is != ENCODER_WAVLM && is != ENCODER_WHISPER && fe->kind != ENCODER_WAVLM && fe->kind != ENCODER_WHISPER;
+    bool both_plain =
+        is != ENCODER_WAVLM && is != ENCODER_WHISPER && fe->kind != ENCODER_WAVLM && fe->kind != ENCODER_WHISPER;
     if (is != fe->kind && !both_plain) { /* wav2vec 2.0 and HuBERT are the same network */
-        return error_set(err, SPOOR_ERR_USAGE, "%s.kind is %s, but %.200s holds %s weights", WHERE, ENCODER_KINDS[fe->kind], path,
-                         ENCODER_KINDS[is]);
+        return error_set(err, SPOOR_ERR_USAGE, "%s.kind is %s, but %.200s holds %s weights", WHERE,
+                         ENCODER_KINDS[fe->kind], path, ENCODER_KINDS[is]);
     }
     return SPOOR_OK;
 }
@@ -105,8 +107,8 @@ static spoor_status open_checkpoint(neural *fe, const json_t *config, const char
     TRY(weights_sha256(fe->weights, fe->sha256, err));
     const char *expected = json_string_value(json_object_get(config, "weights_sha256"));
     if (expected != NULL && strcmp(expected, fe->sha256) != 0) {
-        return error_set(err, SPOOR_ERR_MODEL, "%.200s is not the checkpoint that this front end was made with: its SHA-256 is "
-                         "%.12s..., not %.12s...", fe->resolved_path, fe->sha256, expected);
+        return error_set(err, SPOOR_ERR_MODEL, "%.200s is not the checkpoint that this front end was made with: its "
+                         "SHA-256 is %.12s..., not %.12s...", fe->resolved_path, fe->sha256, expected);
     }
     return SPOOR_OK;
 }
@@ -128,10 +130,12 @@ static spoor_status read_layers(neural *fe, const json_t *config, spoor_error *e
     for (int64_t i = 0; good && i < fe->n_layers; i++) {
         const json_t *item = json_array_get(list, (size_t)i);
         fe->layers[i] = json_integer_value(item);
-        good = json_is_integer(item) && fe->layers[i] >= 0 && fe->layers[i] <= last && (i == 0 || fe->layers[i] > fe->layers[i - 1]);
+        good = json_is_integer(item) && fe->layers[i] >= 0 && fe->layers[i] <= last &&
+               (i == 0 || fe->layers[i] > fe->layers[i - 1]);
     }
     if (!good) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s.layers must be a list of hidden states from 0 to %lld in ascending order",
+        return error_set(err, SPOOR_ERR_USAGE, "%s.layers must be a list of hidden states from 0 to %lld in ascending "
+                                               "order",
                          WHERE, (long long)last);
     }
     return SPOOR_OK;
@@ -149,10 +153,12 @@ static spoor_status read_keys(neural *fe, const json_t *config, const frontend_o
     TRY(config_choice(config, WHERE, "normalise", ROWS_NORMALISES, NORMALISE_NONE, &normalise, err));
     TRY(config_choice(config, WHERE, "precision", PRECISIONS, 0, &precision, err));
     if (o->precision != NULL) {
-        for (precision = 0; PRECISIONS[precision] != NULL && strcmp(PRECISIONS[precision], o->precision) != 0; precision++) {
+        for (precision = 0; PRECISIONS[precision] != NULL && strcmp(PRECISIONS[precision], o->precision) != 0;
+             precision++) {
         }
         if (PRECISIONS[precision] == NULL) {
-            return error_set(err, SPOOR_ERR_USAGE, "the precision must be f32, bf16 or int8, not \"%.40s\"", o->precision);
+            return error_set(err, SPOOR_ERR_USAGE, "the precision must be f32, bf16 or int8, not \"%.40s\"",
+                             o->precision);
         }
     }
     fe->raw = input == 1;
@@ -160,7 +166,8 @@ static spoor_status read_keys(neural *fe, const json_t *config, const frontend_o
     fe->precision = (compute_precision)precision;
     fe->trainable = o->trainable;
     if (fe->trainable && fe->normalise == NORMALISE_MEAN) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s.normalise: \"mean\" cannot be trained through; use \"mean-var\" or \"none\"",
+        return error_set(err, SPOOR_ERR_USAGE, "%s.normalise: \"mean\" cannot be trained through; use \"mean-var\" or "
+                                               "\"none\"",
                          WHERE);
     }
     return SPOOR_OK;
@@ -185,7 +192,8 @@ static spoor_status check_architecture(const neural *fe, const json_t *config, s
     json_t *is = expected == NULL ? NULL : encoder_describe(&fe->sizes);
     bool same = expected == NULL || json_equal(expected, is);
     json_decref(is);
-    return same ? SPOOR_OK : error_set(err, SPOOR_ERR_MODEL, "%.200s has another architecture than this front end was made with",
+    return same ? SPOOR_OK : error_set(err, SPOOR_ERR_MODEL, "%.200s has another architecture than this front end was "
+                                                             "made with",
                                        fe->resolved_path);
 }
 
@@ -208,8 +216,8 @@ static spoor_status find_sizes(neural *fe, const json_t *config, const frontend_
                          SOURCES[fe->kind]);
     }
     TRY(open_checkpoint(fe, config, o->folder, err));
-    TRY(config_int(config, WHERE, "positions", fe->sizes.positions, 1, fe->kind == ENCODER_WHISPER ? fe->sizes.positions : 1,
-                   &positions, err));
+    TRY(config_int(config, WHERE, "positions", fe->sizes.positions, 1,
+                   fe->kind == ENCODER_WHISPER ? fe->sizes.positions : 1, &positions, err));
     fe->sizes.positions = fe->kind == ENCODER_WHISPER ? positions : fe->sizes.positions;
     return check_architecture(fe, config, err);
 }
@@ -261,10 +269,10 @@ static spoor_status write_config(neural *fe, spoor_error *err) {
     for (int64_t i = 0; i < fe->n_layers; i++) {
         (void)json_array_append_new(layers, json_integer(fe->layers[i]));
     }
-    fe->config = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:b, s:o, s:s}", "kind", ENCODER_KINDS[fe->kind], "weights", fe->path,
-                           "from", fe->from, "layers", layers, "normalise", ROWS_NORMALISES[fe->normalise], "precision",
-                           PRECISIONS[fe->precision], "embed", fe->embed, "architecture", architecture, "weights_sha256",
-                           fe->sha256);
+    fe->config = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:b, s:o, s:s}", "kind", ENCODER_KINDS[fe->kind], "weights",
+                           fe->path, "from", fe->from, "layers", layers, "normalise", ROWS_NORMALISES[fe->normalise],
+                           "precision", PRECISIONS[fe->precision], "embed", fe->embed, "architecture", architecture,
+                           "weights_sha256", fe->sha256);
     bool failed = fe->config == NULL;
     if (fe->kind == ENCODER_WHISPER) {
         failed |= json_object_set_new(fe->config, "positions", json_integer(fe->sizes.positions)) != 0;
@@ -349,14 +357,15 @@ bool neural_has_checkpoint(const neural *fe) { return fe->dialect != NULL; }
 
 spoor_status neural_read_checkpoint(const neural *fe, const param *p, float *out, spoor_error *err) {
     if (fe->dialect == NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "the weights of a front end that came from a model file are packed and cannot be "
-                         "read back");
+        return error_set(err, SPOOR_ERR_USAGE, "the weights of a front end that came from a model file are packed and "
+                         "cannot be read back");
     }
     return read_checkpoint((void *)(uintptr_t)fe, p->name, p->value.ndim, p->value.dim, out, err);
 }
 
 spoor_status neural_read_param(const neural *fe, const param *p, float *out, spoor_error *err) {
-    bool folded = fe->plan != NULL && fe->precision == COMPUTE_INT8; /* what is in memory has the plan's factors in it */
+    bool folded = fe->plan != NULL && fe->precision == COMPUTE_INT8; /* what is in memory has the plan's factors in
+                                                                      * it */
     if (p->value.data != NULL && !folded) {
         memcpy(out, p->value.data, (size_t)tensor_count(&p->value) * sizeof *out);
         return SPOOR_OK;
@@ -382,7 +391,8 @@ size_t neural_frames(const neural *fe, size_t n) {
 
 static float held(float v) { return !isfinite(v) ? 0.0f : v > 1e6f ? 1e6f : v < -1e6f ? -1e6f : v; }
 
-/* out[m]: samples going round; zero mean and unit variance where asked (Hugging Face: divided by sqrt(variance + 1e-7)). */
+/* out[m]: samples going round; zero mean and unit variance where asked (Hugging Face: divided by sqrt(variance +
+ * 1e-7)). */
 static void prepare(const neural *fe, const float *samples, size_t n, real *out, int64_t m) {
     double sum = 0, squares = 0;
     for (int64_t i = 0; i < m; i++) {
@@ -457,14 +467,15 @@ compute *neural_scratch_compute(neural_scratch *s) { return s->compute; }
 static spoor_status check_finite(const float *x, size_t n, spoor_error *err) {
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(x[i])) {
-            return error_set(err, SPOOR_ERR_MODEL, "the front end gave features that are not finite; its weights are unusable");
+            return error_set(err, SPOOR_ERR_MODEL, "the front end gave features that are not finite; its weights are "
+                                                   "unusable");
         }
     }
     return SPOOR_OK;
 }
 
-spoor_status neural_hidden(const neural *fe, neural_scratch *s, const float *samples, size_t n, int64_t first, tensor **hidden,
-                           spoor_error *err) {
+spoor_status neural_hidden(const neural *fe, neural_scratch *s, const float *samples, size_t n, int64_t first,
+                           tensor **hidden, spoor_error *err) {
     tape_begin(s->tape, false, false, 0);
     tensor *x = input_of(fe, s, s->tape, samples, 1, n);
     encoder_forward(fe->encoder, s->tape, x, first, NULL, hidden);

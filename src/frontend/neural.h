@@ -27,9 +27,10 @@ spoor_status neural_measure(spoor_context *ctx, neural *fe, const int8_options *
 spoor_status neural_scratch_new(const neural *fe, neural_scratch **out, spoor_error *err);
 void neural_scratch_free(neural_scratch *s);
 compute *neural_scratch_compute(neural_scratch *s);
-/* Hidden states first .. the last of the encoder, of one recording; they live until the scratch object is used again. */
-spoor_status neural_hidden(const neural *fe, neural_scratch *s, const float *samples, size_t n, int64_t first, tensor **hidden,
-                           spoor_error *err);
+/* Hidden states first .. the last of the encoder, of one recording; they live until the scratch object is used
+ * again. */
+spoor_status neural_hidden(const neural *fe, neural_scratch *s, const float *samples, size_t n, int64_t first,
+                           tensor **hidden, spoor_error *err);
 spoor_status neural_compute(const neural *fe, neural_scratch *s, const float *samples, size_t n, float *out,
                             spoor_error *err);
 tensor *neural_forward(const neural *fe, neural_scratch *s, tape *t, tensor *wave, const encoder_training *training);

@@ -1,5 +1,5 @@
-/* spectral.h: log-mel, LFCC and linear spectrum: made in spectral_setup.c, computed in spectral.c, used by frontend.c alone.
- * The functions are those of frontend.h for these kinds. */
+/* spectral.h: log-mel, LFCC and linear spectrum: made in spectral_setup.c, computed in spectral.c, used by frontend.c
+ * alone. The functions are those of frontend.h for these kinds. */
 #ifndef FRONTEND_SPECTRAL_H
 #define FRONTEND_SPECTRAL_H
 #include "audio/filterbank.h"

@@ -182,8 +182,8 @@ spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *
                         store **out, spoor_error *err) {
     *out = NULL;
     if (frontend_own_rows(fe)) { /* a stretch of rows would be another stretch of time in each part */
-        return error_set(err, SPOOR_ERR_USAGE, "features of a join with rows: own cannot be stored; store its parts one by one, "
-                         "or leave the section cache out");
+        return error_set(err, SPOOR_ERR_USAGE, "features of a join with rows: own cannot be stored; store its parts "
+                         "one by one, or leave the section cache out");
     }
     store *s = ctx_calloc(ctx, 1, sizeof *s);
     if (!s) {

@@ -41,8 +41,8 @@ typedef struct store_options {
 } store_options;
 
 /* Open a folder for features of fe. SPOOR_ERR_USAGE: the folder holds features of another front end or type (the
- * sentence says which), is being written by another process, or (not writable) is no such folder; fe is a join whose parts
- * have rows of their own; SPOOR_ERR_INPUT:
+ * sentence says which), is being written by another process, or (not writable) is no such folder; fe is a join whose
+ * parts have rows of their own; SPOOR_ERR_INPUT:
  * index.json is damaged. */
 spoor_status store_open(spoor_context *ctx, const char *folder, const frontend *fe, const store_options *options,
                         store **out, spoor_error *err);

@@ -38,8 +38,8 @@ typedef struct store_index {
 } store_index;
 
 /* The settings that count, a new reference: where the configuration has the hash of the weights, without their path,
- * where to get them, a calibration of int8 that is not used, and whether a model file would hold them. hash: one to take
- * instead of the one that the configuration has; NULL. */
+ * where to get them, a calibration of int8 that is not used, and whether a model file would hold them. hash: one to
+ * take instead of the one that the configuration has; NULL. */
 spoor_status store_settings(const frontend *fe, const char *hash, json_t **out, spoor_error *err);
 /* What the index of features with these settings says. */
 spoor_status store_index_of(const json_t *settings, size_t dim, bool half, store_index *out, spoor_error *err);

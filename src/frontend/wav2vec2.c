@@ -72,17 +72,18 @@ static spoor_status add_convs(wav2vec2 *m, maker *k, spoor_error *err) {
                        PARAM_UNIFORM_FAN_IN, taps * channels, true, true, &c->w, err));
         params_find(k->p, k->name)->product = true;
         if (s->conv_bias) {
-            TRY(params_add(k->p, named(k, layers, i, ".conv.bias"), 1, &out, PARAM_UNIFORM_FAN_IN, taps * channels, true,
-                           false, &c->b, err));
+            TRY(params_add(k->p, named(k, layers, i, ".conv.bias"), 1, &out, PARAM_UNIFORM_FAN_IN, taps * channels,
+                           true, false, &c->b, err));
         }
         if (s->conv_layer_norm || i == 0) {
             TRY(nn_layer_norm_init(&c->norm, k->p, named(k, layers, i, ".layer_norm"), out, err));
         }
         channels = out;
     }
-    TRY(nn_layer_norm_init(&m->projection_norm, k->p, named(k, "feature_projection.layer_norm", -1, ""), channels, err));
-    return nn_linear_init(&m->projection, k->p, named(k, "feature_projection.projection", -1, ""), channels, s->width, true,
-                          err);
+    TRY(nn_layer_norm_init(&m->projection_norm, k->p, named(k, "feature_projection.layer_norm", -1, ""), channels,
+                           err));
+    return nn_linear_init(&m->projection, k->p, named(k, "feature_projection.projection", -1, ""), channels, s->width,
+                          true, err);
 }
 
 static spoor_status add_layer(wav2vec2 *m, maker *k, int64_t i, spoor_error *err) {
@@ -97,8 +98,8 @@ static spoor_status add_layer(wav2vec2 *m, maker *k, int64_t i, spoor_error *err
     if (s->kind == ENCODER_WAVLM) {
         TRY(params_add(k->p, named(k, layers, i, ".attention.gru_rel_pos_const"), 4, (int64_t[]){1, s->heads, 1, 1},
                        PARAM_ONES, 0, true, false, &l->gate_const, err));
-        TRY(nn_linear_init(&l->gates, k->p, named(k, layers, i, ".attention.gru_rel_pos_linear"), d / s->heads, W2V_GATES,
-                           true, err));
+        TRY(nn_linear_init(&l->gates, k->p, named(k, layers, i, ".attention.gru_rel_pos_linear"), d / s->heads,
+                           W2V_GATES, true, err));
         if (i == 0) {
             TRY(params_add(k->p, named(k, layers, i, ".attention.rel_attn_embed.weight"), 2,
                            (int64_t[]){s->buckets, s->heads}, PARAM_NORMAL, 0, true, false, &m->distances, err));
@@ -115,8 +116,8 @@ static spoor_status add_all(wav2vec2 *m, maker *k, spoor_error *err) {
     TRY(add_convs(m, k, err));
     int64_t n = s->width / s->pos_groups;
     TRY(params_add(k->p, named(k, "encoder.pos_conv_embed.conv.weight", -1, ""), 3,
-                   (int64_t[]){s->width, s->pos_kernel, n}, PARAM_UNIFORM_FAN_IN, n * s->pos_kernel, true, true, &m->pos_w,
-                   err));
+                   (int64_t[]){s->width, s->pos_kernel, n}, PARAM_UNIFORM_FAN_IN, n * s->pos_kernel, true, true,
+                   &m->pos_w, err));
     param *positions = params_find(k->p, k->name);
     positions->product = true;
     positions->groups = s->pos_groups;
@@ -189,8 +190,8 @@ static tensor *conv_stage(const wav2vec2 *m, tape *t, tensor *x, int64_t i) {
     return op_activation(t, x, OP_ACT_GELU);
 }
 
-/* What goes into the first layer. An even positional kernel with padding of half its length gives one frame too many, of
- * which the last is dropped: the padding on the right is one less. */
+/* What goes into the first layer. An even positional kernel with padding of half its length gives one frame too many,
+ * of which the last is dropped: the padding on the right is one less. */
 static tensor *projection_stage(const wav2vec2 *m, tape *t, tensor *x) {
     int64_t half = m->s.pos_kernel / 2;
     x = nn_linear_forward(&m->projection, t, norm(m, t, &m->projection_norm, x), OP_ACT_NONE);
@@ -199,8 +200,8 @@ static tensor *projection_stage(const wav2vec2 *m, tape *t, tensor *x) {
     return m->s.pre_norm ? x : norm(m, t, &m->norm, x);
 }
 
-/* The bucket of a distance j - i, as T5 has them (Raffel et al. 2020): half of them for each sign, of these half for one
- * distance each and the others on a logarithmic scale. In float, as all implementations of it compute. */
+/* The bucket of a distance j - i, as T5 has them (Raffel et al. 2020): half of them for each sign, of these half for
+ * one distance each and the others on a logarithmic scale. In float, as all implementations of it compute. */
 static int64_t bucket_of(const encoder_sizes *s, int64_t distance) {
     int64_t half = s->buckets / 2, exact = half / 2, d = distance < 0 ? -distance : distance;
     int64_t b = d;
@@ -383,7 +384,8 @@ void wav2vec2_forward(const wav2vec2 *m, tape *t, tensor *input, int64_t first, 
         return;
     }
     if (input->ndim != 2) {
-        tape_fail(t, SPOOR_ERR_USAGE, "wav2vec2: the input must be [clips, samples], not of %d dimensions", input->ndim);
+        tape_fail(t, SPOOR_ERR_USAGE, "wav2vec2: the input must be [clips, samples], not of %d dimensions",
+                  input->ndim);
         return;
     }
     int64_t frames = encoder_frames(&m->s, input->dim[1]);

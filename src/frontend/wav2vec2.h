@@ -1,5 +1,5 @@
-/* wav2vec2.h: the wav2vec 2.0 family over the tape: wav2vec 2.0 and XLS-R (Baevski et al. 2020, Babu et al. 2022), HuBERT
- * (Hsu et al. 2021), WavLM (Chen et al. 2022). Used by encoder.c alone. Parameter names are Hugging Face's:
+/* wav2vec2.h: the wav2vec 2.0 family over the tape: wav2vec 2.0 and XLS-R (Baevski et al. 2020, Babu et al. 2022),
+ * HuBERT (Hsu et al. 2021), WavLM (Chen et al. 2022). Used by encoder.c alone. Parameter names are Hugging Face's:
  *   feature_extractor.conv_layers.I.conv.{weight [O,K,C],bias}, .layer_norm.{weight,bias}
  *   feature_projection.layer_norm.{weight,bias}, feature_projection.projection.{weight,bias}
  *   encoder.pos_conv_embed.conv.{weight [O,K,C/groups],bias}     (the product of weight norm, computed by encoder_load)

@@ -1,5 +1,5 @@
-/* attributes.c: tasks that are attributes of sources: sums over the classes of a joint head, and what is said of sources that the
- * model does not know; see model.h. */
+/* attributes.c: tasks that are attributes of sources: sums over the classes of a joint head, and what is said of
+ * sources that the model does not know; see model.h. */
 #include "model/model.h"
 #include "net/joint.h"
 #include <math.h>
@@ -75,7 +75,8 @@ double model_known_probability(const spoor_model *m, double known) {
         return NAN;
     }
     bool above = known >= m->openset.threshold;
-    double a = above ? m->accepted.known : 1 - m->accepted.known, b = above ? m->accepted.unknown : 1 - m->accepted.unknown;
+    double a = above ? m->accepted.known : 1 - m->accepted.known,
+           b = above ? m->accepted.unknown : 1 - m->accepted.unknown;
     return m->accepted.known > 0 && a + b > 0 ? a / (a + b) : above ? 1 : 0;
 }
 

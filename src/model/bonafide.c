@@ -27,8 +27,8 @@ double model_human_log_odds(const model_task *task, const float *logits) {
 /* log sigmoid(z) */
 static double log_sigmoid(double z) { return z < 0 ? z - log1p(exp(z)) : -log1p(exp(-z)); }
 
-/* Log odds of a probability of which the logarithm is given. Where it is 1 to the last digit, the odds are as large as a
- * double can tell from that. */
+/* Log odds of a probability of which the logarithm is given. Where it is 1 to the last digit, the odds are as large as
+ * a double can tell from that. */
 static double odds_of_log(double l) {
     double most = -1e-300;
     l = l < most ? l : most;
@@ -80,5 +80,6 @@ spoor_status model_judge_as(spoor_model *m, const char *kind, spoor_error *err) 
     m->bonafide = (calibrate_logistic){.scale = 1, .prior = m->bonafide.prior, .informative = true};
     return find_kind(kind, &m->bonafide_kind)
                ? SPOOR_OK
-               : error_set(err, SPOOR_ERR_USAGE, "the bona fide score \"%.60s\" is none of mean, task, product, spoof-product", kind);
+               : error_set(err, SPOOR_ERR_USAGE, "the bona fide score \"%.60s\" is none of mean, task, product, "
+                                                 "spoof-product", kind);
 }

@@ -24,8 +24,8 @@ static spoor_status choose_tasks(combine_source *s, spoor_error *err) {
     }
     return all || !net_has_backends(s->model->net)
                ? SPOOR_OK
-               : error_set(err, SPOOR_ERR_USAGE, "%.200s has a back end for each task, whose embeddings belong together: name all "
-                           "of its tasks", s->in->path);
+               : error_set(err, SPOOR_ERR_USAGE, "%.200s has a back end for each task, whose embeddings belong "
+                           "together: name all of its tasks", s->in->path);
 }
 
 static spoor_status open_source(combine_plan *p, combine_source *s, spoor_error *err) {
@@ -37,8 +37,8 @@ static spoor_status open_source(combine_plan *p, combine_source *s, spoor_error 
     }
     if (!json_equal(json_object_get(s->model->meta, "silence"), json_object_get(p->source[0].model->meta, "silence")) &&
         s->model->cut + p->source[0].model->cut > 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "%.200s and %.200s were not trained with the same silences taken out", s->in->path,
-                         p->source[0].in->path);
+        return error_set(err, SPOOR_ERR_USAGE, "%.200s and %.200s were not trained with the same silences taken out",
+                         s->in->path, p->source[0].in->path);
     }
     if (s->model->window != p->source[0].model->window) {
         return error_set(err, SPOOR_ERR_USAGE, "%.200s has another window than %.200s", s->in->path,
@@ -217,7 +217,8 @@ static bool move_joint(const combine_source *s, size_t task, json_t *head) {
     size_t n = s->model->tasks[task].n_classes;
     json_t *list, *human = json_object_get(head, "human");
     const char *name;
-    bool good = human == NULL || json_object_set_new(head, "human", json_integer(moved_to(order, n, json_integer_value(human)))) == 0;
+    bool good = human == NULL ||
+                json_object_set_new(head, "human", json_integer(moved_to(order, n, json_integer_value(human)))) == 0;
     json_object_foreach(json_object_get(head, "parents"), name, list) {
         size_t parent = model_find_task(s->model, name);
         json_t *old = json_copy(list);

@@ -89,7 +89,8 @@ static json_t *describe_task(const combine_plan *p, size_t k) {
     }
     json_t *out = json_pack("{s:s, s:o}", "name", task_of(p, k)->name, "classes", classes);
     json_t *calibration = json_object_get(json_array_get(list, t->index), "calibration");
-    json_t *unseen = p->options->fusion == NULL ? json_object_get(json_array_get(list, t->index), "calibration_unseen") : NULL;
+    json_t *unseen =
+        p->options->fusion == NULL ? json_object_get(json_array_get(list, t->index), "calibration_unseen") : NULL;
     bool good =
         (unseen == NULL || json_object_set(out, "calibration_unseen", unseen) == 0) &&
         (from == NULL || json_object_set(out, "from", from) == 0) &&
@@ -165,7 +166,8 @@ static bool carry_over(const combine_plan *p, json_t *meta) {
     size_t who = judge(p);
     json_t *bonafide =
         who == SIZE_MAX || fusion != NULL ? NULL : json_object_get(p->source[who].model->meta, "bonafide");
-    json_t *kind = who == SIZE_MAX || fusion != NULL ? NULL : json_object_get(p->source[who].model->meta, "bonafide_score");
+    json_t *kind =
+        who == SIZE_MAX || fusion != NULL ? NULL : json_object_get(p->source[who].model->meta, "bonafide_score");
     return (section == NULL || json_object_set(meta, "known", section) == 0) &&
            (kind == NULL || json_object_set(meta, "bonafide_score", kind) == 0) &&
            (bonafide == NULL || json_object_set(meta, "bonafide", bonafide) == 0);
@@ -270,8 +272,8 @@ spoor_status combine_describe(combine_plan *p, spoor_error *err) {
                                        "labels", describe_labels(p));
         p->meta = json_pack("{s:i, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:O*}", "format", 1, "name", name, "card", card,
                             "window", (json_int_t)p->source[0].model->window, "frontend", combine_frontend(p),
-                            "network", net_config(p->net), "tasks", describe_tasks(p), "provenance", provenance, "silence",
-                            json_object_get(p->source[0].model->meta, "silence"));
+                            "network", net_config(p->net), "tasks", describe_tasks(p), "provenance", provenance,
+                            "silence", json_object_get(p->source[0].model->meta, "silence"));
         status = p->meta != NULL && carry_over(p, p->meta) ? SPOOR_OK : error_memory(err, "combining models");
     }
     ctx_free(p->ctx, name);

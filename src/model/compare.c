@@ -1,4 +1,5 @@
-/* compare.c: the part of a model file that compares recordings with each other ("verify" of the metadata); see model.h. */
+/* compare.c: the part of a model file that compares recordings with each other ("verify" of the metadata); see
+ * model.h. */
 #include "model/compare.h"
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,8 @@ typedef struct renamed {
     void *user;
 } renamed;
 
-static spoor_status read_renamed(void *user, const char *name, int rank, const int64_t *shape, float *out, spoor_error *err) {
+static spoor_status read_renamed(void *user, const char *name, int rank, const int64_t *shape, float *out,
+                                 spoor_error *err) {
     const renamed *r = user;
     char own[MODEL_VERIFY_NAME];
     model_verify_name(name, own);
@@ -38,8 +40,8 @@ spoor_status model_read_verify(spoor_model *m, size_t numel, openset_read_fn rea
     TRY(verify_from_json(json, &m->verify, err));
     if (m->verify.space == VERIFY_OWN) {
         renamed r = {read, user};
-        return openset_stats_read(m->ctx, json_object_get(json, "statistics"), WHITENED, (size_t)net_embedding_size(m->net),
-                                  numel, read_renamed, &r, &m->verify_stats, err);
+        return openset_stats_read(m->ctx, json_object_get(json, "statistics"), WHITENED,
+                                  (size_t)net_embedding_size(m->net), numel, read_renamed, &r, &m->verify_stats, err);
     }
     return SPOOR_OK;
 }

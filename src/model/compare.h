@@ -5,8 +5,8 @@
 
 enum { MODEL_VERIFY_NAME = 64 };
 
-/* The statistics that whiten m's embeddings: those of its "verify", else of its open-set scorer; NULL: cosines of embeddings
- * as they are. */
+/* The statistics that whiten m's embeddings: those of its "verify", else of its open-set scorer; NULL: cosines of
+ * embeddings as they are. */
 const openset_stats *model_space(const spoor_model *m);
 /* A tensor's name in statistics.h ("openset.factor") as it is called among those of verification ("verify.factor"). */
 void model_verify_name(const char *name, char out[MODEL_VERIFY_NAME]);

@@ -44,7 +44,8 @@ json_t *model_parent_to_json(const model_task *tasks, size_t index) {
     const model_task *task = &tasks[index], *from = &tasks[task->from];
     json_t *list = json_array();
     for (size_t s = 0; s < from->n_classes; s++) {
-        (void)json_array_append_new(list, task->parent[s] < 0 ? json_null() : json_string(task->classes[task->parent[s]]));
+        (void)json_array_append_new(list,
+                                    task->parent[s] < 0 ? json_null() : json_string(task->classes[task->parent[s]]));
     }
     return json_pack("{s:s, s:o}", "task", from->name, "classes", list);
 }
@@ -66,7 +67,8 @@ spoor_status model_parent_from_json(spoor_model *m, size_t index, const json_t *
     bool good = from != SIZE_MAX && from != index && json_array_size(list) == m->tasks[from].n_classes &&
                 m->tasks[from].n_classes > (m->tasks[from].human >= 0);
     if (!good) {
-        return error_set(err, SPOOR_ERR_USAGE, "the task %.60s derives from no other task, or not from all of its classes",
+        return error_set(err, SPOOR_ERR_USAGE, "the task %.60s derives from no other task, or not from all of its "
+                                               "classes",
                          task->name);
     }
     int32_t *parent = ctx_alloc(m->ctx, m->tasks[from].n_classes, sizeof *parent);
@@ -90,7 +92,8 @@ spoor_status model_parent_from_json(spoor_model *m, size_t index, const json_t *
 spoor_status model_parents_check(const spoor_model *m, spoor_error *err) {
     for (size_t i = 0; i < m->n_tasks; i++) {
         if (m->tasks[i].parent != NULL && m->tasks[m->tasks[i].from].parent != NULL) {
-            return error_set(err, SPOOR_ERR_USAGE, "the task %.60s derives from a task that is derived itself", m->tasks[i].name);
+            return error_set(err, SPOOR_ERR_USAGE, "the task %.60s derives from a task that is derived itself",
+                             m->tasks[i].name);
         }
     }
     return SPOOR_OK;

@@ -15,8 +15,8 @@ static spoor_status copy_tensor(void *user, size_t number, void *elements, spoor
 }
 
 /* With another text under `own` in the metadata, at its old place or at the end. */
-static spoor_status copy_all(safetensors_writer *w, safetensors *old, const char *own, const char *text, bool statistics,
-                             spoor_error *err) {
+static spoor_status copy_all(safetensors_writer *w, safetensors *old, const char *own, const char *text,
+                             bool statistics, spoor_error *err) {
     for (size_t i = 0; i < safetensors_meta_count(old); i++) {
         const char *key, *value;
         safetensors_meta_at(old, i, &key, &value);
@@ -32,7 +32,8 @@ static spoor_status copy_all(safetensors_writer *w, safetensors *old, const char
     return SPOOR_OK;
 }
 
-spoor_status model_set_known(spoor_context *ctx, const char *from, const char *to, const spoor_model *m, spoor_error *err) {
+spoor_status model_set_known(spoor_context *ctx, const char *from, const char *to, const spoor_model *m,
+                             spoor_error *err) {
     safetensors *old;
     safetensors_writer *w = NULL;
     TRY(safetensors_open(ctx, from, &old, err));
@@ -89,8 +90,8 @@ spoor_status model_check_folder(const spoor_model *m, const char *from, const ch
     size_t n = a == NULL ? 0 : (size_t)(a - from), k = b == NULL ? 0 : (size_t)(b - to);
     bool same = n == k && memcmp(from, to, n) == 0;
     if (!same && has_relative_path(json_object_get(m->meta, "frontend"))) {
-        return error_set(err, SPOOR_ERR_USAGE, "the model names its front end's weights by a path beside it: write the new one into "
-                         "the same folder");
+        return error_set(err, SPOOR_ERR_USAGE, "the model names its front end's weights by a path beside it: write the "
+                         "new one into the same folder");
     }
     return SPOOR_OK;
 }

@@ -183,7 +183,8 @@ static spoor_status read_decision(spoor_model *m, const char *path, spoor_error 
         const json_t *accepted = json_object_get(known, "accepted");
         m->accepted = (model_accepted){json_number_value(json_object_get(accepted, "known")),
                                        json_number_value(json_object_get(accepted, "unknown"))};
-        if (!(m->accepted.known >= 0 && m->accepted.known <= 1 && m->accepted.unknown >= 0 && m->accepted.unknown <= 1)) {
+        if (!(m->accepted.known >= 0 && m->accepted.known <= 1 && m->accepted.unknown >= 0 &&
+              m->accepted.unknown <= 1)) {
             return bad(path, err, "the shares that its threshold accepts are not between 0 and 1");
         }
     } else {
@@ -194,7 +195,8 @@ static spoor_status read_decision(spoor_model *m, const char *path, spoor_error 
     }
     m->bonafide_task = model_bonafide_task(m->tasks, m->n_tasks);
     m->bonafide = (calibrate_logistic){.scale = 1.0, .prior = 0.5, .informative = true};
-    TRY(in_model(model_bonafide_kind_from_json(json_object_get(m->meta, "bonafide_score"), &m->bonafide_kind, err), path, err));
+    TRY(in_model(model_bonafide_kind_from_json(json_object_get(m->meta, "bonafide_score"), &m->bonafide_kind, err),
+                 path, err));
     const json_t *bonafide = json_object_get(m->meta, "bonafide");
     return bonafide == NULL ? SPOOR_OK : calibrate_logistic_from_json(bonafide, &m->bonafide, err);
 }
@@ -246,7 +248,8 @@ static spoor_status read_meta(spoor_model *m, const char *path, const safetensor
     return read_decision(m, path, err);
 }
 
-spoor_status model_read_tensor(void *user, const char *name, int ndim, const int64_t *dim, float *out, spoor_error *err) {
+spoor_status model_read_tensor(void *user, const char *name, int ndim, const int64_t *dim, float *out,
+                               spoor_error *err) {
     const model_source *s = user;
     const safetensors_tensor *t = safetensors_find(s->file, name);
     if (t == NULL) {
@@ -258,13 +261,14 @@ spoor_status model_read_tensor(void *user, const char *name, int ndim, const int
     }
     if (!same) {
         return error_set(err, SPOOR_ERR_MODEL,
-                         "%.200s is no usable model: the tensor %s has another shape or type than its network needs", s->path,
-                         name);
+                         "%.200s is no usable model: the tensor %s has another shape or type than its network needs",
+                         s->path, name);
     }
     safetensors_to_f32(t, out);
     for (size_t i = 0; i < t->count; i++) {
         if (!isfinite(out[i])) {
-            return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: the tensor %s holds NaN or Inf", s->path, name);
+            return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: the tensor %s holds NaN or Inf", s->path,
+                             name);
         }
     }
     return SPOOR_OK;
@@ -281,7 +285,8 @@ static spoor_status open_frontend(spoor_model *m, const model_source *s, int64_t
     if (folder == NULL) {
         return error_memory(err, "opening a model");
     }
-    frontend_options options = {.folder = folder, .holds_weights = true, .read = model_read_tensor, .user = (void *)(uintptr_t)s,
+    frontend_options options = {.folder = folder, .holds_weights = true, .read = model_read_tensor,
+                                .user = (void *)(uintptr_t)s,
                                 .max_numel = numel, .precision = o->precision};
     spoor_status status = frontend_new_with(m->ctx, json_object_get(m->meta, "frontend"), &options, &m->frontend, err);
     ctx_free(m->ctx, folder);
@@ -318,16 +323,17 @@ static spoor_status check_leftover(const spoor_model *m, const model_source *s, 
     for (size_t i = 0; i < safetensors_count(s->file); i++) {
         const char *name = safetensors_at(s->file, i)->name;
         param *p = theirs == NULL ? NULL : params_find(theirs, name);
-        if (params_find(own, name) == NULL && (p == NULL || !frontend_embeds(m->frontend, p)) && !is_statistic(m, name) &&
-            !model_is_verify_tensor(m, name)) {
-            return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: its network has no tensor named %.150s", s->path,
-                             name);
+        if (params_find(own, name) == NULL && (p == NULL || !frontend_embeds(m->frontend, p)) &&
+            !is_statistic(m, name) && !model_is_verify_tensor(m, name)) {
+            return error_set(err, SPOOR_ERR_MODEL, "%.200s is no usable model: its network has no tensor named %.150s",
+                             s->path, name);
         }
     }
     return SPOOR_OK;
 }
 
-static spoor_status build_network(spoor_model *m, const model_source *s, const spoor_model_options *o, spoor_error *err) {
+static spoor_status build_network(spoor_model *m, const model_source *s, const spoor_model_options *o,
+                                  spoor_error *err) {
     net_task tasks[NET_MAX_TASKS];
     for (size_t i = 0; i < m->n_tasks; i++) {
         tasks[i] = (net_task){m->tasks[i].name, (int64_t)m->tasks[i].n_classes};
@@ -417,7 +423,8 @@ spoor_status spoor_model_open_with(spoor_context *ctx, const char *path, const s
         if (access(installed, F_OK) != 0) {
             *out = NULL;
             return error_set(err, SPOOR_ERR_MODEL,
-                             "there is no installed model (%s); name a model file, or set SPOOR_MODEL to one", installed);
+                             "there is no installed model (%s); name a model file, or set SPOOR_MODEL to one",
+                             installed);
         }
         set = installed;
     }
@@ -456,8 +463,8 @@ size_t spoor_model_embedding_size(const spoor_model *m) { return (size_t)net_emb
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
 /* The front end's tensors, read back one by one into values[count], which the writer borrows until it saves. */
-static spoor_status add_frontend(spoor_context *ctx, safetensors_writer *w, const frontend *fe, bool half, float **values,
-                                 spoor_error *err) {
+static spoor_status add_frontend(spoor_context *ctx, safetensors_writer *w, const frontend *fe, bool half,
+                                 float **values, spoor_error *err) {
     params *p = frontend_params(fe);
     for (size_t i = 0; i < params_count(p); i++) {
         param *item = params_at(p, i);

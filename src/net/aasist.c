@@ -188,8 +188,8 @@ spoor_status aasist_init_back(aasist *c, size_t k, params *p, const char *prefix
     char name[NAME];
     aasist_back *o = &c->back[k];
     int64_t in = c->channels[c->n_blocks - 1], d = c->graph[0];
-    TRY(params_add(p, named(name, prefix, "positions"), 2, (int64_t[]){c->bands, in}, PARAM_STANDARD_NORMAL, 0, true, false,
-                   &o->positions, err));
+    TRY(params_add(p, named(name, prefix, "positions"), 2, (int64_t[]){c->bands, in}, PARAM_STANDARD_NORMAL, 0, true,
+                   false, &o->positions, err));
     TRY(nn_graph_attention_init(&o->spectral, p, named(name, prefix, "spectral"), in, d, c->temperatures[0],
                                 c->graph_dropout, err));
     TRY(nn_graph_attention_init(&o->temporal, p, named(name, prefix, "temporal"), in, d, c->temperatures[1],

@@ -8,9 +8,9 @@
  * hold, each with a master node; the larger of the two branches is read out: [T_max(|.|), T_avg, S_max(|.|), S_avg,
  * master].
  *
- * With "backends": "task" the encoder and the attention over its map serve all tasks, and from the positions on each task
- * has graphs of its own ("Codec-Based Deepfake Source Tracing via Neural Audio Codec Taxonomy", Interspeech 2025; that the
- * attention over the map is the encoder's is a choice). */
+ * With "backends": "task" the encoder and the attention over its map serve all tasks, and from the positions on each
+ * task has graphs of its own ("Codec-Based Deepfake Source Tracing via Neural Audio Codec Taxonomy", Interspeech 2025;
+ * that the attention over the map is the encoder's is a choice). */
 #ifndef NET_AASIST_H
 #define NET_AASIST_H
 #include "nn/graph.h"
@@ -60,18 +60,21 @@ typedef struct aasist {
 
 /* Read the sizes from the "network" object (net.h); keys of other parts of the network are left alone. */
 spoor_status aasist_configure(aasist *c, const json_t *config, int64_t input_dim, spoor_error *err);
-/* Add the parameters, named prefix... (after aasist_configure); those of the back end only where all tasks share one. */
+/* Add the parameters, named prefix... (after aasist_configure); those of the back end only where all tasks share
+ * one. */
 spoor_status aasist_init(aasist *c, params *p, const char *prefix, spoor_error *err);
 /* Those of back end k, named prefix... */
 spoor_status aasist_init_back(aasist *c, size_t k, params *p, const char *prefix, spoor_error *err);
 /* features [B,T,D] -> [B, c->pooled] */
 tensor *aasist_forward(const aasist *c, tape *t, tensor *features);
-/* The same by each of the n back ends that `wanted` names, behind one pass through the encoder: out[n], NULL where not wanted. */
+/* The same by each of the n back ends that `wanted` names, behind one pass through the encoder: out[n], NULL where not
+ * wanted. */
 void aasist_forward_each(const aasist *c, tape *t, tensor *features, const bool *wanted, size_t n, tensor **out);
 /* Write the resolved sizes into a JSON object; false when out of memory. */
 bool aasist_describe(const aasist *c, json_t *out);
 
-/* The sinc filters that AASIST begins with (Ravanelli and Bengio 2018, fixed): out[n][kernel], band-pass filters between
- * n + 1 points that lie equally far apart on the mel scale from 0 to 8 kHz, times a Hamming window. kernel is odd. */
+/* The sinc filters that AASIST begins with (Ravanelli and Bengio 2018, fixed): out[n][kernel], band-pass filters
+ * between n + 1 points that lie equally far apart on the mel scale from 0 to 8 kHz, times a Hamming window. kernel is
+ * odd. */
 void aasist_sinc_filters(int64_t n, int64_t kernel, real *out);
 #endif

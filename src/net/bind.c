@@ -31,7 +31,8 @@ static spoor_status bind_member(const net *n, size_t index, const frontend *fe, 
     }
     m->parts = m->parts_given ? m->parts : read;
     if (m->parts >> n_parts != 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.members: rows of member %zu names a part that the front end does not have",
+        return error_set(err, SPOOR_ERR_USAGE, "network.members: rows of member %zu names a part that the front end "
+                                               "does not have",
                          index + 1);
     }
     for (size_t p = 0; p < n_parts; p++) {
@@ -41,9 +42,10 @@ static spoor_status bind_member(const net *n, size_t index, const frontend *fe, 
         one = one == SIZE_MAX ? p : one;
         double a = (double)rate[one], b = (double)rate[p];
         if (b > 1.04 * a + 4 || a > 1.04 * b + 4) {
-            return error_set(err, SPOOR_ERR_USAGE, "network: member %zu reads the parts %zu and %zu of the front end, which have "
-                             "%.0f and %.0f rows a second; give each a member of its own", index + 1, one + 1, p + 1, a / 100,
-                             b / 100);
+            return error_set(err, SPOOR_ERR_USAGE,
+                             "network: member %zu reads the parts %zu and %zu of the front end, "
+                             "which have %.0f and %.0f rows a second; give each a member of its own",
+                             index + 1, one + 1, p + 1, a / 100, b / 100);
         }
     }
     return SPOOR_OK;

@@ -29,9 +29,9 @@ spoor_status body_init(body *b, params *p, const char *prefix, spoor_error *err)
 /* features [B,T,D] -> [B, body_pooled(b)] */
 tensor *body_forward(const body *b, tape *t, tensor *features);
 int64_t body_pooled(const body *b);
-/* Whether each task has a back end of its own behind what is shared (aasist, "backends": "task"). Then body_init adds what is
- * shared, body_init_back the parameters of task k, and body_forward_each takes the place of body_forward: out[n], each
- * [B, body_pooled(b)], NULL of tasks that are not wanted. */
+/* Whether each task has a back end of its own behind what is shared (aasist, "backends": "task"). Then body_init adds
+ * what is shared, body_init_back the parameters of task k, and body_forward_each takes the place of body_forward:
+ * out[n], each [B, body_pooled(b)], NULL of tasks that are not wanted. */
 bool body_splits(const body *b);
 spoor_status body_init_back(body *b, size_t k, params *p, const char *prefix, spoor_error *err);
 void body_forward_each(const body *b, tape *t, tensor *features, const bool *wanted, size_t n, tensor **out);

@@ -101,13 +101,14 @@ spoor_status conformer_init(conformer *c, params *p, const char *prefix, spoor_e
     }
     int64_t bands = stem_bands(c, c->input_dim);
     if (bands < 1) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.stem leaves no band of the %lld features", (long long)c->input_dim);
+        return error_set(err, SPOOR_ERR_USAGE, "network.stem leaves no band of the %lld features",
+                         (long long)c->input_dim);
     }
     TRY(nn_linear_init(&c->project, p, named(name, prefix, "project"), bands * channels, c->sizes.dim, true, err));
     TRY(nn_batch_norm_init(&c->project_norm, p, named(name, prefix, "project_norm"), 1, err));
     if (c->pooling == CONFORMER_CLASS_TOKEN) {
-        TRY(params_add(p, named(name, prefix, "class_token"), 1, &c->sizes.dim, PARAM_UNIFORM01, 0, true, false, &c->token,
-                       err));
+        TRY(params_add(p, named(name, prefix, "class_token"), 1, &c->sizes.dim, PARAM_UNIFORM01, 0, true, false,
+                       &c->token, err));
     }
     for (int64_t i = 0; i < c->depth; i++) {
         TRY(nn_conformer_block_init(&c->blocks[i], p, numbered(name, prefix, "blocks", i), &c->sizes, err));
@@ -166,12 +167,12 @@ bool conformer_describe(const conformer *c, json_t *out) {
                             (json_int_t)c->stem_sizes[i].kernel[0], (json_int_t)c->stem_sizes[i].kernel[1], "stride",
                             (json_int_t)c->stem_sizes[i].stride[0], (json_int_t)c->stem_sizes[i].stride[1]));
     }
-    json_t *all = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s}", "kind", "conformer", "stem", stem,
-                            "dim", (json_int_t)c->sizes.dim, "depth", (json_int_t)c->depth, "heads",
-                            (json_int_t)c->sizes.heads, "ff_mult", (json_int_t)c->sizes.ff_mult, "conv_mult",
-                            (json_int_t)c->sizes.conv_mult, "kernel", (json_int_t)c->sizes.kernel, "max_distance",
-                            (json_int_t)c->sizes.max_distance, "dropout", c->sizes.dropout, "pooling",
-                            POOLINGS[c->pooling], "attention", ATTENTIONS[c->sizes.tcm]);
+    json_t *all =
+        json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s}", "kind", "conformer", "stem", stem,
+                  "dim", (json_int_t)c->sizes.dim, "depth", (json_int_t)c->depth, "heads", (json_int_t)c->sizes.heads,
+                  "ff_mult", (json_int_t)c->sizes.ff_mult, "conv_mult", (json_int_t)c->sizes.conv_mult, "kernel",
+                  (json_int_t)c->sizes.kernel, "max_distance", (json_int_t)c->sizes.max_distance, "dropout",
+                  c->sizes.dropout, "pooling", POOLINGS[c->pooling], "attention", ATTENTIONS[c->sizes.tcm]);
     bool good = all != NULL && json_object_update(out, all) == 0;
     json_decref(all);
     return good;

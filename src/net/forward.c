@@ -1,5 +1,5 @@
-/* forward.c: a forward pass: what each member sees of the features, what it says, and what an ensemble makes of that; see
- * net.h. */
+/* forward.c: a forward pass: what each member sees of the features, what it says, and what an ensemble makes of that;
+ * see net.h. */
 #include "net/net_internal.h"
 #include <math.h>
 #include <string.h>
@@ -106,7 +106,8 @@ static void single_forward(const net *n, const member *m, tape *t, tensor *x, co
     }
 }
 
-static void member_forward(const net *n, const member *m, tape *t, tensor *features, const net_step *step, net_output *out) {
+static void member_forward(const net *n, const member *m, tape *t, tensor *features, const net_step *step,
+                           net_output *out) {
     tensor *x = member_input(m, t, features, step->rows);
     *out = (net_output){0};
     if (body_splits(&m->body)) {
@@ -175,7 +176,8 @@ static void group_forward(const net *n, tape *t, tensor *features, const net_ste
 }
 
 static void ensemble_forward(const net *n, tape *t, tensor *features, const net_step *step, net_output *out) {
-    net_output *members = tape_alloc(t, n->n_members, sizeof *members), *models = tape_alloc(t, n->n_members, sizeof *models);
+    net_output *members = tape_alloc(t, n->n_members, sizeof *members),
+               *models = tape_alloc(t, n->n_members, sizeof *models);
     if (members == NULL || models == NULL) {
         return;
     }

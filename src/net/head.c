@@ -15,8 +15,8 @@ static spoor_status configure_one_class(const json_t *config, const net_task *ta
     int judge;
     TRY(config_keys(config, w, KEYS, err));
     if (task->classes != 2) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.task_heads: a one-class head tells two classes apart, but the task %.64s "
-                         "has %lld", task->name, (long long)task->classes);
+        return error_set(err, SPOOR_ERR_USAGE, "network.task_heads: a one-class head tells two classes apart, but the "
+                         "task %.64s has %lld", task->name, (long long)task->classes);
     }
     TRY(config_int(config, w, "human", 0, 0, 1, &o->human, err));
     TRY(config_number(config, w, "r_real", 0.9, -1, 1, &o->r_real, err));
@@ -30,7 +30,8 @@ static spoor_status configure_one_class(const json_t *config, const net_task *ta
                : SPOOR_OK;
 }
 
-spoor_status head_configure(const json_t *config, const net_task *tasks, size_t n_tasks, head_options *out, spoor_error *err) {
+spoor_status head_configure(const json_t *config, const net_task *tasks, size_t n_tasks, head_options *out,
+                            spoor_error *err) {
     const char *names[NET_MAX_TASKS + 1] = {NULL};
     for (size_t i = 0; i < n_tasks; i++) {
         names[i] = tasks[i].name;
@@ -47,7 +48,8 @@ spoor_status head_configure(const json_t *config, const net_task *tasks, size_t 
             continue;
         }
         if (!json_is_object(own)) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.task_heads.%.64s must be a mapping with a kind", tasks[i].name);
+            return error_set(err, SPOOR_ERR_USAGE, "network.task_heads.%.64s must be a mapping with a kind",
+                             tasks[i].name);
         }
         TRY(config_choice(own, "network.task_heads", "kind", KINDS, 0, &kind, err));
         out[i].kind = (head_kind)kind;
@@ -80,12 +82,12 @@ bool head_describe(const head_options *heads, const net_task *tasks, size_t n_ta
             continue;
         }
         *out = *out == NULL ? json_object() : *out;
-        json_t *own = o->kind == HEAD_JOINT       ? json_deep_copy(o->joint)
-                      : o->kind == HEAD_CENTROIDS ? json_pack("{s:s}", "kind", KINDS[o->kind])
-                                                  : json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", KINDS[o->kind], "human",
-                                                            (json_int_t)o->human, "r_real", o->r_real, "r_fake", o->r_fake,
-                                                            "alpha", o->alpha, "linear", o->linear, "judge",
-                                                            JUDGES[o->linear_judges]);
+        json_t *own = o->kind == HEAD_JOINT ? json_deep_copy(o->joint)
+                      : o->kind == HEAD_CENTROIDS
+                          ? json_pack("{s:s}", "kind", KINDS[o->kind])
+                          : json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", KINDS[o->kind], "human",
+                                      (json_int_t)o->human, "r_real", o->r_real, "r_fake", o->r_fake, "alpha", o->alpha,
+                                      "linear", o->linear, "judge", JUDGES[o->linear_judges]);
         if (json_object_set_new(*out, tasks[i].name, own) != 0) {
             json_decref(*out);
             *out = NULL;
@@ -95,7 +97,8 @@ bool head_describe(const head_options *heads, const net_task *tasks, size_t n_ta
     return true;
 }
 
-static spoor_status init_centroids(head *h, params *p, const char *name, int64_t embedding, int64_t classes, spoor_error *err) {
+static spoor_status init_centroids(head *h, params *p, const char *name, int64_t embedding, int64_t classes,
+                                   spoor_error *err) {
     char part[192];
     int64_t dim[2] = {classes, embedding}, one = 1;
     (void)snprintf(part, sizeof part, "%s.centroids", name);

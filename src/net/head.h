@@ -1,6 +1,6 @@
-/* head.h: from an embedding to the logits of one task. A linear layer; or One-Class Softmax's learned centre, the cosine of the
- * embedding to which says how human a clip is; or cosines to the classes' centroids, as GE2E compares. A joint head (joint.h) begins
- * as linear ones. */
+/* head.h: from an embedding to the logits of one task. A linear layer; or One-Class Softmax's learned centre, the
+ * cosine of the embedding to which says how human a clip is; or cosines to the classes' centroids, as GE2E compares. A
+ * joint head (joint.h) begins as linear ones. */
 #ifndef NET_HEAD_H
 #define NET_HEAD_H
 #include "net/net.h"
@@ -25,7 +25,8 @@ typedef struct head {
     head_options o;
     nn_linear linear; /* no weight: there is none */
     tensor *centre;   /* [1,E] */
-    tensor *centroids; /* [C,E] means of the training clips' embeddings, each of unit length; not trained by gradients */
+    tensor *centroids; /* [C,E] means of the training clips' embeddings, each of unit length; not trained by
+                        * gradients */
     tensor *scale, *offset; /* [1] of the cosines to them, learned */
 } head;
 
@@ -36,9 +37,10 @@ typedef struct head_output {
     tensor *scale, *offset; /* of a head with centroids; else NULL */
 } head_output;
 
-/* "task_heads" of the "network" object (NULL: all linear), one entry of out for each task. SPOOR_ERR_USAGE: an unknown task or
- * setting, or a one-class head of a task that has not two classes. */
-spoor_status head_configure(const json_t *config, const net_task *tasks, size_t n_tasks, head_options *out, spoor_error *err);
+/* "task_heads" of the "network" object (NULL: all linear), one entry of out for each task. SPOOR_ERR_USAGE: an unknown
+ * task or setting, or a one-class head of a task that has not two classes. */
+spoor_status head_configure(const json_t *config, const net_task *tasks, size_t n_tasks, head_options *out,
+                            spoor_error *err);
 /* Gives up what head_configure filled, or began to fill, in. */
 void head_options_clear(head_options *heads, size_t n_tasks);
 /* What head_configure reads into *out (NULL: all are linear); false: out of memory. */
@@ -46,7 +48,8 @@ bool head_describe(const head_options *heads, const net_task *tasks, size_t n_ta
 /* Parameters NAME.weight and NAME.bias of the linear layer; NAME.centre; NAME.centroids, NAME.scale and NAME.offset. */
 spoor_status head_init(head *h, const head_options *o, params *p, const char *name, int64_t embedding, int64_t classes,
                        spoor_error *err);
-/* dropped: the embedding behind dropout, which the linear layer sees; the centre sees it as it is. The centre's logits are
- * alpha (cosine - (r_real + r_fake)/2) of the human class and 0 of the other; those of centroids are scale * cosine + offset. */
+/* dropped: the embedding behind dropout, which the linear layer sees; the centre sees it as it is. The centre's logits
+ * are alpha (cosine - (r_real + r_fake)/2) of the human class and 0 of the other; those of centroids are scale * cosine
+ * + offset. */
 void head_forward(const head *h, tape *t, tensor *embedding, tensor *dropped, head_output *out);
 #endif

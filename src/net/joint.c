@@ -8,7 +8,8 @@ static spoor_status refuse(const net_task *task, const char *parent, const char 
     return error_set(err, SPOOR_ERR_USAGE, "network.task_heads.%.64s: the parent %.64s %s", task->name, parent, why);
 }
 
-static spoor_status read_values(net_joint *j, joint_parent *p, const json_t *list, const net_task *tasks, spoor_error *err) {
+static spoor_status read_values(net_joint *j, joint_parent *p, const json_t *list, const net_task *tasks,
+                                spoor_error *err) {
     for (int64_t c = 0; c < j->classes; c++) {
         const json_t *item = json_array_get(list, (size_t)c);
         json_int_t v = json_integer_value(item);
@@ -39,8 +40,8 @@ static void fill(const net_joint *j, joint_parent *p) {
     }
 }
 
-static spoor_status add_parent(net_joint *j, const char *name, const json_t *list, const net_task *tasks, const bool *answers,
-                               size_t n_tasks, spoor_error *err) {
+static spoor_status add_parent(net_joint *j, const char *name, const json_t *list, const net_task *tasks,
+                               const bool *answers, size_t n_tasks, spoor_error *err) {
     size_t k = 0;
     while (k < n_tasks && strcmp(tasks[k].name, name) != 0) {
         k++;
@@ -69,19 +70,21 @@ static spoor_status add_parent(net_joint *j, const char *name, const json_t *lis
     return SPOOR_OK;
 }
 
-static spoor_status add_parents(net_joint *j, const json_t *config, const net_task *tasks, const bool *answers, size_t n_tasks,
-                                spoor_error *err) {
+static spoor_status add_parents(net_joint *j, const json_t *config, const net_task *tasks, const bool *answers,
+                                size_t n_tasks, spoor_error *err) {
     json_t *parents = json_object_get(config, "parents"), *list;
     const char *name;
     size_t n = json_object_size(parents);
     if (n < 1 || n > NET_MAX_TASKS) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.task_heads.%.64s: a joint head needs parents: {TASK: [value of each class]}",
+        return error_set(err, SPOOR_ERR_USAGE, "network.task_heads.%.64s: a joint head needs parents: {TASK: [value of "
+                                               "each class]}",
                          tasks[j->task].name);
     }
     const json_t *human = json_object_get(config, "human");
     j->human = human == NULL ? -1 : json_integer_value(human);
     if (human != NULL && (!json_is_integer(human) || j->human < 0 || j->human >= j->classes)) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.task_heads.%.64s: human must be the number of a class", tasks[j->task].name);
+        return error_set(err, SPOOR_ERR_USAGE, "network.task_heads.%.64s: human must be the number of a class",
+                         tasks[j->task].name);
     }
     j->parent = ctx_calloc(j->ctx, n, sizeof *j->parent);
     if (j->parent == NULL) {
@@ -93,8 +96,8 @@ static spoor_status add_parents(net_joint *j, const json_t *config, const net_ta
     return SPOOR_OK;
 }
 
-spoor_status joint_new(spoor_context *ctx, const json_t *config, size_t task, const net_task *tasks, const bool *answers,
-                       size_t n_tasks, net_joint **out, spoor_error *err) {
+spoor_status joint_new(spoor_context *ctx, const json_t *config, size_t task, const net_task *tasks,
+                       const bool *answers, size_t n_tasks, net_joint **out, spoor_error *err) {
     *out = NULL;
     net_joint *j = ctx_calloc(ctx, 1, sizeof *j);
     if (j == NULL) {

@@ -1,10 +1,11 @@
-/* joint.h: the joint head of a task (the codec) whose classes have values of other tasks, its parents (quantiser, auxiliary
- * objective, decoder). With a_k the linear layer of parent k and r the linear layer of the task itself:
+/* joint.h: the joint head of a task (the codec) whose classes have values of other tasks, its parents (quantiser,
+ * auxiliary objective, decoder). With a_k the linear layer of parent k and r the linear layer of the task itself:
  *   z_c    = r_c + sum over the parents of which class c has a value v: a_k[v]          the task's logits
  *   m_k[v] = log sum_c M_k[v,c] exp(z_c)                                                those of parent k
- * M_k[v,c] is 1 where v is c's value, 0 where another is, 1/n of each of n values where c has one that is not known (the value of
- * human speech is none of them), and 0 for all v where c has none at all. So the probabilities of the parents are sums of those of
- * the classes, whatever the weights are. a_k itself, the evidence, says what is to be said of a class outside of the list. */
+ * M_k[v,c] is 1 where v is c's value, 0 where another is, 1/n of each of n values where c has one that is not known
+ * (the value of human speech is none of them), and 0 for all v where c has none at all. So the probabilities of the
+ * parents are sums of those of the classes, whatever the weights are. a_k itself, the evidence, says what is to be said
+ * of a class outside of the list. */
 #ifndef NET_JOINT_H
 #define NET_JOINT_H
 #include "net/net.h"
@@ -31,9 +32,10 @@ struct net_joint {
     size_t n;
 };
 
-/* config: {"kind": "joint", "human": class (absent: none), "parents": {"vq": [value, -1 or -2 of each class], ...}}; answers[n_tasks]: tasks that have a head in the same member. SPOOR_ERR_USAGE. */
-spoor_status joint_new(spoor_context *ctx, const json_t *config, size_t task, const net_task *tasks, const bool *answers,
-                       size_t n_tasks, net_joint **out, spoor_error *err);
+/* config: {"kind": "joint", "human": class (absent: none), "parents": {"vq": [value, -1 or -2 of each class], ...}};
+ * answers[n_tasks]: tasks that have a head in the same member. SPOOR_ERR_USAGE. */
+spoor_status joint_new(spoor_context *ctx, const json_t *config, size_t task, const net_task *tasks,
+                       const bool *answers, size_t n_tasks, net_joint **out, spoor_error *err);
 void joint_free(net_joint *j);
 /* logits[tasks]: of the linear layers; become z and m. evidence[tasks]: gets a_k of the parents. */
 void joint_forward(const net_joint *j, tape *t, tensor **logits, tensor **evidence);

@@ -14,7 +14,8 @@ static size_t add_keys(const char **list, size_t n, const char *const *keys) {
 }
 
 spoor_status member_check_keys(const json_t *config, const char *where, int kind, bool is_member, spoor_error *err) {
-    static const char *const all[] = {"kind", "feature_norm", "pool_norm", "embedding", "embedding_dropout", "mix", "crop", NULL};
+    static const char *const all[] = {"kind", "feature_norm", "pool_norm", "embedding", "embedding_dropout",
+                                      "mix",  "crop",         NULL};
     static const char *const single[] = {"task_heads", NULL}, *const ensemble[] = {"kind", "task_heads", "members",
                                                                                    "fusion", NULL};
     static const char *const member_of[] = {"first", "columns", "spans",   "rows",       "weight",
@@ -48,8 +49,8 @@ static spoor_status configure(member *m, const json_t *config, int kind, int64_t
     if (m->logistic > 0 && (!m->pool_norm || m->feature_norm || m->embedding > 0 || m->mix > 0 ||
                             json_object_get(config, "layers") != NULL ||
                             (pooling != NULL && strcmp(pooling, "stats") != 0))) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.logistic goes with pooling: stats and pool_norm: true, without feature_norm, "
-                         "embedding, layers and mix");
+        return error_set(err, SPOOR_ERR_USAGE, "network.logistic goes with pooling: stats and pool_norm: true, without "
+                         "feature_norm, embedding, layers and mix");
     }
     return body_configure(&m->body, (body_kind)kind, config, columns, err);
 }

@@ -1,5 +1,5 @@
-/* net.c: what a network is: a body (body.h), an embedding layer and one head per task, once or as the members of an ensemble;
- * see net.h. How it runs is in forward.c. */
+/* net.c: what a network is: a body (body.h), an embedding layer and one head per task, once or as the members of an
+ * ensemble; see net.h. How it runs is in forward.c. */
 #include "net/net_internal.h"
 #include "base/config.h"
 #include <stdio.h>
@@ -21,12 +21,14 @@ static spoor_status check_members(const net *n, spoor_error *err) {
     for (size_t i = 0; i < n->n_members; i++) {
         embeds |= n->members[i].embeds;
         if (!n->members[i].embeds && answers_none(n, &n->members[i])) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.members: member %zu answers no task and does not embed", i + 1);
+            return error_set(err, SPOOR_ERR_USAGE, "network.members: member %zu answers no task and does not embed",
+                             i + 1);
         }
     }
     for (size_t k = 0; k < n->n_tasks; k++) {
         if (member_answering(n, k, 0, n->n_members) == 0) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.members: none of them answers the task %.64s", n->tasks[k].name);
+            return error_set(err, SPOOR_ERR_USAGE, "network.members: none of them answers the task %.64s",
+                             n->tasks[k].name);
         }
         for (size_t g = 0, first = 0; n->fused && g < n->fusion.n_groups; first += (size_t)n->fusion.group[g++]) {
             int64_t classes = 0;
@@ -38,7 +40,8 @@ static spoor_status check_members(const net *n, spoor_error *err) {
         }
     }
     if (!agree) {
-        return error_set(err, SPOOR_ERR_USAGE, "network.members: members of one model have different numbers of classes");
+        return error_set(err, SPOOR_ERR_USAGE, "network.members: members of one model have different numbers of "
+                                               "classes");
     }
     return embeds ? SPOOR_OK : error_set(err, SPOOR_ERR_USAGE, "network.members: embeds is false for all of them");
 }
@@ -97,7 +100,8 @@ static spoor_status init_joint(net *n, member *m, spoor_error *err) {
         TRY(joint_new(n->ctx, m->head_options[i].joint, i, own, m->answers, n->n_tasks, &m->joint, err));
         for (size_t k = 0; k < m->joint->n; k++) {
             if (m->head_options[m->joint->parent[k].task].kind != HEAD_LINEAR) {
-                return error_set(err, SPOOR_ERR_USAGE, "network.task_heads: the parents of a joint head have linear heads");
+                return error_set(err, SPOOR_ERR_USAGE, "network.task_heads: the parents of a joint head have linear "
+                                                       "heads");
             }
         }
     }
@@ -179,7 +183,8 @@ static spoor_status copy_tasks(net *n, const net_task *tasks, size_t n_tasks, sp
     }
     for (size_t i = 0; i < n_tasks; i++) {
         if (tasks[i].classes < 1 || tasks[i].classes > NET_MAX_CLASSES || strlen(tasks[i].name) > 64) {
-            return error_set(err, SPOOR_ERR_LIMIT, "the task \"%.64s\" must have 1 to %d classes and a name of at most 64 bytes",
+            return error_set(err, SPOOR_ERR_LIMIT, "the task \"%.64s\" must have 1 to %d classes and a name of at most "
+                                                   "64 bytes",
                              tasks[i].name, NET_MAX_CLASSES);
         }
         n->tasks[i] = (net_task){ctx_strdup(n->ctx, tasks[i].name), tasks[i].classes};
@@ -197,27 +202,32 @@ static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
         const member *m = &n->members[i];
         for (size_t k = 0; k < n->n_tasks; k++) {
             if (m->answers[k] && m->head_options[k].kind != HEAD_LINEAR && m->logistic > 0) {
-                return error_set(err, SPOOR_ERR_USAGE, "network.logistic fits linear heads alone: the task %.64s has another",
+                return error_set(err, SPOOR_ERR_USAGE, "network.logistic fits linear heads alone: the task %.64s has "
+                                                       "another",
                                  n->tasks[k].name);
             }
         }
         for (size_t k = 0; k < n->n_tasks && body_splits(&m->body); k++) {
             if (m->answers[k] && m->head_options[k].kind == HEAD_CENTROIDS) {
-                return error_set(err, SPOOR_ERR_USAGE, "network.backends: the task %.64s has a head with centroids, which are of "
-                                 "the whole embedding; that goes with backends: shared", n->tasks[k].name);
+                return error_set(err, SPOOR_ERR_USAGE, "network.backends: the task %.64s has a head with centroids, "
+                                 "which are of the whole embedding; that goes with backends: shared", n->tasks[k].name);
             }
         }
         if (body_splits(&m->body) && answers_none(n, m)) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.backends: member %zu answers no task, so that it has no back end", i + 1);
+            return error_set(err, SPOOR_ERR_USAGE, "network.backends: member %zu answers no task, so that it has no "
+                                                   "back end", i + 1);
         }
         if (trains && answers_none(n, m)) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.members: tasks of member %zu is empty, so that it learns nothing", i + 1);
+            return error_set(err, SPOOR_ERR_USAGE, "network.members: tasks of member %zu is empty, so that it learns "
+                                                   "nothing", i + 1);
         }
         if (trains && m->own_heads) {
-            return error_set(err, SPOOR_ERR_USAGE, "network.members: in a training task_heads belongs to the network, not to a member");
+            return error_set(err, SPOOR_ERR_USAGE, "network.members: in a training task_heads belongs to the network, "
+                                                   "not to a member");
         }
     }
-    return trains && n->fused ? error_set(err, SPOOR_ERR_USAGE, "network.fusion is made by spoor fuse and cannot be trained") : SPOOR_OK;
+    return trains && n->fused ? error_set(err, SPOOR_ERR_USAGE, "network.fusion is made by spoor fuse and cannot be "
+                                                                "trained") : SPOOR_OK;
 }
 
 /* Takes over `set`, also on failure. */

@@ -68,7 +68,8 @@ spoor_status member_configure(net *n, member *m, const json_t *config, spoor_err
 size_t member_answering(const net *n, size_t k, size_t first, size_t count);
 bool member_answers_all(const net *n, const member *m);
 int64_t member_vector(const member *m);                  /* size of what its heads see */
-int64_t member_embedding(const net *n, const member *m); /* size of its embedding: such a vector, or one for each task */
+int64_t member_embedding(const net *n, const member *m); /* size of its embedding: such a vector, or one for each
+                                                          * task */
 /* A new reference; NULL: out of memory. */
 json_t *member_describe(const net *n, const member *m);
 #endif

@@ -1,5 +1,5 @@
-/* pooled.h: the simplest body: features pooled over time, nothing before. With attentive statistics (Okabe et al. 2018) it
- * is the strong small head on pretrained features; with plain statistics, pool_norm and linear heads it is logistic
+/* pooled.h: the simplest body: features pooled over time, nothing before. With attentive statistics (Okabe et al. 2018)
+ * it is the strong small head on pretrained features; with plain statistics, pool_norm and linear heads it is logistic
  * regression on mean and deviation. Heads are added by net.c. */
 #ifndef NET_POOLED_H
 #define NET_POOLED_H
@@ -21,7 +21,8 @@ typedef struct pooled {
 /* Read "pooling", "hidden" and "layers" from the "network" object. */
 spoor_status pooled_configure(pooled *c, const json_t *config, int64_t input_dim, spoor_error *err);
 spoor_status pooled_init(pooled *c, params *p, const char *prefix, spoor_error *err);
-/* features [B,T,D] -> [B, 2D]: means and deviations (with pooling "mean" [B, D]: means), or what the last layer makes of them */
+/* features [B,T,D] -> [B, 2D]: means and deviations (with pooling "mean" [B, D]: means), or what the last layer makes
+ * of them */
 tensor *pooled_forward(const pooled *c, tape *t, tensor *features);
 bool pooled_describe(const pooled *c, json_t *out);
 #endif

@@ -16,10 +16,12 @@ spoor_status nn_linear_init(nn_linear *l, params *p, const char *name, int64_t i
                             spoor_error *err) {
     char s[NN_NAME];
     *l = (nn_linear){0};
-    TRY(params_add(p, join(s, name, "weight"), 2, (int64_t[]){out, in}, PARAM_UNIFORM_FAN_IN, in, true, true, &l->w, err));
+    TRY(params_add(p, join(s, name, "weight"), 2, (int64_t[]){out, in}, PARAM_UNIFORM_FAN_IN, in, true, true, &l->w,
+                   err));
     params_find(p, s)->product = true;
     if (bias) {
-        TRY(params_add(p, join(s, name, "bias"), 1, (int64_t[]){out}, PARAM_UNIFORM_FAN_IN, in, true, false, &l->b, err));
+        TRY(params_add(p, join(s, name, "bias"), 1, (int64_t[]){out}, PARAM_UNIFORM_FAN_IN, in, true, false, &l->b,
+                       err));
     }
     return SPOOR_OK;
 }
@@ -129,7 +131,8 @@ spoor_status nn_conv_module_init(nn_conv_module *l, params *p, const char *name,
     TRY(nn_linear_init(&l->up, p, join(s, name, "up"), dim, 2 * inner, true, err));
     TRY(params_add(p, join(s, name, "depthwise.weight"), 2, (int64_t[]){inner, kernel}, PARAM_UNIFORM_FAN_IN, kernel,
                    true, true, &l->w, err));
-    TRY(params_add(p, join(s, name, "depthwise.bias"), 1, &inner, PARAM_UNIFORM_FAN_IN, kernel, true, false, &l->b, err));
+    TRY(params_add(p, join(s, name, "depthwise.bias"), 1, &inner, PARAM_UNIFORM_FAN_IN, kernel, true, false, &l->b,
+                   err));
     TRY(nn_batch_norm_init(&l->batch_norm, p, join(s, name, "batch_norm"), inner, err));
     return nn_linear_init(&l->down, p, join(s, name, "down"), inner, dim, true, err);
 }

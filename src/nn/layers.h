@@ -63,8 +63,9 @@ tensor *nn_attention_forward(const nn_attention *l, tape *t, tensor *x);
 
 /* LN, and multi-head self attention over time and channels (TCM: Truong et al. 2024, after the head tokens of Lu et al.
  * 2022). Beside the frames x[B,T,C] of H heads, of which frame 0 is the class token, H head tokens take part in the
- * attention: the mean over the frames of head h's columns, Linear (C/H -> C), layer norm over each C/H of its columns, GELU,
- * plus the sinusoidal position h. What comes out of the other frames and of the head tokens is averaged into the class token:
+ * attention: the mean over the frames of head h's columns, Linear (C/H -> C), layer norm over each C/H of its columns,
+ * GELU, plus the sinusoidal position h. What comes out of the other frames and of the head tokens is averaged into the
+ * class token:
  *   cls = cls + mean(head tokens) + mean(frames 1 ..)
  * No relative positions: frames have theirs from nn_add_sinusoids. Frames 1 .. must be at least one. Then dropout. */
 typedef struct nn_tcm_attention {

@@ -97,7 +97,8 @@ spoor_status params_add(params *p, const char *name, int ndim, const int64_t *di
         }
     }
     if (count > p->max_numel - p->numel) {
-        return error_set(err, SPOOR_ERR_USAGE, "its network has more parameters than the file has numbers (at %s)", name);
+        return error_set(err, SPOOR_ERR_USAGE, "its network has more parameters than the file has numbers (at %s)",
+                         name);
     }
     if (params_find(p, name) != NULL) {
         return error_set(err, SPOOR_ERR_USAGE, "the parameter %s exists twice", name);
@@ -145,8 +146,8 @@ spoor_status params_pack(params *p, param *item, const real *data, compute_preci
     compute_weight *w;
     int64_t n = item->value.dim[0], k = n == 0 ? 0 : tensor_count(&item->value) / n;
     if (item->groups > 0) {
-        TRY(compute_weight_new_grouped(p->ctx, data, n, item->value.dim[1], item->value.dim[2], item->groups, precision, &w,
-                                       err));
+        TRY(compute_weight_new_grouped(p->ctx, data, n, item->value.dim[1], item->value.dim[2], item->groups, precision,
+                                       &w, err));
     } else {
         TRY(compute_weight_new(p->ctx, data, n, k, precision, &w, err));
     }

@@ -39,7 +39,8 @@ void params_free(params *p);
  * depend on the seed and the name alone. */
 spoor_status params_add(params *p, const char *name, int ndim, const int64_t *dim, param_init init, int64_t fan_in,
                         bool trainable, bool decay, tensor **out, spoor_error *err);
-/* Frozen sets: copy the values of an entry, or lay them out for products in a precision (entries with `product` only). */
+/* Frozen sets: copy the values of an entry, or lay them out for products in a precision (entries with `product`
+ * only). */
 spoor_status params_give(params *p, param *item, const real *data, spoor_error *err);
 spoor_status params_pack(params *p, param *item, const real *data, compute_precision precision, spoor_error *err);
 size_t params_bytes(const params *p); /* that the values take up, packed ones too */

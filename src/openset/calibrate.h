@@ -4,8 +4,8 @@
  *  - a task's logits: one temperature T (Guo et al. 2017). It keeps the order of the classes. Vector and matrix scaling
  *    were left out: with about 65 classes and a few hundred dev clips they fit noise.
  *  - a two-class score (bona fide, known): logistic map llr = scale * score + offset.
- * "Unknown" is not a class of the softmax: p(class) is given that the source is known, and the known score has a map and
- * a threshold of its own. The logits of a whole file are the mean over its windows, before the temperature.
+ * "Unknown" is not a class of the softmax: p(class) is given that the source is known, and the known score has a map
+ * and a threshold of its own. The logits of a whole file are the mean over its windows, before the temperature.
  */
 #ifndef OPENSET_CALIBRATE_H
 #define OPENSET_CALIBRATE_H
@@ -46,7 +46,8 @@ spoor_status calibrate_temperature_from_json(const json_t *json, calibrate_tempe
 typedef struct calibrate_logistic {
     double scale, offset;     /* llr = scale * score + offset (natural log); scale >= 0 */
     double prior;             /* P(target) that probabilities are stated at, in (0, 1) */
-    bool informative;         /* false: on dev the score does not rise with the target; scale is 0 and llr says nothing */
+    bool informative;         /* false: on dev the score does not rise with the target; scale is 0 and llr says
+                               * nothing */
     size_t targets, others;   /* dev items it was fitted on */
 } calibrate_logistic;
 
@@ -56,7 +57,8 @@ spoor_status calibrate_logistic_fit(const double *score, const unsigned char *ta
                                     calibrate_logistic *out, spoor_error *err);
 double calibrate_logistic_llr(const calibrate_logistic *c, double score);
 double calibrate_logistic_p(const calibrate_logistic *c, double score); /* P(target) at the stated prior */
-/* Honest llr[n]: of each item from a fit on the other folds; as calibrate_temperature_cross. Each fit needs both classes. */
+/* Honest llr[n]: of each item from a fit on the other folds; as calibrate_temperature_cross. Each fit needs both
+ * classes. */
 spoor_status calibrate_logistic_cross(spoor_context *ctx, const double *score, const unsigned char *target,
                                       const int32_t *group, size_t n, double prior, size_t folds, uint64_t seed,
                                       double *llr, spoor_error *err);
@@ -64,7 +66,8 @@ spoor_status calibrate_logistic_cross(spoor_context *ctx, const double *score, c
 json_t *calibrate_logistic_to_json(const calibrate_logistic *c);
 spoor_status calibrate_logistic_from_json(const json_t *json, calibrate_logistic *out, spoor_error *err);
 
-/* fold[n] in 0..folds-1, groups kept whole and folds about equal; the same seed gives the same folds. Shared with tests. */
+/* fold[n] in 0..folds-1, groups kept whole and folds about equal; the same seed gives the same folds. Shared with
+ * tests. */
 spoor_status calibrate_folds(spoor_context *ctx, const int32_t *group, size_t n, size_t folds, uint64_t seed,
                              uint32_t *fold, spoor_error *err);
 #endif

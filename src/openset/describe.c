@@ -10,9 +10,9 @@ static json_t *gate_to_json(const openset_gate *g) {
     int bad = 0;
     for (unsigned k = 0; k < OPENSET_KINDS; k++) {
         if (g->members & OPENSET_BIT(k)) {
-            bad |= json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f}", "scorer", openset_kind_name((openset_kind)k),
-                                                         "mean", g->mean[k], "deviation", g->deviation[k], "weight",
-                                                         g->weight[k]));
+            bad |= json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f}", "scorer",
+                                                         openset_kind_name((openset_kind)k), "mean", g->mean[k],
+                                                         "deviation", g->deviation[k], "weight", g->weight[k]));
         }
     }
     if (bad != 0) {
@@ -66,7 +66,8 @@ static spoor_status gate_from_json(const json_t *json, openset_gate *g, spoor_er
         openset_kind k;
         if (name == NULL || openset_kind_parse(name, &k, NULL) != SPOOR_OK || k == OPENSET_GATE ||
             (g->members & OPENSET_BIT(k))) {
-            return error_set(err, SPOOR_ERR_MODEL, "open set: gate: member %zu names no scorer, or one that was named already",
+            return error_set(err, SPOOR_ERR_MODEL, "open set: gate: member %zu names no scorer, or one that was named "
+                                                   "already",
                              i + 1);
         }
         g->members |= OPENSET_BIT(k);
@@ -77,7 +78,8 @@ static spoor_status gate_from_json(const json_t *json, openset_gate *g, spoor_er
             return error_set(err, SPOOR_ERR_MODEL, "open set: gate: \"deviation\" is not above 0");
         }
     }
-    return g->members != 0 ? SPOOR_OK : error_set(err, SPOOR_ERR_MODEL, "open set: gate: \"members\" is missing or empty");
+    return g->members != 0 ? SPOOR_OK : error_set(err, SPOOR_ERR_MODEL, "open set: gate: \"members\" is missing or "
+                                                                        "empty");
 }
 
 static spoor_status threshold_from_json(const json_t *json, openset *o, spoor_error *err) {

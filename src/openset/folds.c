@@ -53,7 +53,8 @@ static size_t list_groups(const int32_t *of, size_t n, uint64_t seed, member *me
 spoor_status calibrate_folds(spoor_context *ctx, const int32_t *group_of, size_t n, size_t folds, uint64_t seed,
                              uint32_t *fold, spoor_error *err) {
     if (n < 2 || n > INT32_MAX || folds < 2 || folds > 1000) {
-        return error_set(err, SPOOR_ERR_INPUT, "cross-fitting needs 2 to 1000 folds and at least two items; here %zu and %zu",
+        return error_set(err, SPOOR_ERR_INPUT, "cross-fitting needs 2 to 1000 folds and at least two items; here %zu "
+                                               "and %zu",
                          folds, n);
     }
     member *members = ctx_alloc(ctx, n, sizeof *members);

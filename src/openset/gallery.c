@@ -54,12 +54,13 @@ spoor_status gallery_check_name(const char *name, spoor_error *err) {
     size_t n = strlen(name);
     if (n < 1 || n > GALLERY_MAX_NAME || !text_is_plain(name) || name[0] == ' ' || name[n - 1] == ' ') {
         return error_set(err, SPOOR_ERR_USAGE,
-                         "the name of a source must be 1 to %d bytes of UTF-8 without control characters and without blanks at "
-                         "its ends",
+                         "the name of a source must be 1 to %d bytes of UTF-8 without control characters and without "
+                         "blanks at its ends",
                          GALLERY_MAX_NAME);
     }
     if (strcmp(name, "bonafide") == 0 || strcmp(name, "human") == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "a source cannot be called \"%s\", which is what human speech is called", name);
+        return error_set(err, SPOOR_ERR_USAGE, "a source cannot be called \"%s\", which is what human speech is "
+                                               "called", name);
     }
     return SPOOR_OK;
 }
@@ -120,14 +121,15 @@ static spoor_status join(const gallery *g, const gallery_source *old, const char
     return SPOOR_OK;
 }
 
-static spoor_status check_room(const gallery *g, const gallery_source *s, size_t before, bool is_new, spoor_error *err) {
+static spoor_status check_room(const gallery *g, const gallery_source *s, size_t before, bool is_new,
+                               spoor_error *err) {
     if (s->n > VERIFY_MAX_FILES) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%.100s would have %zu recordings; a source has at most %d", s->name, s->n,
-                         VERIFY_MAX_FILES);
+        return error_set(err, SPOOR_ERR_LIMIT, "%.100s would have %zu recordings; a source has at most %d", s->name,
+                         s->n, VERIFY_MAX_FILES);
     }
     if ((is_new && g->n >= GALLERY_MAX_SOURCES) || rows_of(g) - before + s->n > GALLERY_MAX_ROWS) {
-        return error_set(err, SPOOR_ERR_LIMIT, "a gallery holds at most %d sources and %d recordings", GALLERY_MAX_SOURCES,
-                         GALLERY_MAX_ROWS);
+        return error_set(err, SPOOR_ERR_LIMIT, "a gallery holds at most %d sources and %d recordings",
+                         GALLERY_MAX_SOURCES, GALLERY_MAX_ROWS);
     }
     return SPOOR_OK;
 }
@@ -136,7 +138,8 @@ spoor_status gallery_add(gallery *g, const char *name, const gallery_hash *file,
                          size_t *added, spoor_error *err) {
     TRY(gallery_check_name(name, err));
     if (n < 1 || n > VERIFY_MAX_FILES) {
-        return error_set(err, SPOOR_ERR_LIMIT, "%zu recordings of %.100s; a source has 1 to %d", n, name, VERIFY_MAX_FILES);
+        return error_set(err, SPOOR_ERR_LIMIT, "%zu recordings of %.100s; a source has 1 to %d", n, name,
+                         VERIFY_MAX_FILES);
     }
     size_t at = gallery_find(g, name), before = at == SIZE_MAX ? 0 : g->source[at].n;
     gallery_source s;
@@ -167,7 +170,8 @@ spoor_status gallery_add(gallery *g, const char *name, const gallery_hash *file,
 spoor_status gallery_remove(gallery *g, const char *name, spoor_error *err) {
     size_t at = gallery_find(g, name);
     if (at == SIZE_MAX) {
-        return error_set(err, SPOOR_ERR_USAGE, "the gallery has no source \"%.200s\"; spoor enroll --list names them", name);
+        return error_set(err, SPOOR_ERR_USAGE, "the gallery has no source \"%.200s\"; spoor enroll --list names them",
+                         name);
     }
     clear_source(g->ctx, &g->source[at]);
     g->n--;
@@ -175,13 +179,14 @@ spoor_status gallery_remove(gallery *g, const char *name, spoor_error *err) {
     return SPOOR_OK;
 }
 
-spoor_status gallery_check_model(const gallery *g, const char *path, const char *model_sha256, size_t dim, spoor_error *err) {
+spoor_status gallery_check_model(const gallery *g, const char *path, const char *model_sha256, size_t dim,
+                                 spoor_error *err) {
     if (strcmp(g->model, model_sha256) == 0 && g->dim == dim) {
         return SPOOR_OK;
     }
     return error_set(err, SPOOR_ERR_INPUT,
-                     "the gallery %.200s was made by another model (sha256 %.12s..., this one is %.12s...); enroll its sources "
-                     "again with this model, or name the other",
+                     "the gallery %.200s was made by another model (sha256 %.12s..., this one is %.12s...); enroll its "
+                     "sources again with this model, or name the other",
                      path, g->model, model_sha256);
 }
 
@@ -193,7 +198,8 @@ static spoor_status bad(const char *path, spoor_error *err, const char *why) {
 
 static void tensor_name(size_t i, char name[TENSOR_NAME]) { (void)snprintf(name, TENSOR_NAME, "source.%zu", i); }
 
-static spoor_status read_source(gallery *g, const safetensors *f, const char *path, const json_t *item, spoor_error *err) {
+static spoor_status read_source(gallery *g, const safetensors *f, const char *path, const json_t *item,
+                                spoor_error *err) {
     const char *name = json_string_value(json_object_get(item, "name"));
     const json_t *files = json_object_get(item, "files");
     size_t n = json_array_size(files);
@@ -234,7 +240,8 @@ static spoor_status read_source(gallery *g, const safetensors *f, const char *pa
     return status;
 }
 
-static spoor_status read_sources(gallery *g, const safetensors *f, const char *path, const json_t *sources, spoor_error *err) {
+static spoor_status read_sources(gallery *g, const safetensors *f, const char *path, const json_t *sources,
+                                 spoor_error *err) {
     if (!json_is_array(sources) || json_array_size(sources) > GALLERY_MAX_SOURCES) {
         return bad(path, err, "its list of sources is missing or too long");
     }
@@ -247,7 +254,8 @@ static spoor_status read_sources(gallery *g, const safetensors *f, const char *p
     return SPOOR_OK;
 }
 
-static spoor_status read_file(spoor_context *ctx, const safetensors *f, const char *path, gallery **out, spoor_error *err) {
+static spoor_status read_file(spoor_context *ctx, const safetensors *f, const char *path, gallery **out,
+                              spoor_error *err) {
     const char *text = safetensors_meta(f, "spoor.gallery");
     if (text == NULL || strlen(text) > GALLERY_MAX_META) {
         return bad(path, err, "it has no metadata of a gallery; spoor enroll makes one");
@@ -326,14 +334,16 @@ static json_t *describe(const gallery *g) {
         json_decref(sources);
         return NULL;
     }
-    return json_pack("{s:i, s:s, s:I, s:o}", "format", FORMAT, "model", g->model, "dim", (json_int_t)g->dim, "sources", sources);
+    return json_pack("{s:i, s:s, s:I, s:o}", "format", FORMAT, "model", g->model, "dim", (json_int_t)g->dim, "sources",
+                     sources);
 }
 
 spoor_status gallery_save(const gallery *g, const char *path, spoor_error *err) {
     json_t *meta = describe(g);
     char *text = meta == NULL ? NULL : json_dumps(meta, JSON_COMPACT | JSON_PRESERVE_ORDER);
     safetensors_writer *w = NULL;
-    spoor_status status = text == NULL ? error_memory(err, "writing a gallery") : safetensors_writer_new(g->ctx, &w, err);
+    spoor_status status =
+        text == NULL ? error_memory(err, "writing a gallery") : safetensors_writer_new(g->ctx, &w, err);
     if (status == SPOOR_OK) {
         status = safetensors_writer_meta(w, "spoor.gallery", text, err);
     }

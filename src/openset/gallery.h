@@ -1,5 +1,5 @@
-/* gallery.h: the file of enrolled sources: for each a name and the embeddings of 1 to 50 recordings, as one model gave them.
- * A .safetensors file: tensor "source.N" [files, E] (F32) for the N-th source, and metadata "spoor.gallery":
+/* gallery.h: the file of enrolled sources: for each a name and the embeddings of 1 to 50 recordings, as one model gave
+ * them. A .safetensors file: tensor "source.N" [files, E] (F32) for the N-th source, and metadata "spoor.gallery":
  *   {"format": 1, "model": sha256 of the model file, "dim": E,
  *    "sources": [{"name": "...", "files": [sha256 of each recording, ...]}, ...]}
  * What the embeddings say about a recording: verify.h. */
@@ -45,15 +45,19 @@ void gallery_free(gallery *g);
 spoor_status gallery_save(const gallery *g, const char *path, spoor_error *err);
 
 /* SPOOR_ERR_INPUT in one sentence if `path` was made by another model. */
-spoor_status gallery_check_model(const gallery *g, const char *path, const char *model_sha256, size_t dim, spoor_error *err);
-/* SPOOR_ERR_USAGE: not 1 to GALLERY_MAX_NAME bytes of UTF-8, control characters, blanks at an end, or a name of human speech. */
+spoor_status gallery_check_model(const gallery *g, const char *path, const char *model_sha256, size_t dim,
+                                 spoor_error *err);
+/* SPOOR_ERR_USAGE: not 1 to GALLERY_MAX_NAME bytes of UTF-8, control characters, blanks at an end, or a name of human
+ * speech. */
 spoor_status gallery_check_name(const char *name, spoor_error *err);
 /* Index of a source, or SIZE_MAX. */
 size_t gallery_find(const gallery *g, const char *name);
 
-/* Add n recordings to the source of this name, which is made if it is not there. Recordings that the source has already (by
- * hash) are skipped; *added (may be NULL) is how many were not. On failure nothing has changed. SPOOR_ERR_USAGE: a bad name;
- * SPOOR_ERR_LIMIT: more than VERIFY_MAX_FILES files, or too many sources; SPOOR_ERR_INPUT: a number that is not finite. */
+/* Add n recordings to the source of this name, which is made if it is not there. Recordings that the source has already
+ * (by hash) are skipped; *added (may be NULL) is how many were not. On failure nothing has changed. SPOOR_ERR_USAGE: a
+ * bad name;
+ * SPOOR_ERR_LIMIT: more than VERIFY_MAX_FILES files, or too many sources; SPOOR_ERR_INPUT: a number that is not
+ * finite. */
 spoor_status gallery_add(gallery *g, const char *name, const gallery_hash *file, const float *embedding, size_t n,
                          size_t *added, spoor_error *err);
 /* SPOOR_ERR_USAGE if there is no such source. */

@@ -137,7 +137,8 @@ static spoor_status fit(problem *q, openset_kinds members, openset_gate *out, sp
         *(q->target[i] ? &q->targets : &q->others) += taken(q, i);
     }
     if (q->targets == 0 || q->others == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "a gate needs known and unknown sources; the set has %zu and %zu recordings",
+        return error_set(err, SPOOR_ERR_INPUT, "a gate needs known and unknown sources; the set has %zu and %zu "
+                                               "recordings",
                          q->targets, q->others);
     }
     double w[MOST];
@@ -183,8 +184,8 @@ double openset_gate_score(const openset_gate *g, const double score[OPENSET_KIND
 }
 
 spoor_status openset_gate_cross(spoor_context *ctx, openset_kinds members, const double *score,
-                                const unsigned char *target, const int32_t *group, size_t n, size_t folds, uint64_t seed,
-                                double *out, spoor_error *err) {
+                                const unsigned char *target, const int32_t *group, size_t n, size_t folds,
+                                uint64_t seed, double *out, spoor_error *err) {
     problem q = {.score = score, .target = target, .n = n};
     TRY(check(&q, members, err));
     uint32_t *fold = ctx_alloc(ctx, n, sizeof *fold);

@@ -89,7 +89,8 @@ static void minimise(const problem *q, const sums *s, double *a, double *b) {
 static spoor_status fit(const problem *q, calibrate_logistic *out, spoor_error *err) {
     sums s = add_up(q);
     if (s.targets == 0 || s.others == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "a calibration needs both classes; the set has %zu targets and %zu others",
+        return error_set(err, SPOOR_ERR_INPUT, "a calibration needs both classes; the set has %zu targets and %zu "
+                                               "others",
                          s.targets, s.others);
     }
     double a = 0, b = 0;

@@ -1,5 +1,5 @@
-/* openset.c: the scorers of openset.h that need the logits alone, names and threshold; those that need statistics of the
- * train set are in nearest.c and subspace.c. */
+/* openset.c: the scorers of openset.h that need the logits alone, names and threshold; those that need statistics of
+ * the train set are in nearest.c and subspace.c. */
 #include "openset/openset.h"
 #include "base/logsum.h"
 #include "openset/gate.h"
@@ -27,7 +27,8 @@ spoor_status openset_kind_parse(const char *name, openset_kind *out, spoor_error
             *out = (openset_kind)k;
             return SPOOR_OK;
         }
-        strcat(list, k == 0 ? "" : k + 1 == OPENSET_KINDS ? " or " : ", "); /* all names together are shorter than the list */
+        strcat(list, k == 0 ? "" : k + 1 == OPENSET_KINDS ? " or " : ", "); /* all names together are shorter than the
+                                                                             * list */
         strcat(list, kind_names[k]);
     }
     return error_set(err, SPOOR_ERR_USAGE, "there is no open-set scorer called \"%.60s\"; choose %s", name, list);
@@ -38,7 +39,8 @@ openset_kinds openset_needs(const openset *o) {
 }
 
 /* MSP, entropy and the energy of the probabilities: all of p = softmax(z / T), the last of them at T = 1. */
-static void score_probabilities(const float *z, size_t n, double most, double temperature, double score[OPENSET_KINDS]) {
+static void score_probabilities(const float *z, size_t n, double most, double temperature,
+                                double score[OPENSET_KINDS]) {
     double sum = 0, plain = 0, entropy = 0, energy = 0;
     for (size_t i = 0; i < n; i++) {
         sum += exp(((double)z[i] - most) / temperature);
@@ -91,12 +93,14 @@ static spoor_status check_embedding(const openset *o, openset_kinds kinds, const
 
 spoor_status openset_scores(const openset *o, openset_kinds kinds, const float *logits, size_t classes,
                             const float *embedding, size_t dim, double score[OPENSET_KINDS], spoor_error *err) {
-    openset_kinds all = kinds & OPENSET_BIT(OPENSET_GATE) ? kinds | o->gate.members : kinds, of_train = all & OPENSET_OF_TRAIN;
+    openset_kinds all = kinds & OPENSET_BIT(OPENSET_GATE) ? kinds | o->gate.members : kinds,
+                  of_train = all & OPENSET_OF_TRAIN;
     TRY(score_logits(o, logits, classes, score, err));
     if (of_train != 0) {
         TRY(check_embedding(o, of_train, embedding, dim, err));
         double energy = log_sum_exp(logits, classes, -1, 1);
-        TRY(openset_score_nearest(o->stats, of_train, o->k, energy - o->stats->confidence_offset, embedding, score, err));
+        TRY(openset_score_nearest(o->stats, of_train, o->k, energy - o->stats->confidence_offset, embedding, score,
+                                  err));
         TRY(openset_score_subspace(o->stats, of_train, energy, embedding, score, err));
     }
     if (kinds & OPENSET_BIT(OPENSET_GATE)) {
@@ -104,7 +108,8 @@ spoor_status openset_scores(const openset *o, openset_kinds kinds, const float *
     }
     for (unsigned k = 0; k < OPENSET_KINDS; k++) {
         if ((kinds & OPENSET_BIT(k)) && !isfinite(score[k])) {
-            return error_set(err, SPOOR_ERR_MODEL, "the open-set score %s is not finite; the model's statistics are unusable",
+            return error_set(err, SPOOR_ERR_MODEL, "the open-set score %s is not finite; the model's statistics are "
+                                                   "unusable",
                              kind_names[k]);
         }
     }
@@ -130,7 +135,8 @@ static int falling(const void *a, const void *b) {
 spoor_status openset_fix_threshold(spoor_context *ctx, openset *o, const double *known, size_t n, double acceptance,
                                    spoor_error *err) {
     if (!(acceptance > 0 && acceptance <= 1)) {
-        return error_set(err, SPOOR_ERR_USAGE, "the share of known sources to accept must be above 0 and at most 1, not %g",
+        return error_set(err, SPOOR_ERR_USAGE, "the share of known sources to accept must be above 0 and at most 1, "
+                                               "not %g",
                          acceptance);
     }
     if (n == 0) {

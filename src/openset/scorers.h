@@ -20,8 +20,8 @@ double openset_residual(double *x, const float *basis, size_t rows, size_t dim);
 
 /* Covariances of z_i = x_i - centre[label_i] over the clips with a label; the lower triangle of sum z z' / n into
  * s[dim, dim], row by row. */
-spoor_status openset_covariance(spoor_context *ctx, const openset_train *t, const double *centres, bool by_label, double *s,
-                                spoor_error *err);
+spoor_status openset_covariance(spoor_context *ctx, const openset_train *t, const double *centres, bool by_label,
+                                double *s, spoor_error *err);
 spoor_status openset_fit_mahalanobis(openset_stats *s, const openset_train *t, double shrinkage, spoor_error *err);
 spoor_status openset_fit_vim(openset_stats *s, const openset_train *t, size_t vim_dim, spoor_error *err);
 #endif

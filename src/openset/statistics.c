@@ -33,8 +33,8 @@ static spoor_status check(const openset_train *t, spoor_error *err) {
     size_t labelled = 0;
     for (size_t i = 0; i < t->n; i++) {
         if (t->label[i] >= 0 && (size_t)t->label[i] >= t->classes) {
-            return error_set(err, SPOOR_ERR_INPUT, "train clip %zu has label %d, of %zu classes", i + 1, (int)t->label[i],
-                             t->classes);
+            return error_set(err, SPOOR_ERR_INPUT, "train clip %zu has label %d, of %zu classes", i + 1,
+                             (int)t->label[i], t->classes);
         }
         if (t->label[i] < 0) {
             continue;
@@ -52,7 +52,8 @@ static spoor_status check(const openset_train *t, spoor_error *err) {
         }
     }
     return labelled > 0 ? SPOOR_OK
-                        : error_set(err, SPOOR_ERR_INPUT, "no train clip has a known class, so that no open-set scorer can be fitted");
+                        : error_set(err, SPOOR_ERR_INPUT, "no train clip has a known class, so that no open-set scorer "
+                                                          "can be fitted");
 }
 
 /* c(x) of every labelled clip, counted from the offset. */
@@ -127,7 +128,8 @@ static spoor_status fit_bank(openset_stats *s, const openset_train *t, const dou
     s->bank_length = ctx_alloc(s->ctx, size, sizeof *s->bank_length);
     s->bank_confidence = ctx_alloc(s->ctx, size, sizeof *s->bank_confidence);
     if (size > OPENSET_MAX_BANK) {
-        status = error_set(err, SPOOR_ERR_LIMIT, "a bank of %zu train clips is over the limit of %d; keep fewer of each class",
+        status = error_set(err, SPOOR_ERR_LIMIT, "a bank of %zu train clips is over the limit of %d; keep fewer of "
+                                                 "each class",
                            size, OPENSET_MAX_BANK);
     } else if (s->bank_unit == NULL || s->bank_length == NULL || s->bank_confidence == NULL) {
         status = error_memory(err, "fitting an open-set scorer");
@@ -190,7 +192,8 @@ spoor_status openset_fit(spoor_context *ctx, openset_kinds kinds, const openset_
                          openset_stats **out, spoor_error *err) {
     *out = NULL;
     if (!(o->shrinkage >= 0 && o->shrinkage <= 1) || o->bank_per_class == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "the shrinkage must be 0 to 1, and the bank must hold clips of each class");
+        return error_set(err, SPOOR_ERR_USAGE, "the shrinkage must be 0 to 1, and the bank must hold clips of each "
+                                               "class");
     }
     TRY(check(t, err));
     openset_stats *s = ctx_calloc(ctx, 1, sizeof *s);
@@ -202,8 +205,8 @@ spoor_status openset_fit(spoor_context *ctx, openset_kinds kinds, const openset_
     }
     *s = (openset_stats){.ctx = ctx, .dim = t->dim, .kinds = kinds & OPENSET_OF_TRAIN};
     if ((s->kinds & ORIGIN_KINDS) && (t->dim > OPENSET_MAX_DIM || t->dim < 2)) {
-        ctx_log(ctx, SPOOR_LOG_WARN, "embeddings of %zu numbers: mahalanobis and vim take 2 to %d and are left out", t->dim,
-                OPENSET_MAX_DIM);
+        ctx_log(ctx, SPOOR_LOG_WARN, "embeddings of %zu numbers: mahalanobis and vim take 2 to %d and are left out",
+                t->dim, OPENSET_MAX_DIM);
         s->kinds &= ~ORIGIN_KINDS;
     }
     spoor_status status = fit(s, t, o, confidence, err);
@@ -278,7 +281,8 @@ json_t *openset_stats_to_json(const openset_stats *s, openset_kinds kinds) {
 }
 
 /* A count of rows in 1..most, if `wanted`; else 0. */
-static spoor_status read_count(const json_t *json, const char *key, bool wanted, size_t most, size_t *out, spoor_error *err) {
+static spoor_status read_count(const json_t *json, const char *key, bool wanted, size_t most, size_t *out,
+                               spoor_error *err) {
     const json_t *value = json_object_get(json, key);
     *out = 0;
     if (!wanted) {
@@ -305,11 +309,13 @@ static spoor_status read_sizes(openset_stats *s, const json_t *json, size_t dim,
     size_t stated, rows = dim > 0 ? max_numel / dim : 0, bank = rows < OPENSET_MAX_BANK ? rows : OPENSET_MAX_BANK;
     TRY(read_count(json, "dim", true, SIZE_MAX, &stated, err));
     if (stated != dim) {
-        return error_set(err, SPOOR_ERR_MODEL, "open set: the statistics are of embeddings of %zu numbers, the network's have %zu",
+        return error_set(err, SPOOR_ERR_MODEL, "open set: the statistics are of embeddings of %zu numbers, the "
+                                               "network's have %zu",
                          stated, dim);
     }
     if ((s->kinds & ORIGIN_KINDS) && (dim > OPENSET_MAX_DIM || dim < 2)) {
-        return error_set(err, SPOOR_ERR_MODEL, "open set: mahalanobis and vim take embeddings of 2 to %d numbers, not %zu",
+        return error_set(err, SPOOR_ERR_MODEL, "open set: mahalanobis and vim take embeddings of 2 to %d numbers, not "
+                                               "%zu",
                          OPENSET_MAX_DIM, dim);
     }
     s->dim = dim;
@@ -320,7 +326,8 @@ static spoor_status read_sizes(openset_stats *s, const json_t *json, size_t dim,
     return s->kinds & OPENSET_BIT(OPENSET_VIM) ? read_number(json, "vim_alpha", &s->vim_alpha, err) : SPOOR_OK;
 }
 
-static spoor_status read_tensors(openset_stats *s, size_t max_numel, openset_read_fn read, void *user, spoor_error *err) {
+static spoor_status read_tensors(openset_stats *s, size_t max_numel, openset_read_fn read, void *user,
+                                 spoor_error *err) {
     slot slots[OPENSET_MAX_TENSORS];
     list_slots(s, slots);
     for (size_t i = 0; i < OPENSET_MAX_TENSORS; i++) {
@@ -342,8 +349,9 @@ static spoor_status read_tensors(openset_stats *s, size_t max_numel, openset_rea
     return SPOOR_OK;
 }
 
-spoor_status openset_stats_read(spoor_context *ctx, const json_t *json, openset_kinds kinds, size_t dim, size_t max_numel,
-                                openset_read_fn read, void *user, openset_stats **out, spoor_error *err) {
+spoor_status openset_stats_read(spoor_context *ctx, const json_t *json, openset_kinds kinds, size_t dim,
+                                size_t max_numel, openset_read_fn read, void *user, openset_stats **out,
+                                spoor_error *err) {
     *out = NULL;
     openset_stats *s = ctx_calloc(ctx, 1, sizeof *s);
     if (s == NULL) {

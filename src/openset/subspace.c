@@ -78,8 +78,8 @@ spoor_status openset_score_subspace(const openset_stats *s, openset_kinds kinds,
 
 /* ---- fitting ---- */
 
-spoor_status openset_covariance(spoor_context *ctx, const openset_train *t, const double *centres, bool by_label, double *s,
-                                spoor_error *err) {
+spoor_status openset_covariance(spoor_context *ctx, const openset_train *t, const double *centres, bool by_label,
+                                double *s, spoor_error *err) {
     enum { BLOCK = 16 }; /* clips whose products are added to a row of s while it is near */
     size_t dim = t->dim, held = 0, used = 0;
     double *z = ctx_alloc(ctx, dim, BLOCK * sizeof *z);
@@ -138,8 +138,8 @@ static void take_means(openset_stats *s, const openset_train *t, double *mean, s
     }
 }
 
-/* L^-1 of the shrunk covariance, in place; s holds the lower triangle, row by row. To LAPACK, which counts by columns, that
- * is an upper triangle U = L'. */
+/* L^-1 of the shrunk covariance, in place; s holds the lower triangle, row by row. To LAPACK, which counts by columns,
+ * that is an upper triangle U = L'. */
 static bool invert_factor(double *s, size_t dim, double shrinkage) {
     enum { LEAST = 1000000 }; /* at least 1e-6 of the mean variance is added, so that the factor exists */
     double trace = 0;
@@ -191,7 +191,8 @@ static spoor_status fit_factor(openset_stats *s, const openset_train *t, double 
         return error_memory(err, "fitting an open-set scorer");
     }
     if (!invert_factor(square, s->dim, shrinkage)) {
-        return error_set(err, SPOOR_ERR_INPUT, "the covariance of the train embeddings has no factor; their numbers are too far apart");
+        return error_set(err, SPOOR_ERR_INPUT, "the covariance of the train embeddings has no factor; their numbers "
+                                               "are too far apart");
     }
     float *to = s->factor;
     for (size_t i = 0; i < s->dim; i++) {
@@ -219,7 +220,8 @@ spoor_status openset_fit_mahalanobis(openset_stats *s, const openset_train *t, d
     return status;
 }
 
-/* The paper's share of the embedding; of few clips at most half as many dimensions, so that they are not all in the subspace. */
+/* The paper's share of the embedding; of few clips at most half as many dimensions, so that they are not all in the
+ * subspace. */
 static size_t default_vim_dim(const openset_train *t) {
     size_t rows = t->dim >= 2048 ? 1000 : t->dim >= 768 ? 512 : t->dim / 2, clips = 0;
     for (size_t i = 0; i < t->n; i++) {
@@ -265,7 +267,8 @@ static spoor_status fit_alpha(openset_stats *s, const openset_train *t, spoor_er
         residual += openset_residual(x, s->basis, s->vim_dim, s->dim);
     }
     double scale = greatest > 0 ? greatest : above_mean;
-    s->vim_alpha = residual > 1e-6 * length ? scale / residual : 0; /* train lies in the subspace: nothing to scale by */
+    s->vim_alpha = residual > 1e-6 * length ? scale / residual : 0; /* train lies in the subspace: nothing to scale
+                                                                     * by */
     ctx_free(s->ctx, x);
     return SPOOR_OK;
 }

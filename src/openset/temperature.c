@@ -109,7 +109,8 @@ static spoor_status check(const problem *q, spoor_error *err) {
         }
     }
     if (count_taken(q) == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "no item of a known class is in the set, so that no temperature can be fitted");
+        return error_set(err, SPOOR_ERR_INPUT, "no item of a known class is in the set, so that no temperature can be "
+                                               "fitted");
     }
     return SPOOR_OK;
 }
@@ -137,7 +138,8 @@ spoor_status calibrate_temperature_cross(spoor_context *ctx, const float *logits
         calibrate_temperature c;
         q.skip = f;
         if (count_taken(&q) == 0) {
-            status = error_set(err, SPOOR_ERR_INPUT, "without fold %u no labelled item is left to fit a temperature on", f);
+            status = error_set(err, SPOOR_ERR_INPUT, "without fold %u no labelled item is left to fit a temperature "
+                                                     "on", f);
             break;
         }
         minimise(&q, &c);

@@ -67,7 +67,8 @@ double verify_known(const openset_stats *stats, const double *u) {
     double best = -1;
     for (size_t c = 0; c < stats->means; c++) {
         const float *mean = stats->mean + c * stats->dim;
-        double length = openset_length(mean, stats->dim), cosine = length > 0 ? openset_dot(u, mean, stats->dim) / length : 0;
+        double length = openset_length(mean, stats->dim),
+               cosine = length > 0 ? openset_dot(u, mean, stats->dim) / length : 0;
         best = cosine > best ? cosine : best;
     }
     return best;
@@ -143,12 +144,14 @@ json_t *verify_to_json(const verify *v) {
         json_decref(shots);
         return NULL;
     }
-    return json_pack("{s:s, s:o, s:f, s:o, s:o}", "space", SPACES[v->space], "pair", calibrate_logistic_to_json(&v->pair),
-                     "false_acceptance", v->false_acceptance, "rates", numbers(v->rate, v->n_rates), "enrolled", shots);
+    return json_pack("{s:s, s:o, s:f, s:o, s:o}", "space", SPACES[v->space], "pair",
+                     calibrate_logistic_to_json(&v->pair), "false_acceptance", v->false_acceptance, "rates",
+                     numbers(v->rate, v->n_rates), "enrolled", shots);
 }
 
 /* n numbers in order: rising, or falling and between 0 and 1. */
-static spoor_status read_numbers(const json_t *list, const char *what, bool rising, size_t n, double *out, spoor_error *err) {
+static spoor_status read_numbers(const json_t *list, const char *what, bool rising, size_t n, double *out,
+                                 spoor_error *err) {
     bool good = json_array_size(list) == n;
     for (size_t i = 0; good && i < n; i++) {
         const json_t *item = json_array_get(list, i);
@@ -194,11 +197,13 @@ spoor_status verify_from_json(const json_t *json, verify *out, spoor_error *err)
     const json_t *rates = json_object_get(json, "rates"), *shots = json_object_get(json, "enrolled");
     v.n_rates = json_array_size(rates);
     if (v.n_rates < 1 || v.n_rates > VERIFY_MAX_RATES) {
-        return error_set(err, SPOOR_ERR_MODEL, "verification: \"rates\" is missing or not 1 to %d numbers", VERIFY_MAX_RATES);
+        return error_set(err, SPOOR_ERR_MODEL, "verification: \"rates\" is missing or not 1 to %d numbers",
+                         VERIFY_MAX_RATES);
     }
     TRY(read_numbers(rates, "rates", false, v.n_rates, v.rate, err));
     if (json_array_size(shots) < 1 || json_array_size(shots) > VERIFY_MAX_SHOTS) {
-        return error_set(err, SPOOR_ERR_MODEL, "verification: \"enrolled\" is missing or not 1 to %d parts", VERIFY_MAX_SHOTS);
+        return error_set(err, SPOOR_ERR_MODEL, "verification: \"enrolled\" is missing or not 1 to %d parts",
+                         VERIFY_MAX_SHOTS);
     }
     for (i = 0; i < json_array_size(shots); i++) {
         TRY(read_shot(&v, json_array_get(shots, i), err));

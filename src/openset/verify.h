@@ -1,12 +1,13 @@
-/* verify.h: are two recordings from one source, and is a recording from an enrolled one? Cosines between embeddings, and what
- * they say as natural-log likelihood ratios. docs/enroll.md has the formulas and why they are these.
+/* verify.h: are two recordings from one source, and is a recording from an enrolled one? Cosines between embeddings,
+ * and what they say as natural-log likelihood ratios. docs/enroll.md has the formulas and why they are these.
  *
- * f is an embedding. With statistics of the train set (statistics.h) y = L^-1 (f - o), o their mean, L L' their covariance
- * within classes: what varies within a source counts little. Without, y = f. u = y / |y| (0 where y is 0).
+ * f is an embedding. With statistics of the train set (statistics.h) y = L^-1 (f - o), o their mean, L L' their
+ * covariance within classes: what varies within a source counts little. Without, y = f. u = y / |y| (0 where y is 0).
  *  - a pair:              cos = u_a . u_b
- *  - an enrolled source:  c = unit(mean of the u of its files); score = u . c - VERIFY_KNOWN_WEIGHT k(u), where k(u) is the
- *                         greatest cosine of u to the mean of a class that the model knows (without statistics: no such term)
- * Not here: the fit (verify_fit.h), the file of enrolled sources (gallery.h). */
+ *  - an enrolled source:  c = unit(mean of the u of its files); score = u . c - VERIFY_KNOWN_WEIGHT k(u), where k(u) is
+ *  the
+ *                         greatest cosine of u to the mean of a class that the model knows (without statistics: no such
+ * term) Not here: the fit (verify_fit.h), the file of enrolled sources (gallery.h). */
 #ifndef OPENSET_VERIFY_H
 #define OPENSET_VERIFY_H
 #include "openset/calibrate.h"
@@ -60,8 +61,9 @@ const verify_shot *verify_shot_of(const verify *v, size_t files);
 /* LLR of an enrolled score, or of a pair's cosine; NAN: not calibrated. */
 double verify_enrolled_llr(const verify *v, size_t files, double score);
 double verify_pair_llr(const verify *v, double cosine);
-/* The score from which on one of `sources` enrolled ones, with so many files, is named: each may take false_acceptance / sources
- * of the known recordings (Bonferroni), the threshold linear in ln(rate) between and beyond the fitted rates. */
+/* The score from which on one of `sources` enrolled ones, with so many files, is named: each may take false_acceptance
+ * / sources of the known recordings (Bonferroni), the threshold linear in ln(rate) between and beyond the fitted
+ * rates. */
 double verify_threshold(const verify *v, bool whitened, size_t files, size_t sources);
 
 /* {"space", "pair", "false_acceptance", "rates", "enrolled": [{"files", "map", "thresholds"}]}; NULL: out of memory. */

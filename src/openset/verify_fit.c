@@ -75,7 +75,8 @@ static spoor_status fit_pairs(spoor_context *ctx, const verify_data *d, double p
         same += s.target[i];
     }
     if (status == SPOOR_OK && (same == 0 || same == s.n)) {
-        status = error_set(err, SPOOR_ERR_INPUT, "dev has no two synthetic recordings of %s, so that pairs cannot be calibrated",
+        status = error_set(err, SPOOR_ERR_INPUT, "dev has no two synthetic recordings of %s, so that pairs cannot be "
+                                                 "calibrated",
                            same == 0 ? "one source" : "different sources");
     }
     if (status == SPOOR_OK) {
@@ -167,8 +168,8 @@ static spoor_status fit_shot(work *w, size_t files, double prior, uint64_t seed,
         return SPOOR_OK; /* no source has so many recordings */
     }
     if (w->n_impostors == 0) {
-        return error_set(err, SPOOR_ERR_INPUT, "dev has no recording of a source that the model knows, so that it cannot be said how "
-                         "often one would get an enrolled name");
+        return error_set(err, SPOOR_ERR_INPUT, "dev has no recording of a source that the model knows, so that it "
+                         "cannot be said how often one would get an enrolled name");
     }
     verify_shot *shot = &v->shot[v->n_shots++];
     shot->files = files;
@@ -191,14 +192,15 @@ static spoor_status fit_enrolled(work *w, double prior, uint64_t seed, verify *v
         TRY(fit_shot(w, SHOTS[i], prior, seed, v, err));
     }
     return v->n_shots > 0 ? SPOOR_OK
-                          : error_set(err, SPOOR_ERR_INPUT, "dev has no source that the model does not know with two recordings, so "
-                                      "that nothing can be enrolled to calibrate by");
+                          : error_set(err, SPOOR_ERR_INPUT, "dev has no source that the model does not know with two "
+                                      "recordings, so that nothing can be enrolled to calibrate by");
 }
 
-spoor_status verify_fit(spoor_context *ctx, const verify_data *d, double false_acceptance, double prior, uint64_t seed, verify *v,
-                        spoor_error *err) {
+spoor_status verify_fit(spoor_context *ctx, const verify_data *d, double false_acceptance, double prior, uint64_t seed,
+                        verify *v, spoor_error *err) {
     if (!(false_acceptance > 0 && false_acceptance < 1)) {
-        return error_set(err, SPOOR_ERR_USAGE, "the share of known recordings that get an enrolled name must be between 0 and 1");
+        return error_set(err, SPOOR_ERR_USAGE, "the share of known recordings that get an enrolled name must be "
+                                               "between 0 and 1");
     }
     verify fitted = {.space = v->space, .false_acceptance = false_acceptance, .n_rates = N_RATES};
     memcpy(fitted.rate, RATES, sizeof RATES);

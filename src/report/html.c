@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 900, WAVE_HEIGHT = 90, SPECTRUM_HEIGHT = 128, LANE_HEIGHT = 22, MAX_LANE_CELLS = 450, MAX_BARS = 10, FEW_BARS = 5 };
+enum { WIDTH = 900, WAVE_HEIGHT = 90, SPECTRUM_HEIGHT = 128, LANE_HEIGHT = 22, MAX_LANE_CELLS = 450, MAX_BARS = 10,
+      FEW_BARS = 5 };
 
 static const char STYLE[] =
     "body{font:15px/1.5 system-ui,sans-serif;color:#1c2330;background:#f4f5f7;margin:0}"
@@ -34,7 +35,8 @@ spoor_status report_html_open(spoor_context *ctx, const char *path, const spoor_
     page *h;
     *out = NULL;
     char *style = ctx_printf(ctx, "%s%s", STYLE, REPORT_TREE_STYLE);
-    spoor_status status = style == NULL ? error_memory(err, "writing a report") : page_open(ctx, path, "Spoor report", style, &h, err);
+    spoor_status status =
+        style == NULL ? error_memory(err, "writing a report") : page_open(ctx, path, "Spoor report", style, &h, err);
     ctx_free(ctx, style);
     TRY(status);
     page_put(h, "<h1>Spoor report</h1><p class=\"note\">Model <b>");
@@ -295,7 +297,8 @@ spoor_status report_html_add(report_html *h, const spoor_result *r, const overvi
     }
     if (r->verdict == SPOOR_KNOWN || r->verdict == SPOOR_UNKNOWN) {
         page_put(h, "<div class=\"cols\">");
-        put_bars(h, r, "source", r->verdict == SPOOR_KNOWN ? "Sources" : "Nearest known sources (not an answer)", MAX_BARS);
+        put_bars(h, r, "source", r->verdict == SPOOR_KNOWN ? "Sources" : "Nearest known sources (not an answer)",
+                 MAX_BARS);
         page_put(h, "<div>");
         put_bars(h, r, "vocoder", "Waveform maker", FEW_BARS);
         put_bars(h, r, "family", "Family", FEW_BARS);

@@ -105,13 +105,14 @@ static json_t *enrolled(const spoor_result *r) {
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name",
                      r->verdict == SPOOR_ENROLLED ? report_text(best->name) : json_null(), "score",
                      best == NULL ? json_null() : number(best->score), "threshold",
-                     best == NULL ? json_null() : number(best->threshold), "llr", best == NULL ? json_null() : number(best->llr),
-                     "known", number(r->nearest_known), "ranked", list);
+                     best == NULL ? json_null() : number(best->threshold), "llr",
+                     best == NULL ? json_null() : number(best->llr), "known", number(r->nearest_known), "ranked", list);
 }
 
 json_t *report_result_json(const spoor_result *r) {
     bool assessed = r->verdict != SPOOR_NOT_ASSESSABLE;
-    bool known = r->verdict == SPOOR_KNOWN, synthetic = known || r->verdict == SPOOR_UNKNOWN || r->verdict == SPOOR_ENROLLED;
+    bool known = r->verdict == SPOOR_KNOWN,
+         synthetic = known || r->verdict == SPOOR_UNKNOWN || r->verdict == SPOOR_ENROLLED;
     json_t *out = json_object();
     int bad = json_object_set_new(out, "file", report_text(r->name));
     bad |= json_object_set_new(out, "sha256", json_string(r->sha256));

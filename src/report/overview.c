@@ -10,9 +10,9 @@ spoor_status overview_new(spoor_context *ctx, overview **out, spoor_error *err) 
     }
     o->ctx = ctx;
     o->per_column = OVERVIEW_CHUNK;
-    json_t *config = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "kind", "log-mel", "n_fft", 512, "win_length",
-                               512, "hop_length", OVERVIEW_CHUNK, "n_mels", OVERVIEW_BANDS, "f_min", 0, "f_max", 8000,
-                               "center", 0);
+    json_t *config =
+        json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "kind", "log-mel", "n_fft", 512, "win_length", 512,
+                  "hop_length", OVERVIEW_CHUNK, "n_mels", OVERVIEW_BANDS, "f_min", 0, "f_max", 8000, "center", 0);
     spoor_status status = config == NULL ? error_memory(err, "drawing a recording")
                                                                : frontend_new(ctx, config, &o->frontend, err);
     json_decref(config);

@@ -47,7 +47,8 @@ static void verdict_line(FILE *out, const spoor_result *r) {
             fputc('\n', out);
         } else {
             fprintf(out, "  %s\n",
-                    r->verdict == SPOOR_KNOWN ? "if synthetic, from a known source" : "if synthetic, from an unknown source");
+                    r->verdict == SPOOR_KNOWN ? "if synthetic, from a known source" : "if synthetic, from an unknown "
+                                                                                      "source");
         }
         return;
     }
@@ -99,8 +100,8 @@ void report_text_result(FILE *out, const spoor_result *r, size_t top) {
     report_tree_text(out, r, top);
     if (r->n_enrolled > 0) {
         const spoor_enrolled *e = r->enrolled;
-        fprintf(out, "  nearest enrolled source %s: score %.3f, threshold %.3f (higher = more like it)\n", e->name, e->score,
-                e->threshold);
+        fprintf(out, "  nearest enrolled source %s: score %.3f, threshold %.3f (higher = more like it)\n", e->name,
+                e->score, e->threshold);
     }
     fprintf(out, "  %zu window%s", r->n_windows, r->n_windows == 1 ? "" : "s");
     if (!isnan(r->agreement)) {

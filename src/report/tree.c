@@ -12,15 +12,16 @@ static json_t *attribute_json(const tree_attribute *a, bool named) {
     json_t *values = json_array();
     int bad = 0;
     for (size_t v = 0; v < a->n; v++) {
-        bad |= json_array_append_new(values, json_pack("{s:o,s:f}", "name", report_text(a->value[v].name), "p", a->value[v].p));
+        bad |= json_array_append_new(values,
+                                     json_pack("{s:o,s:f}", "name", report_text(a->value[v].name), "p", a->value[v].p));
     }
     if (bad != 0) {
         json_decref(values);
         return NULL;
     }
     return json_pack("{s:o,s:o,s:o,s:o,s:o}", "attribute", report_text(a->name), "title", report_text(a->title), "name",
-                     named ? report_text(a->value[0].name) : json_null(), "p", named ? json_real(a->value[0].p) : json_null(), "values",
-                     values);
+                     named ? report_text(a->value[0].name) : json_null(), "p",
+                     named ? json_real(a->value[0].p) : json_null(), "values", values);
 }
 
 static json_t *source_json(const trace_tree *t, const tree_source *s) {
@@ -36,8 +37,8 @@ static json_t *source_json(const trace_tree *t, const tree_source *s) {
         json_decref(unknown);
         return NULL;
     }
-    return json_pack("{s:o,s:o,s:f,s:f,s:b,s:o,s:o}", "name", report_text(s->name), "kind", report_text(s->kind), "p", s->p, "likelihood",
-                     s->likelihood, "known", s->known, "values", values, "unknown", unknown);
+    return json_pack("{s:o,s:o,s:f,s:f,s:b,s:o,s:o}", "name", report_text(s->name), "kind", report_text(s->kind), "p",
+                     s->p, "likelihood", s->likelihood, "known", s->known, "values", values, "unknown", unknown);
 }
 
 json_t *report_tree_json(const spoor_result *r) {
@@ -56,9 +57,9 @@ json_t *report_tree_json(const spoor_result *r) {
         json_decref(sources);
         return NULL;
     }
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "taxonomy", report_text(taxonomy_name(t->taxonomy)), "bonafide", number(t->bonafide),
-                     "codec", number(1 - t->bonafide), "other", number(t->other), "known", t->measured ? number(t->known) : json_null(), "attributes", attributes,
-                     "sources", sources);
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "taxonomy", report_text(taxonomy_name(t->taxonomy)), "bonafide",
+                     number(t->bonafide), "codec", number(1 - t->bonafide), "other", number(t->other), "known",
+                     t->measured ? number(t->known) : json_null(), "attributes", attributes, "sources", sources);
 }
 
 /* ---- text ---- */
@@ -74,7 +75,8 @@ size_t report_tree_sources(const trace_tree *t, size_t top) {
 static void put_values(FILE *out, const trace_tree *t, const tree_source *s) {
     for (size_t i = 0; i < t->n_attributes; i++) {
         const char *value = s->value[i];
-        fprintf(out, "%s%s%s", i == 0 ? "" : ", ", value != NULL ? value : t->attribute[i].name, value != NULL ? "" : " not known");
+        fprintf(out, "%s%s%s", i == 0 ? "" : ", ", value != NULL ? value : t->attribute[i].name,
+                value != NULL ? "" : " not known");
     }
 }
 
@@ -86,7 +88,8 @@ void report_tree_text(FILE *out, const spoor_result *r, size_t top) {
     if (isnan(t->bonafide)) {
         fputs("  if codec speech:\n", out);
     } else {
-        fprintf(out, "  bona fide %.0f %%, codec speech %.0f %%; if codec speech:\n", 100 * t->bonafide, 100 * (1 - t->bonafide));
+        fprintf(out, "  bona fide %.0f %%, codec speech %.0f %%; if codec speech:\n", 100 * t->bonafide,
+                100 * (1 - t->bonafide));
     }
     for (size_t i = 0; i < t->n_attributes; i++) {
         const tree_attribute *a = &t->attribute[i];

@@ -55,10 +55,10 @@ spoor_status compute_weight_new(spoor_context *ctx, const real *w, int64_t n, in
                                 compute_weight **out, spoor_error *err);
 void compute_weight_free(compute_weight *w);
 size_t compute_weight_bytes(const compute_weight *w);
-/* y[m,n] = act(x[m,k] W^T + bias); act is an op_act of ops.h. Rows of x are ldx apart, which may be less than k: rows may
- * overlap, so a strided conv1d over [T][C] is one such product. bias may be NULL. Runs on the calling thread alone; worker
- * is the number that compute_for gave (0 outside): primitives and scratch are kept for each. A row of y has the same bits
- * whatever other rows there are beside it. */
+/* y[m,n] = act(x[m,k] W^T + bias); act is an op_act of ops.h. Rows of x are ldx apart, which may be less than k: rows
+ * may overlap, so a strided conv1d over [T][C] is one such product. bias may be NULL. Runs on the calling thread alone;
+ * worker is the number that compute_for gave (0 outside): primitives and scratch are kept for each. A row of y has the
+ * same bits whatever other rows there are beside it. */
 spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_weight *w, int64_t m, const real *x,
                                   int64_t ldx, const real *bias, int act, real *y, int64_t ldy, spoor_error *err);
 
@@ -68,21 +68,23 @@ typedef void (*compute_watch_fn)(void *user, const compute_weight *w, int64_t m,
 void compute_watch(compute *c, compute_watch_fn watch, void *user);
 
 /* The same for a convolution in groups, w[n,taps,channels] with channels those of one group: for
- * compute_weight_convolve alone. int8 is computed as bfloat16: a scale for each output row does not fit rows that overlap. */
+ * compute_weight_convolve alone. int8 is computed as bfloat16: a scale for each output row does not fit rows that
+ * overlap. */
 spoor_status compute_weight_new_grouped(spoor_context *ctx, const real *w, int64_t n, int64_t taps, int64_t channels,
                                         int64_t groups, compute_precision precision, compute_weight **out,
                                         spoor_error *err);
 int64_t compute_weight_groups(const compute_weight *w); /* 0: not of a convolution in groups */
 compute_precision compute_weight_precision(const compute_weight *w);
 /* y[places,n] of x[frames, groups * channels] with zeros outside, stride 1: place p sees frames from p - pad on. */
-spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames, const real *x,
-                                     int64_t pad, int64_t places, const real *bias, real *y, spoor_error *err);
+spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames,
+                                     const real *x, int64_t pad, int64_t places, const real *bias, real *y,
+                                     spoor_error *err);
 
 /* Whether this processor has compute_attention. */
 bool compute_has_attention(void);
 /* y[frames, heads * size] = softmax(scale * q k^T) v of each head, of one clip; heads lie side by side. With
- * reduced precision, and where the processor has the instructions, the products are made in bfloat16; softmax and sums are
- * float. */
+ * reduced precision, and where the processor has the instructions, the products are made in bfloat16; softmax and sums
+ * are float. */
 spoor_status compute_attention(compute *c, unsigned worker, compute_precision precision, int64_t frames, int64_t heads,
                                int64_t size, real scale, const real *q, const real *k, const real *v, real *y,
                                spoor_error *err);

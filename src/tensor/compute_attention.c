@@ -1,5 +1,5 @@
-/* compute_attention.c: attention of one clip for inference; see compute.h. Rows go by blocks, whose scores for all heads
- * stay about within the second cache. */
+/* compute_attention.c: attention of one clip for inference; see compute.h. Rows go by blocks, whose scores for all
+ * heads stay about within the second cache. */
 #include "tensor/compute.h"
 #ifdef SPOOR_DOUBLE
 
@@ -78,8 +78,8 @@ spoor_status compute_attention(compute *c, unsigned worker, compute_precision pr
     for (int64_t i = 0; i < blocks; i++) {
         int64_t begin = compute_split(frames, blocks, i), at = begin * width;
         TRY(run_block(&j, compute_split(frames, blocks, i + 1) - begin, reduced ? (const void *)(half + at) : q + at,
-                      reduced ? (const void *)(half + count) : k, reduced ? (const void *)(half + 2 * count) : v, y + at,
-                      err));
+                      reduced ? (const void *)(half + count) : k, reduced ? (const void *)(half + 2 * count) : v,
+                      y + at, err));
     }
     return SPOOR_OK;
 }

@@ -1,9 +1,10 @@
 /* compute_groups.c: convolution in groups with frozen weights (the positional convolution of wav2vec 2.0: 128 taps, 16
  * groups); see compute.h.
  *
- * The matrix of a group, one row of taps x channels for each place, would be `taps` times the input. Instead rows of STEP
- * taps are laid side by side for all frames; the product is the sum over chunks of STEP taps, and the rows of chunk j are
- * the same rows, begun j * STEP later. So each chunk multiplies STEP x channels columns without another copy. */
+ * The matrix of a group, one row of taps x channels for each place, would be `taps` times the input. Instead rows of
+ * STEP taps are laid side by side for all frames; the product is the sum over chunks of STEP taps, and the rows of
+ * chunk j are the same rows, begun j * STEP later. So each chunk multiplies STEP x channels columns without another
+ * copy. */
 #include "tensor/compute.h"
 #ifndef SPOOR_DOUBLE
 #include "tensor/compute_state.h"
@@ -60,15 +61,16 @@ spoor_status compute_weight_new_grouped(spoor_context *ctx, const real *w, int64
                                         spoor_error *err) {
     *out = NULL;
     if (groups < 1 || n % groups != 0 || n < 1 || taps < 1 || channels < 1) {
-        return error_set(err, SPOOR_ERR_USAGE, "a convolution of %lld outputs, %lld taps and %lld channels cannot have %lld "
-                         "groups", (long long)n, (long long)taps, (long long)channels, (long long)groups);
+        return error_set(err, SPOOR_ERR_USAGE, "a convolution of %lld outputs, %lld taps and %lld channels cannot have "
+                         "%lld groups", (long long)n, (long long)taps, (long long)channels, (long long)groups);
     }
     compute_weight *p = ctx_calloc(ctx, 1, sizeof *p);
     if (p == NULL) {
         return error_memory(err, "laying out weights");
     }
     precision = precision == COMPUTE_INT8 ? COMPUTE_BF16 : precision;
-    *p = (compute_weight){.ctx = ctx, .precision = precision, .kind = compute_kind(precision), .n = n, .k = taps * channels,
+    *p = (compute_weight){.ctx = ctx, .precision = precision, .kind = compute_kind(precision), .n = n,
+                          .k = taps * channels,
                           .groups = groups, .taps = taps, .channels = channels};
     spoor_status status = fill(p, w, err);
     if (status != SPOOR_OK) {
@@ -99,7 +101,8 @@ typedef struct block {
     const kernels *k;
     const float *x, *bias;
     float *y;
-    int64_t frames, first, places, padded, rows; /* first: frame under the first place's first tap; rows: of the matrix */
+    int64_t frames, first, places, padded, rows; /* first: frame under the first place's first tap; rows: of the
+                                                  * matrix */
     unsigned char *line, *matrix; /* frames of a group side by side; its matrix */
     float *sums;
 } block;
@@ -143,8 +146,9 @@ static spoor_status run_group(product_cache *products, const block *b, int64_t g
 
 static int64_t fill_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames, const real *x,
-                                     int64_t pad, int64_t places, const real *bias, real *y, spoor_error *err) {
+spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames,
+                                     const real *x, int64_t pad, int64_t places, const real *bias, real *y,
+                                     spoor_error *err) {
     compute_worker *own = &c->workers[worker];
     int64_t step = product_row_step(w->panels[0]), most = PLACES_MOST;
     int64_t rows = most + (chunks(w) - 1) * STEP;

@@ -1,6 +1,7 @@
 /* compute_product.h: products with a matrix that was laid out once, in three kinds of numbers: by oneDNN where there is
- * AVX-512, else by our own kernel, because there oneDNN chooses among routines by the number of rows, which changes a row's bits.
- * Only compute_weight.c uses it; rounding, scales, bias and activation are its business. The double build has none. */
+ * AVX-512, else by our own kernel, because there oneDNN chooses among routines by the number of rows, which changes a
+ * row's bits. Only compute_weight.c uses it; rounding, scales, bias and activation are its business. The double build
+ * has none. */
 #ifndef TENSOR_COMPUTE_PRODUCT_H
 #define TENSOR_COMPUTE_PRODUCT_H
 #include "base/context.h"
@@ -18,8 +19,8 @@ typedef enum product_kind {
 bool product_native(product_kind kind);
 
 typedef struct product_weight product_weight; /* immutable once filled: threads share it */
-/* The layout of a matrix [n,k], n, k >= 1; product_weight_fill then copies w (row-major: float, bfloat16 as uint16_t, or
- * int8_t) into `room`, which has product_weight_bytes at a multiple of 64 and belongs to the caller. */
+/* The layout of a matrix [n,k], n, k >= 1; product_weight_fill then copies w (row-major: float, bfloat16 as uint16_t,
+ * or int8_t) into `room`, which has product_weight_bytes at a multiple of 64 and belongs to the caller. */
 spoor_status product_weight_new(spoor_context *ctx, product_kind kind, int64_t n, int64_t k, product_weight **out,
                                 spoor_error *err);
 spoor_status product_weight_fill(product_weight *p, const void *w, void *room, spoor_error *err);
@@ -34,12 +35,12 @@ void product_cache_free(product_cache *c);
 int64_t product_row_step(const product_weight *w);
 /* y[m,n] = x[m,k] W^T, m >= 1; with add, y += (float results only). Rows of x are ldx numbers apart: k, or with our own
  * kernel any number. On the calling thread alone. */
-spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx, void *y, bool add,
-                         spoor_error *err);
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx, void *y,
+                         bool add, spoor_error *err);
 
 /* The two products of attention over heads side by side, for some rows of a clip: q[rows, heads * size], k and v
- * [frames, heads * size], s[heads, rows, frames]. scores: s = q k^T as floats; values: y[rows, heads * size] = s v, s here
- * in `kind`, y as floats. kind is float or bfloat16. Only where product_has_heads(): elsewhere oneDNN has no good
+ * [frames, heads * size], s[heads, rows, frames]. scores: s = q k^T as floats; values: y[rows, heads * size] = s v, s
+ * here in `kind`, y as floats. kind is float or bfloat16. Only where product_has_heads(): elsewhere oneDNN has no good
  * routine for it. */
 bool product_has_heads(void);
 spoor_status product_scores(product_cache *c, product_kind kind, int64_t heads, int64_t rows, int64_t frames,

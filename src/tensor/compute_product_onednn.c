@@ -1,6 +1,6 @@
-/* compute_product_onednn.c: see compute_product.h. With AVX-512 weights lie in the layout that oneDNN asks for at PACK_ROWS rows, which
- * it then takes for any number of rows (brgemm); a primitive is made for a shape when it first comes by. Elsewhere they lie in the
- * strips of kernels_product.h. */
+/* compute_product_onednn.c: see compute_product.h. With AVX-512 weights lie in the layout that oneDNN asks for at
+ * PACK_ROWS rows, which it then takes for any number of rows (brgemm); a primitive is made for a shape when it first
+ * comes by. Elsewhere they lie in the strips of kernels_product.h. */
 #include "tensor/compute_product.h"
 #include "tensor/kernels.h"
 #ifndef SPOOR_DOUBLE
@@ -49,7 +49,8 @@ static spoor_status failed(dnnl_status_t status, const char *what, spoor_error *
     if (status == dnnl_out_of_memory) {
         return error_memory(err, what);
     }
-    return error_set(err, SPOOR_ERR_LIMIT, "oneDNN refuses %s (its status %d): another version than 2.6 may be installed",
+    return error_set(err, SPOOR_ERR_LIMIT, "oneDNN refuses %s (its status %d): another version than 2.6 may be "
+                                           "installed",
                      what, (int)status);
 }
 
@@ -296,8 +297,9 @@ static dnnl_status_t describe_heads(dnnl_engine_t engine, const shape *p, dnnl_p
     bool scores = p->form == SCORES;
     dnnl_status_t s = dnnl_memory_desc_init_by_strides(&x, 4, (dnnl_dims_t){1, h, m, k}, TYPES[p->kind].in,
                                                        scores ? beside_x : apart_x);
-    s = s != dnnl_success ? s : dnnl_memory_desc_init_by_strides(&w, 4, (dnnl_dims_t){1, h, k, n}, TYPES[p->kind].weight,
-                                                                 scores ? turned_w : beside_w);
+    s = s != dnnl_success ? s
+                          : dnnl_memory_desc_init_by_strides(&w, 4, (dnnl_dims_t){1, h, k, n}, TYPES[p->kind].weight,
+                                                             scores ? turned_w : beside_w);
     s = s != dnnl_success ? s : dnnl_memory_desc_init_by_strides(&y, 4, (dnnl_dims_t){1, h, m, n}, dnnl_f32,
                                                                  scores ? apart_y : beside_y);
     s = s != dnnl_success ? s : dnnl_matmul_desc_init(&matmul, &x, &w, NULL, &y);
@@ -318,12 +320,15 @@ static spoor_status make(product_cache *c, const dnnl_memory_desc_t *layout, cac
         DNNL_TRY(describe(c->engine, p->kind, p->m, p->n, p->k, layout, p->form == PLAIN_ADD, &desc), what);
     } else {
         DNNL_TRY(describe_heads(c->engine, p, &desc), what);
-        DNNL_TRY(dnnl_memory_create(&item->w, dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0), c->engine, NULL),
-                 what);
+        DNNL_TRY(
+            dnnl_memory_create(&item->w, dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0), c->engine, NULL),
+            what);
     }
     DNNL_TRY(dnnl_primitive_create(&item->primitive, desc), what);
-    DNNL_TRY(dnnl_memory_create(&item->x, dnnl_primitive_desc_query_md(desc, dnnl_query_src_md, 0), c->engine, NULL), what);
-    DNNL_TRY(dnnl_memory_create(&item->y, dnnl_primitive_desc_query_md(desc, dnnl_query_dst_md, 0), c->engine, NULL), what);
+    DNNL_TRY(dnnl_memory_create(&item->x, dnnl_primitive_desc_query_md(desc, dnnl_query_src_md, 0), c->engine, NULL),
+             what);
+    DNNL_TRY(dnnl_memory_create(&item->y, dnnl_primitive_desc_query_md(desc, dnnl_query_dst_md, 0), c->engine, NULL),
+             what);
     status = make_scratch(c, desc, item, err);
 done:
     (void)dnnl_primitive_desc_destroy(desc);
@@ -331,7 +336,8 @@ done:
 }
 
 static bool same(const shape *a, const shape *b) {
-    return a->m == b->m && a->n == b->n && a->k == b->k && a->kind == b->kind && a->form == b->form && a->heads == b->heads;
+    return a->m == b->m && a->n == b->n && a->k == b->k && a->kind == b->kind && a->form == b->form &&
+           a->heads == b->heads;
 }
 
 static spoor_status find(product_cache *c, const shape *wanted, const dnnl_memory_desc_t *layout, cached **out,
@@ -357,8 +363,8 @@ static spoor_status find(product_cache *c, const shape *wanted, const dnnl_memor
 }
 
 /* w: laid out (NULL: plain numbers at `plain`). */
-static spoor_status run(product_cache *c, const shape *wanted, const product_weight *w, const void *x, const void *plain,
-                        void *y, spoor_error *err) {
+static spoor_status run(product_cache *c, const shape *wanted, const product_weight *w, const void *x,
+                        const void *plain, void *y, spoor_error *err) {
     static const char *const what = "a matrix product";
     cached *p;
     int before = one_thread();
@@ -380,8 +386,8 @@ done:
     return status;
 }
 
-spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx, void *y, bool add,
-                         spoor_error *err) {
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx, void *y,
+                         bool add, spoor_error *err) {
     if (w->kernels != NULL) {
         c->spare = c->spare != NULL ? c->spare : ctx_alloc(c->ctx, KERNELS_STRIP_SPARE, sizeof *c->spare);
         if (c->spare == NULL) {

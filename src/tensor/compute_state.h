@@ -52,11 +52,15 @@ static inline float compute_from_bf16(uint16_t half) {
     memcpy(&f, &bits, sizeof f);
     return f;
 }
-static inline size_t compute_number_bytes(product_kind kind) { return kind == PRODUCT_F32 ? 4 : kind == PRODUCT_BF16 ? 2 : 1; }
+static inline size_t compute_number_bytes(product_kind kind) {
+    return kind == PRODUCT_F32 ? 4 : kind == PRODUCT_BF16 ? 2 : 1;
+}
 #endif
 
 enum { COMPUTE_ALIGN = 64 };
-static inline size_t compute_aligned(size_t bytes) { return (bytes + COMPUTE_ALIGN - 1) / COMPUTE_ALIGN * COMPUTE_ALIGN; }
+static inline size_t compute_aligned(size_t bytes) {
+    return (bytes + COMPUTE_ALIGN - 1) / COMPUTE_ALIGN * COMPUTE_ALIGN;
+}
 
 /* Makes the worker's primitives' cache when it is first needed. */
 spoor_status compute_products(spoor_context *ctx, compute_worker *worker, spoor_error *err);

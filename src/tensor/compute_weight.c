@@ -1,7 +1,7 @@
-/* compute_weight.c: products with frozen weights in three precisions; see compute.h. Rows go by blocks: a block is brought
- * into the numbers of the product (rounded, quantised, or only put side by side), multiplied, and gets its scales, bias and
- * activation while it is in the cache. Where the processor lacks the instructions for a precision, the same rounded numbers
- * are multiplied as floats. The double build has its own file. */
+/* compute_weight.c: products with frozen weights in three precisions; see compute.h. Rows go by blocks: a block is
+ * brought into the numbers of the product (rounded, quantised, or only put side by side), multiplied, and gets its
+ * scales, bias and activation while it is in the cache. Where the processor lacks the instructions for a precision, the
+ * same rounded numbers are multiplied as floats. The double build has its own file. */
 #define _DEFAULT_SOURCE /* madvise */
 #include "tensor/compute.h"
 #ifndef SPOOR_DOUBLE
@@ -14,7 +14,8 @@
 
 enum {
     BLOCK_MOST = 256,       /* rows of a block: many, because each block reads all weights from memory */
-    HUGE_PAGE = 2 << 20,    /* weights go where the system may use large pages: reading them misses fewer translations */
+    HUGE_PAGE = 2 << 20,    /* weights go where the system may use large pages: reading them misses fewer
+                             * translations */
     INT8_MOST = 65536       /* columns: 255 x 127 times as many fit a sum of 32 bits */
 };
 
@@ -50,7 +51,9 @@ static void quantise_rows(const compute_weight *p, int64_t first, int64_t rows, 
 }
 
 product_kind compute_kind(compute_precision precision) {
-    product_kind kind = precision == COMPUTE_BF16 ? PRODUCT_BF16 : precision == COMPUTE_INT8 ? PRODUCT_INT8 : PRODUCT_F32;
+    product_kind kind = precision == COMPUTE_BF16   ? PRODUCT_BF16
+                        : precision == COMPUTE_INT8 ? PRODUCT_INT8
+                                                    : PRODUCT_F32;
     /* Less than the processor has was asked for (SPOOR_ISA): so the floats stand in, as on a processor without. */
     bool held_back = strcmp(kernels_choose()->name, "avx512") != 0;
     return held_back || !product_native(kind) ? PRODUCT_F32 : kind;
@@ -300,8 +303,8 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
         int64_t n = panel_size(w, p);
         float *y = c->y + begin * c->ldy + p * COMPUTE_PANEL;
         unsigned char *to = out_place ? (unsigned char *)(void *)y : c->out;
-        TRY(product_run(worker->products, w->panels[p], padded, in_place ? (const void *)x : c->in, in_place ? c->ldx : w->k,
-                        to, false, err));
+        TRY(product_run(worker->products, w->panels[p], padded, in_place ? (const void *)x : c->in,
+                        in_place ? c->ldx : w->k, to, false, err));
         for (int64_t i = 0; i < rows; i++) {
             finish_row(c, i, p * COMPUTE_PANEL, n, to + (size_t)(i * n) * 4, y + i * c->ldy);
         }
@@ -345,7 +348,8 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
     job.step = product_row_step(w->panels[0]);
     int64_t steps = (m + job.step - 1) / job.step, blocks = (m + BLOCK_MOST - 1) / BLOCK_MOST;
     for (int64_t i = 0; i < blocks; i++) { /* blocks of nearly the same size */
-        int64_t begin = compute_split(steps, blocks, i) * job.step, end = compute_split(steps, blocks, i + 1) * job.step;
+        int64_t begin = compute_split(steps, blocks, i) * job.step,
+                end = compute_split(steps, blocks, i + 1) * job.step;
         end = end < m ? end : m;
         TRY(run_block(&c->workers[worker], &job, begin, end - begin, err));
     }

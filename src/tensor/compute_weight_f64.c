@@ -62,7 +62,8 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
     for (int64_t i = 0; i < (ldx < w->k ? m : 1); i++) {
         int64_t rows = ldx < w->k ? 1 : m; /* rows that overlap go one by one */
         compute_gemm(&(gemm){.tb = true, .m = rows, .n = w->n, .k = w->k, .a = x + i * ldx,
-                             .lda = ldx < w->k ? w->k : ldx, .b = w->values, .ldb = w->k, .c = y + i * ldy, .ldc = ldy});
+                             .lda = ldx < w->k ? w->k : ldx, .b = w->values, .ldb = w->k, .c = y + i * ldy,
+                             .ldc = ldy});
     }
     for (int64_t i = 0; i < m; i++) {
         if (bias != NULL) {
@@ -75,8 +76,9 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
     return SPOOR_OK;
 }
 
-spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames, const real *x,
-                                     int64_t pad, int64_t places, const real *bias, real *y, spoor_error *err) {
+spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_weight *w, int64_t frames,
+                                     const real *x, int64_t pad, int64_t places, const real *bias, real *y,
+                                     spoor_error *err) {
     (void)c;
     (void)worker;
     (void)err;

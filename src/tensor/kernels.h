@@ -14,9 +14,9 @@ enum {
     KERNELS_STRIP_SPARE = KERNELS_STRIP_ROWS * 400 /* values of the room that strips needs */
 };
 
-/* Of panel: y[i][j] (+)= bias[j] + sum_s sum_q a[i a_row + q a_step + s a_segment] * b[q b_step + s b_segment + j], over
- * q < k and s < segments, for i < m and j < n, a multiple of KERNELS_STRIP; columns [c, c + KERNELS_STRIP) find b moved by
- * c / KERNELS_STRIP * b_strip instead of by c. With bias, add must be false; bias may be NULL. */
+/* Of panel: y[i][j] (+)= bias[j] + sum_s sum_q a[i a_row + q a_step + s a_segment] * b[q b_step + s b_segment + j],
+ * over q < k and s < segments, for i < m and j < n, a multiple of KERNELS_STRIP; columns [c, c + KERNELS_STRIP) find b
+ * moved by c / KERNELS_STRIP * b_strip instead of by c. With bias, add must be false; bias may be NULL. */
 typedef struct kernels_panel {
     int64_t m, n, k, segments;
     const real *a;
@@ -90,9 +90,9 @@ typedef struct kernels {
     void (*panel)(const kernels_panel *p); /* kernels_panel.h */
 
     /* ---- products with weights in strips (kernels_product.h) ---- */
-    /* y[m,n] = x[m,k] W^T; y += with add. w holds W[n,k] as strips of KERNELS_STRIP outputs, the last filled up with zeros:
-     * output s * KERNELS_STRIP + j, column i at (s * k + i) * KERNELS_STRIP + j. Rows of x are ldx apart, which may be less
-     * than k. A row of y has the same bits whatever other rows there are. */
+    /* y[m,n] = x[m,k] W^T; y += with add. w holds W[n,k] as strips of KERNELS_STRIP outputs, the last filled up with
+     * zeros: output s * KERNELS_STRIP + j, column i at (s * k + i) * KERNELS_STRIP + j. Rows of x are ldx apart, which
+     * may be less than k. A row of y has the same bits whatever other rows there are. */
     void (*strips)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx, const real *w, bool add, real *spare,
                    real *y, int64_t ldy);
 

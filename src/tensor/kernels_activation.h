@@ -9,8 +9,8 @@ static inline real expm1_1(real x) { return expm1(x); }
 /* Gaussian distribution function. */
 static inline real phi1(real x) { return (real)0.5 * erfc(x * (real)-0.70710678118654752440); }
 #else
-/* exp(x) - 1 = 2^k (exp(r) - 1) + (2^k - 1) with k and r as in exp1; exp(r) - 1 is r times a polynomial, so nothing cancels
- * near 0, where k is 0: relative error below 1e-6. */
+/* exp(x) - 1 = 2^k (exp(r) - 1) + (2^k - 1) with k and r as in exp1; exp(r) - 1 is r times a polynomial, so nothing
+ * cancels near 0, where k is 0: relative error below 1e-6. */
 static inline float expm1_1(float x) {
     float c = x > 88.3f ? 88.3f : x > -87.3f ? x : -87.3f; /* NaN too: its exponent must not be computed */
     float k = floorf(c * 1.44269504f + 0.5f);
@@ -30,8 +30,8 @@ static inline float expm1_1(float x) {
     return x != x ? x : e;
 }
 
-/* Gaussian distribution function by erfc(z) = exp(-z P(z)), z = |x|/sqrt(2) up to 4.5, P a least-maximum fit of degree 8
- * weighted by erfc: absolute error below 1e-7, and no cancellation on the negative side. */
+/* Gaussian distribution function by erfc(z) = exp(-z P(z)), z = |x|/sqrt(2) up to 4.5, P a least-maximum fit of degree
+ * 8 weighted by erfc: absolute error below 1e-7, and no cancellation on the negative side. */
 static inline float phi1(float x) {
     float z = fabsf(x) * 0.70710678f;
     z = z < 4.5f ? z : 4.5f;

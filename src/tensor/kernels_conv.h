@@ -1,8 +1,8 @@
 /* kernels_conv.h: the kernel of depthwise convolution; see kernels.h. Included by kernels_body.h only. */
 #include "tensor/kernels_vec.h"
 
-/* CORRELATE_ROWS sums stay in registers while the taps go by. gcc's predictive commoning carries the loads of one tap to
- * the next; the sums of a block must be enough to hide the latency of the multiply-add. */
+/* CORRELATE_ROWS sums stay in registers while the taps go by. gcc's predictive commoning carries the loads of one tap
+ * to the next; the sums of a block must be enough to hide the latency of the multiply-add. */
 #if VEC_BYTES == 64
 enum { CORRELATE_ROWS = 16 };
 #else

@@ -41,8 +41,8 @@ static void k_moments(int64_t rows, int64_t n, const real *x, real *mean, real *
     }
 }
 
-static inline void norm_sums_step(int64_t rows, int64_t n, const real *x, const real *dy, const real *mean, real *sum_dy,
-                                  real *sum_dyx) {
+static inline void norm_sums_step(int64_t rows, int64_t n, const real *x, const real *dy, const real *mean,
+                                  real *sum_dy, real *sum_dyx) {
 #pragma omp simd
     for (int64_t c = 0; c < n; c++) {
         real s = 0, p = 0, m = mean[c];

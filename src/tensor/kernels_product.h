@@ -1,7 +1,7 @@
-/* kernels_product.h: a matrix product with weights in strips; see kernels.h for what it computes. For processors on which
- * oneDNN's routines depend on the number of rows (all without AVX-512): here a row has the same bits beside any others.
- * A tile of rows x KERNELS_STRIP outputs stays in registers over a block of columns; the strip's block (24 KB) stays in the
- * first cache for all rows, and the rows' block in the second, so that weights come from memory once.
+/* kernels_product.h: a matrix product with weights in strips; see kernels.h for what it computes. For processors on
+ * which oneDNN's routines depend on the number of rows (all without AVX-512): here a row has the same bits beside any
+ * others. A tile of rows x KERNELS_STRIP outputs stays in registers over a block of columns; the strip's block (24 KB)
+ * stays in the first cache for all rows, and the rows' block in the second, so that weights come from memory once.
  * Included by kernels_body.h only. */
 #include "tensor/kernels_vec.h"
 
@@ -51,8 +51,8 @@ static inline __attribute__((always_inline)) void tile(int rows, int64_t k, cons
 }
 
 /* A tile at the edge: fewer rows, or a strip of which only n outputs are wanted. One row at a time: the same sums. */
-static void tile_edge(int64_t rows, int64_t n, int64_t k, const real *x, int64_t ldx, const real *w, bool fresh, real *y,
-                      int64_t ldy) {
+static void tile_edge(int64_t rows, int64_t n, int64_t k, const real *x, int64_t ldx, const real *w, bool fresh,
+                      real *y, int64_t ldy) {
     for (int64_t r = 0; r < rows; r++) {
         real line[KERNELS_STRIP] = {0};
         memcpy(line, y + r * ldy, (fresh ? 0 : (size_t)n) * sizeof *line);
@@ -62,8 +62,8 @@ static void tile_edge(int64_t rows, int64_t n, int64_t k, const real *x, int64_t
 }
 
 /* One block of columns and at most KERNELS_STRIP_ROWS rows, which lie in `block`. */
-static void strips_block(int64_t m, int64_t n, int64_t k, int64_t begin, int64_t columns, const real *block, const real *w,
-                         bool fresh, real *y, int64_t ldy) {
+static void strips_block(int64_t m, int64_t n, int64_t k, int64_t begin, int64_t columns, const real *block,
+                         const real *w, bool fresh, real *y, int64_t ldy) {
     for (int64_t o = 0; o < n; o += KERNELS_STRIP) {
         const real *strip = w + o * k + begin * KERNELS_STRIP;
         int64_t outs = n - o < KERNELS_STRIP ? n - o : KERNELS_STRIP, i = 0;

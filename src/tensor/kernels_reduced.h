@@ -2,7 +2,8 @@
  * Included by kernels_body.h only. */
 #include "tensor/kernels_vec.h"
 
-/* Round to nearest, ties to even, on the bits; NaN stays NaN (its last mantissa bits may round to infinity otherwise). */
+/* Round to nearest, ties to even, on the bits; NaN stays NaN (its last mantissa bits may round to infinity
+ * otherwise). */
 static void k_to_bf16(int64_t n, const real *x, uint16_t *y) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
@@ -42,7 +43,8 @@ static int32_t k_quantise(int64_t n, const real *x, uint8_t *q, real *scale) {
     real low, high, odd;
     row_range(n, x, &low, &high, &odd);
     real step = (high - low) / 255;
-    if (!(step > (real)1e-30) || odd != 0) { /* all zero (or too small to matter), or not finite: every product is NaN */
+    /* all zero (or too small to matter), or not finite: every product is NaN */
+    if (!(step > (real)1e-30) || odd != 0) {
         memset(q, 0, (size_t)n);
         *scale = odd;
         return 0;

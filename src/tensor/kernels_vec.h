@@ -33,7 +33,9 @@ static inline vec vec_load(const real *p) {
 static inline void vec_store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 
 /* The lanes of a where the mask (a comparison of vectors) is set, else those of b. */
-static inline vec vec_choose(vec_mask mask, vec a, vec b) { return (vec)((mask & (vec_mask)a) | (~mask & (vec_mask)b)); }
+static inline vec vec_choose(vec_mask mask, vec a, vec b) {
+    return (vec)((mask & (vec_mask)a) | (~mask & (vec_mask)b));
+}
 
 /* Sum of the lanes as a balanced tree. (A copy to memory and a loop over it would be plain C, but then compilers keep
  * the caller's sum in memory all through its loop.) */

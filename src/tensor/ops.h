@@ -72,11 +72,12 @@ tensor *op_attention(tape *t, tensor *q, tensor *k, tensor *v, tensor *e, int64_
 tensor *op_attention_gated(tape *t, tensor *q, tensor *k, tensor *v, tensor *gate, tensor *bias, int64_t heads,
                            real scale, double p);
 
-/* Attention weights between nodes of a graph, paired by products (AASIST, Jung et al. 2022): queries y[B,M,D] over nodes
- * x[B,N,D], where y may be x itself (then M = N, and pairs (i,j) and (j,i) share their logit):
+/* Attention weights between nodes of a graph, paired by products (AASIST, Jung et al. 2022): queries y[B,M,D] over
+ * nodes x[B,N,D], where y may be x itself (then M = N, and pairs (i,j) and (j,i) share their logit):
  *   logits[i,j] = a_k . tanh(W (y_i * x_j) + b) / temperature, result [B,M,N] = softmax over j.
- * w: [O,D], b: [O], a: [1,O], or [3,O] where x holds two kinds of nodes, `first` of the first kind and then the second: k = 0
- * between nodes of the first kind, 1 of the second, 2 across (y must be x). Gradients for all five. graph_attention.c */
+ * w: [O,D], b: [O], a: [1,O], or [3,O] where x holds two kinds of nodes, `first` of the first kind and then the second:
+ * k = 0 between nodes of the first kind, 1 of the second, 2 across (y must be x). Gradients for all five.
+ * graph_attention.c */
 tensor *op_graph_attention(tape *t, tensor *y, tensor *x, tensor *w, tensor *b, tensor *a, int64_t first,
                            real temperature);
 
@@ -117,8 +118,8 @@ tensor *op_stats_pool(tape *t, tensor *x, real eps);
 tensor *op_attentive_pool(tape *t, tensor *x, tensor *a, real eps);
 /* Max pooling windows over H and W of x[B,H,W,C], no padding. pool2d.c */
 tensor *op_max_pool2d(tape *t, tensor *x, int64_t kernel_h, int64_t kernel_w, int64_t stride_h, int64_t stride_w);
-/* Without dimension `axis`, which must not be empty: the largest |x| along it (the gradient goes to the first maximum, with
- * its sign); the sum of x weighted by the softmax of w[same shape] along it. axis_pool.c */
+/* Without dimension `axis`, which must not be empty: the largest |x| along it (the gradient goes to the first maximum,
+ * with its sign); the sum of x weighted by the softmax of w[same shape] along it. axis_pool.c */
 tensor *op_max_abs(tape *t, tensor *x, int axis);
 tensor *op_softmax_pool(tape *t, tensor *x, tensor *w, int axis);
 /* Mean over windows of `k` frames, stride k; the rest at the end is dropped. */
@@ -129,11 +130,12 @@ tensor *op_avg_pool1d(tape *t, tensor *x, int64_t k);
 tensor *op_mix_layers(tape *t, tensor *x, tensor *w);
 
 /* ---- checkpoint.c ---- */
-/* fn(t, x, user), of which only the result is kept. Not recording: memory that fn took is given back at once. Recording:
- * fn runs without recording now and with recording once more in backward (activation checkpointing, Chen et al. 2016);
- * dropout draws the same numbers both times, and the gradients have the bits of a plain call. fn may use parameters and x,
- * nothing else that has a gradient, and returns x or a tensor of its own making; user must live until backward is over.
- * Stages may hold stages. Where neither x nor a parameter of the stage wants a gradient, nothing is recorded. */
+/* fn(t, x, user), of which only the result is kept. Not recording: memory that fn took is given back at once.
+ * Recording: fn runs without recording now and with recording once more in backward (activation checkpointing, Chen et
+ * al. 2016); dropout draws the same numbers both times, and the gradients have the bits of a plain call. fn may use
+ * parameters and x, nothing else that has a gradient, and returns x or a tensor of its own making; user must live until
+ * backward is over. Stages may hold stages. Where neither x nor a parameter of the stage wants a gradient, nothing is
+ * recorded. */
 typedef tape_stage_fn op_stage_fn;
 tensor *op_checkpoint(tape *t, tensor *x, op_stage_fn fn, void *user);
 /* fn(t, x, user) once, keeping all that backward needs: of a stage without anything to train, the result alone. */
@@ -148,8 +150,8 @@ tensor *op_slice_frames(tape *t, tensor *x, int64_t start, int64_t n);
 tensor *op_prepend_token(tape *t, tensor *x, tensor *token);
 /* Rows of table[N,..] by index (kept by reference until backward): [n,..]. Index out of range: tape_fail. */
 tensor *op_gather(tape *t, tensor *table, const int64_t *index, int64_t n);
-/* Mixup of rows of x[N,..]: rows 0 .. plain-1 as they are, then lambda[i] * x[one[i]] + (1 - lambda[i]) * x[other[i]] for
- * i < mixed: [plain + mixed,..]. The arrays must live until backward. mix_rows.c */
+/* Mixup of rows of x[N,..]: rows 0 .. plain-1 as they are, then lambda[i] * x[one[i]] + (1 - lambda[i]) * x[other[i]]
+ * for i < mixed: [plain + mixed,..]. The arrays must live until backward. mix_rows.c */
 typedef struct op_row_mix {
     int64_t plain, mixed;
     const int64_t *one, *other; /* [mixed] */
@@ -162,8 +164,8 @@ tensor *op_top_k(tape *t, tensor *x, tensor *score, int64_t k);
 /* x / max(||x||_2, eps) for each row. normalise.c */
 tensor *op_normalise(tape *t, tensor *x, real eps);
 
-/* y[B,G]: y_bg = log sum_c weight_gc exp(x_bc) of x[B,C]; weight[G,C] >= 0, constant, one above 0 in each group. With weights 0
- * and 1: the log of the probability, but for one constant a row, that the class is in group g. subset.c */
+/* y[B,G]: y_bg = log sum_c weight_gc exp(x_bc) of x[B,C]; weight[G,C] >= 0, constant, one above 0 in each group. With
+ * weights 0 and 1: the log of the probability, but for one constant a row, that the class is in group g. subset.c */
 tensor *op_log_mix(tape *t, tensor *x, const real *weight, int64_t groups);
 
 /* ---- losses: one-element tensors ---- */
@@ -173,27 +175,30 @@ tensor *op_log_mix(tape *t, tensor *x, const real *weight, int64_t groups);
 tensor *op_cross_entropy(tape *t, tensor *logits, const int64_t *target, const real *class_weight, real smoothing);
 /* The same against a distribution target[B,C] (mixup); row_weight[B] or NULL; rows of weight 0 are left out. */
 tensor *op_soft_cross_entropy(tape *t, tensor *logits, const real *target, const real *row_weight);
-/* Loss of a class that is known only to be one of a set: the weighted mean over rows of log sum_c exp(x_c) - log sum_c m_c exp(x_c),
- * x = logits[B,C]; member m[B,C] >= 0 (1: in the set; a share where it is half known). One class alone in the set: its negative log-
- * likelihood. row_weight[B] >= 0 or NULL. Rows without a member and rows of weight 0 are left out; none left: 0. subset.c */
+/* Loss of a class that is known only to be one of a set: the weighted mean over rows of log sum_c exp(x_c) - log sum_c
+ * m_c exp(x_c), x = logits[B,C]; member m[B,C] >= 0 (1: in the set; a share where it is half known). One class alone in
+ * the set: its negative log- likelihood. row_weight[B] >= 0 or NULL. Rows without a member and rows of weight 0 are
+ * left out; none left: 0. subset.c */
 tensor *op_set_nll(tape *t, tensor *logits, const real *member, const real *row_weight);
 /* Multi-class N-pair (Sohn 2016): f, p [N,E], row i of f and of p are two clips of one class, all classes distinct:
- * (1/N) sum_i log(1 + sum_{j!=i} exp(f_i.p_j - f_i.p_i)) + l2 * (1/N) sum_i (|f_i|^2 + |p_i|^2)/2. N = 0: 0. n_pair.c */
+ * (1/N) sum_i log(1 + sum_{j!=i} exp(f_i.p_j - f_i.p_i)) + l2 * (1/N) sum_i (|f_i|^2 + |p_i|^2)/2. N = 0: 0.
+ * n_pair.c */
 tensor *op_n_pair(tape *t, tensor *f, tensor *p, real l2);
 /* One-Class Softmax (Zhang et al. 2021) of cosine[B,1] = w.f / (|w||f|), a clip's embedding against a learned centre:
- * mean of share * softplus(alpha (r_real - cosine)) + (1 - share) * softplus(alpha (cosine - r_fake)), where share[B] is 1 of
- * a human clip, 0 of a synthetic one, between them of a mixture. weight[B] >= 0 or NULL (weighted mean); all of them 0: loss
- * 0. oc_softmax.c */
+ * mean of share * softplus(alpha (r_real - cosine)) + (1 - share) * softplus(alpha (cosine - r_fake)), where share[B]
+ * is 1 of a human clip, 0 of a synthetic one, between them of a mixture. weight[B] >= 0 or NULL (weighted mean); all of
+ * them 0: loss 0. oc_softmax.c */
 typedef struct op_margins {
     real r_real, r_fake, alpha;
 } op_margins;
 tensor *op_oc_softmax(tape *t, tensor *cosine, const real *share, const real *weight, const op_margins *margins);
-/* Generalised end-to-end loss (Wan et al. 2018, eqs. 5 to 9) of e[M*N,E], row m*N + c = clip m of class c, M >= 2. The score
- * of a row and class k is max(w, 1e-6) * cos(row, centroid_k) + b; of its own class, the centroid of the other clips.
+/* Generalised end-to-end loss (Wan et al. 2018, eqs. 5 to 9) of e[M*N,E], row m*N + c = clip m of class c, M >= 2. The
+ * score of a row and class k is max(w, 1e-6) * cos(row, centroid_k) + b; of its own class, the centroid of the other
+ * clips.
  *   softmax:  -score_own + log sum_k exp(score_k)
  *   contrast: 1 - sigmoid(score_own) + max_{k != own} sigmoid(score_k)
- * The mean over the rows (the paper's sum over M*N). w, b: one number each. Centroids are means of rows as they are given: the
- * paper's are of unit length. ge2e.c */
+ * The mean over the rows (the paper's sum over M*N). w, b: one number each. Centroids are means of rows as they are
+ * given: the paper's are of unit length. ge2e.c */
 enum { OP_GE2E_CLASSES = 4096 /* at most */ };
 typedef struct op_ge2e_shape {
     int64_t classes, clips; /* N, M */

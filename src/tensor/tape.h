@@ -1,5 +1,6 @@
-/* tape.h: reverse-mode automatic differentiation. Ops (tensor/ops/) append to the tape as they run forward; tape_backward
- * walks it from the end. All memory of a step comes from the tape's arena and is forgotten by the next tape_begin.
+/* tape.h: reverse-mode automatic differentiation. Ops (tensor/ops/) append to the tape as they run forward;
+ * tape_backward walks it from the end. All memory of a step comes from the tape's arena and is forgotten by the next
+ * tape_begin.
  *
  * Errors are sticky: a failing op calls tape_fail and returns NULL, every op given a NULL input returns NULL, and the
  * caller asks tape_status once at the end. So a network reads like the formula that it follows. */
@@ -37,7 +38,8 @@ tensor *tape_view(tape *t, int ndim, const int64_t *dim, real *data);
 /* n * size bytes from the arena, aligned to 64; NULL and tape_fail when out of memory. */
 void *tape_alloc(tape *t, size_t n, size_t size);
 
-/* Give memory back in the middle of a step: everything allocated since the mark. Only where nothing was recorded since. */
+/* Give memory back in the middle of a step: everything allocated since the mark. Only where nothing was recorded
+ * since. */
 typedef struct tape_mark {
     arena_mark memory;
     size_t nodes;
@@ -49,7 +51,8 @@ void tape_fail(tape *t, spoor_status status, const char *format, ...) BASE_PRINT
 bool tape_ok(const tape *t);
 spoor_status tape_status(const tape *t, spoor_error *err);
 
-/* Called by an op after its forward pass when tape_recording(t) and some input needs a gradient; sets out->needs_grad. */
+/* Called by an op after its forward pass when tape_recording(t) and some input needs a gradient; sets
+ * out->needs_grad. */
 void tape_record(tape *t, tensor *out, tape_backward_fn fn, void *saved);
 
 /* In a backward function: where to add the gradient of x (zeroed on first use); NULL if x needs none. */
@@ -59,8 +62,8 @@ real *tape_grad_fresh(tape *t, tensor *x, bool *fresh);
 /* For ops that pass the gradient of `out` through unchanged to x (same number of elements): hands the buffer over
  * without copying where x has none yet, else adds. Call at most once per `out`, as the last use of out->grad. */
 void tape_grad_pass(tape *t, tensor *out, tensor *x);
-/* In a backward function: `count` uninitialised values that are given back for reuse when the function returns; NULL and
- * tape_fail when out of memory. */
+/* In a backward function: `count` uninitialised values that are given back for reuse when the function returns; NULL
+ * and tape_fail when out of memory. */
 real *tape_scratch(tape *t, int64_t count);
 
 /* ---- stages that run again in backward (op_checkpoint) ---- */

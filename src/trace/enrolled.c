@@ -37,27 +37,31 @@ static spoor_status take_centroids(spoor_gallery *g, spoor_error *err) {
     return status;
 }
 
-/* A source that the model knows needs no enrolment, and two sources of one name could not be told apart in an answer. */
+/* A source that the model knows needs no enrolment, and two sources of one name could not be told apart in an
+ * answer. */
 static spoor_status check_names(const spoor_gallery *g, spoor_error *err) {
     const spoor_model *m = g->model;
     size_t task = model_find_task(m, "source");
     for (size_t c = 0; task != SIZE_MAX && c < m->tasks[task].n_classes; c++) {
         if (gallery_find(g->file, m->tasks[task].classes[c]) != SIZE_MAX) {
-            return error_set(err, SPOOR_ERR_INPUT, "the gallery %.200s: the model knows a source called %.200s already", g->path,
+            return error_set(err, SPOOR_ERR_INPUT, "the gallery %.200s: the model knows a source called %.200s "
+                                                   "already", g->path,
                              m->tasks[task].classes[c]);
         }
     }
     return SPOOR_OK;
 }
 
-spoor_status enrolled_new(const spoor_model *m, gallery *file, const char *path, spoor_gallery **out, spoor_error *err) {
+spoor_status enrolled_new(const spoor_model *m, gallery *file, const char *path, spoor_gallery **out,
+                          spoor_error *err) {
     *out = NULL;
     spoor_gallery *g = ctx_calloc(m->ctx, 1, sizeof *g);
     if (g == NULL) {
         gallery_free(file);
         return error_memory(err, "opening a gallery");
     }
-    *g = (spoor_gallery){.ctx = m->ctx, .model = m, .space = model_space(m), .file = file, .path = ctx_strdup(m->ctx, path)};
+    *g = (spoor_gallery){
+        .ctx = m->ctx, .model = m, .space = model_space(m), .file = file, .path = ctx_strdup(m->ctx, path)};
     spoor_status status = g->path == NULL ? error_memory(err, "opening a gallery") : SPOOR_OK;
     if (status == SPOOR_OK) {
         status = gallery_check_model(file, path, m->sha256, (size_t)net_embedding_size(m->net), err);
@@ -106,7 +110,9 @@ void spoor_gallery_free(spoor_gallery *g) {
 }
 
 size_t spoor_gallery_size(const spoor_gallery *g) { return g->file->n; }
-const char *spoor_gallery_name(const spoor_gallery *g, size_t i) { return i < g->file->n ? g->file->source[i].name : NULL; }
+const char *spoor_gallery_name(const spoor_gallery *g, size_t i) {
+    return i < g->file->n ? g->file->source[i].name : NULL;
+}
 
 static int better(const void *a, const void *b) {
     const spoor_enrolled *x = a, *y = b;
@@ -119,7 +125,8 @@ static int better(const void *a, const void *b) {
     return strcmp(x->name, y->name);
 }
 
-spoor_status enrolled_rank(const spoor_gallery *g, const float *embedding, spoor_enrolled *out, double *known, spoor_error *err) {
+spoor_status enrolled_rank(const spoor_gallery *g, const float *embedding, spoor_enrolled *out, double *known,
+                           spoor_error *err) {
     const verify *v = &g->model->verify;
     size_t dim = g->file->dim;
     double *u = ctx_alloc(g->ctx, dim, sizeof *u);

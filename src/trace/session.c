@@ -60,7 +60,8 @@ spoor_status trace_window_forward(spoor_session *s, const float *samples, float 
     const spoor_model *m = s->model;
     TRY(frontend_compute(m->frontend, s->scratch, samples, (size_t)m->window, s->features, err));
     tape_begin(s->tape, false, false, 0);
-    tensor *x = tape_view(s->tape, 3, (int64_t[]){1, (int64_t)s->frames, (int64_t)frontend_dim(m->frontend)}, s->features);
+    tensor *x =
+        tape_view(s->tape, 3, (int64_t[]){1, (int64_t)s->frames, (int64_t)frontend_dim(m->frontend)}, s->features);
     net_output out;
     net_forward_rows(m->net, s->tape, x, s->rows, &out);
     TRY(tape_status(s->tape, err));

@@ -50,7 +50,8 @@ static double bonafide_probability(const spoor_model *m, double llr) {
     return 1.0 / (1.0 + exp(-odds));
 }
 
-/* Known score over the synthetic classes, and the best of them (-1: none). `synthetic` has room for the task's classes. */
+/* Known score over the synthetic classes, and the best of them (-1: none). `synthetic` has room for the task's
+ * classes. */
 static spoor_status known_score(const spoor_model *m, const float *logits, const float *embedding, float *synthetic,
                                 double *score, int32_t *best, spoor_error *err) {
     *score = NAN;
@@ -74,7 +75,8 @@ static spoor_status add_window(spoor_session *s, const audio_window *where, sums
     TRY(trace_window_forward(s, s->samples, sum->window_logits, sum->window_embedding, err));
     for (size_t i = 0; i < sum->n_logits; i++) {
         if (!isfinite(sum->window_logits[i])) {
-            return error_set(err, SPOOR_ERR_MODEL, "the model gave a score that is not finite; its weights are unusable");
+            return error_set(err, SPOOR_ERR_MODEL, "the model gave a score that is not finite; its weights are "
+                                                   "unusable");
         }
         sum->logits[i] += (double)sum->window_logits[i];
     }

@@ -1,5 +1,5 @@
-/* trace.h: one recording in, one verdict out. Windows are computed one by one on the calling thread in a fixed order, so
- * that a recording gives the same bits alone, among others and on any number of workers. */
+/* trace.h: one recording in, one verdict out. Windows are computed one by one on the calling thread in a fixed order,
+ * so that a recording gives the same bits alone, among others and on any number of workers. */
 #ifndef TRACE_TRACE_H
 #define TRACE_TRACE_H
 #include "audio/audio.h"
@@ -40,13 +40,15 @@ struct spoor_result {
     trace_tree *tree;        /* how a codec that made it is built; NULL: not assessable, or the model does not say */
     trace_window *windows;
     size_t n_windows;
-    double agreement;        /* share of windows whose best source is the recording's best source; NaN without a source task */
+    double agreement;        /* share of windows whose best source is the recording's best source; NaN without a source
+                              * task */
     float *embedding;        /* mean over windows; NULL if not assessable */
     float *logits;           /* all tasks one after the other, mean over windows */
     char *json;              /* made on demand (report/json.c) */
 };
 
-/* A listener that gets every 16 kHz sample once, in order (the report's picture); zeros for those that no window holds. */
+/* A listener that gets every 16 kHz sample once, in order (the report's picture); zeros for those that no window
+ * holds. */
 typedef void (*trace_sink)(void *user, const float *samples, size_t n);
 
 /* spoor_trace with a listener; sink may be NULL. */

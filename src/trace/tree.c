@@ -146,11 +146,14 @@ static double product(const trace_tree *t, const tree_source *s, bool unseen) {
     return all;
 }
 
-/* Sources of the taxonomy, then classes of a joint head that it lacks; likelihood holds p of the class, NAN of no class. */
+/* Sources of the taxonomy, then classes of a joint head that it lacks; likelihood holds p of the class, NAN of no
+ * class. */
 static void list_sources(const spoor_model *m, const own_head *h, trace_tree *t) {
     for (size_t s = 0; s < taxonomy_sources(m->taxonomy); s++) {
         tree_source *to = &t->source[t->n_sources++];
-        *to = (tree_source){.name = taxonomy_source_name(m->taxonomy, s), .kind = taxonomy_source_kind(m->taxonomy, s), .likelihood = NAN};
+        *to = (tree_source){.name = taxonomy_source_name(m->taxonomy, s),
+                            .kind = taxonomy_source_kind(m->taxonomy, s),
+                            .likelihood = NAN};
         for (size_t i = 0; i < t->n_attributes; i++) {
             size_t v = taxonomy_of(m->taxonomy, s, t->attribute[i].attribute);
             to->value[i] = v == SIZE_MAX ? NULL : taxonomy_value_name(m->taxonomy, t->attribute[i].attribute, v);
@@ -167,7 +170,9 @@ static void list_sources(const spoor_model *m, const own_head *h, trace_tree *t)
             for (size_t i = 0; i < t->n_attributes; i++) {
                 for (size_t k = 0; k < h->joint->n; k++) {
                     const joint_parent *p = &h->joint->parent[k];
-                    to->value[i] = p->task == t->attribute[i].task && p->value[c] >= 0 ? m->tasks[p->task].classes[p->value[c]] : to->value[i];
+                    to->value[i] = p->task == t->attribute[i].task && p->value[c] >= 0
+                                       ? m->tasks[p->task].classes[p->value[c]]
+                                       : to->value[i];
                 }
             }
         }
@@ -223,7 +228,9 @@ static spoor_status fill_sources(const spoor_model *m, const float *row, trace_t
         }
         t->other = h.joint == NULL ? NAN : 0;
         for (size_t c = 0; h.joint != NULL && c < m->tasks[h.task].n_classes; c++) {
-            t->other += (int64_t)c != m->tasks[h.task].human && no_codec(h.joint, c) ? (isnan(t->known) ? 1 : t->known) * h.p[c] : 0;
+            t->other += (int64_t)c != m->tasks[h.task].human && no_codec(h.joint, c)
+                            ? (isnan(t->known) ? 1 : t->known) * h.p[c]
+                            : 0;
         }
     }
     ctx_free(m->ctx, h.p);
@@ -232,7 +239,8 @@ static spoor_status fill_sources(const spoor_model *m, const float *row, trace_t
 
 /* ---- all of it ---- */
 
-spoor_status tree_new(const spoor_model *m, const float *row, double known, double bonafide, trace_tree **out, spoor_error *err) {
+spoor_status tree_new(const spoor_model *m, const float *row, double known, double bonafide, trace_tree **out,
+                      spoor_error *err) {
     *out = NULL;
     if (m->taxonomy == NULL) {
         return SPOOR_OK;
@@ -241,7 +249,8 @@ spoor_status tree_new(const spoor_model *m, const float *row, double known, doub
     if (t == NULL) {
         return no_memory(err);
     }
-    *t = (trace_tree){.ctx = m->ctx, .taxonomy = m->taxonomy, .bonafide = bonafide, .known = model_known_probability(m, known),
+    *t = (trace_tree){.ctx = m->ctx, .taxonomy = m->taxonomy, .bonafide = bonafide,
+                      .known = model_known_probability(m, known),
                       .measured = !isnan(known) && m->accepted.known > 0};
     spoor_status status = fill_attributes(m, row, t, err);
     if (status == SPOOR_OK && t->n_attributes > 0) {

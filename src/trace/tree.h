@@ -1,5 +1,5 @@
-/* tree.h: the verdict as a tree: human or synthetic; if a codec made it, how that is built (its attributes in a taxonomy), and which
- * sources of the taxonomy fit. */
+/* tree.h: the verdict as a tree: human or synthetic; if a codec made it, how that is built (its attributes in a
+ * taxonomy), and which sources of the taxonomy fit. */
 #ifndef TRACE_TREE_H
 #define TRACE_TREE_H
 #include "model/model.h"
@@ -31,7 +31,8 @@ typedef struct trace_tree {
     spoor_context *ctx;
     const taxonomy *taxonomy; /* the model's */
     double bonafide;          /* probability of human speech; NAN: the model does not judge it */
-    double other;             /* of synthetic speech that no codec made, of all synthetic speech; NAN: the model does not say */
+    double other;             /* of synthetic speech that no codec made, of all synthetic speech; NAN: the model does
+                               * not say */
     double known;             /* that the model knows the source (model_known_probability) */
     bool measured;            /* it stands on shares that were measured on dev, and is no mere yes or no */
     tree_attribute *attribute;
@@ -40,13 +41,15 @@ typedef struct trace_tree {
     size_t n_sources;
 } trace_tree;
 
-/* The tree of a row of logits (model_row_size, joined) whose known score and probability of human speech are given. *out is NULL where
- * the model has no taxonomy or answers none of its attributes.
+/* The tree of a row of logits (model_row_size, joined) whose known score and probability of human speech are given.
+ * *out is NULL where the model has no taxonomy or answers none of its attributes.
  *
- * The likelihood of a source is the product over the attributes of the probability of its value; one that is not known counts as the
- * mean over the values, 1/n. Where a task says which source it is, times the probability of the source itself: w p_c of class c with
- * w = P(known), and of the N sources that are no class (1 - w)/N; without w, p_c and the mean over the classes. With a joint head the
- * attributes are in p_c already: w p_c of its classes, and 1 - w is shared out to the others by the product of their evidence. */
-spoor_status tree_new(const spoor_model *m, const float *row, double known, double bonafide, trace_tree **out, spoor_error *err);
+ * The likelihood of a source is the product over the attributes of the probability of its value; one that is not known
+ * counts as the mean over the values, 1/n. Where a task says which source it is, times the probability of the source
+ * itself: w p_c of class c with w = P(known), and of the N sources that are no class (1 - w)/N; without w, p_c and the
+ * mean over the classes. With a joint head the attributes are in p_c already: w p_c of its classes, and 1 - w is shared
+ * out to the others by the product of their evidence. */
+spoor_status tree_new(const spoor_model *m, const float *row, double known, double bonafide, trace_tree **out,
+                      spoor_error *err);
 void tree_free(trace_tree *t);
 #endif

@@ -28,10 +28,12 @@ struct loader {
     matched *matched, *transformed;    /* blocks of content-matched pairs; NULL: none */
     matched_place *block;              /* [largest block] scratch */
     uint32_t *clip;   /* [batch] */
-    uint32_t *stretch; /* [batch] place whose random numbers say where in the recording the clip begins: its own, or that of
+    uint32_t *stretch; /* [batch] place whose random numbers say where in the recording the clip begins: its own, or
+                        * that of
                           another clip of the same recording, so that both hold the same stretch */
     int32_t *through; /* [batch] pseudo-generator that the clip is put through, or AS_IT_IS, or UNLABELLED (as it is) */
-    float *clean;     /* [batch, frames, dim] or, where waveforms are mixed, [batch, crop]: clips that rows are mixed from */
+    float *clean;     /* [batch, frames, dim] or, where waveforms are mixed, [batch, crop]: clips that rows are mixed
+                       * from */
     int64_t *one, *other; /* [batch] places of the two clips of a mixed row */
     scratch *scratch;
     unsigned threads;
@@ -86,7 +88,8 @@ static spoor_status make_matched(loader *l, const dataset_task *task, spoor_erro
     }
     rng seeds[2] = {rng_make((uint64_t)r->seed, STREAM_MATCHED), rng_make((uint64_t)r->seed, STREAM_RESYNTH)};
     matched_options o = {.seed = rng_u64(&seeds[0]), .n_clips = l->d->n_train, .content = l->d->content,
-                         .label = task->label, .generators = task->n_classes, .n_groups = l->d->n_groups, .group = group,
+                         .label = task->label, .generators = task->n_classes, .n_groups = l->d->n_groups,
+                         .group = group,
                          .pairs = (size_t)r->matched.pairs, .crossed = r->crossed};
     spoor_error inner = {SPOOR_OK, ""};
     if (r->matched.n_content > 0 && matched_new(l->ctx, &o, &l->matched, &inner) != SPOOR_OK) {
@@ -145,12 +148,14 @@ static bool make_buffers(loader *l) {
     l->out.lambda = ctx_alloc(l->ctx, batch_rows, sizeof *l->out.lambda);
     l->out.target = ctx_calloc(l->ctx, tasks, sizeof *l->out.target);
     l->out.partner = ctx_calloc(l->ctx, tasks, sizeof *l->out.partner);
-    size_t clean = l->out.level == RECIPE_MIX_INPUT ? (size_t)l->r->crop : l->out.level == RECIPE_MIX_FEATURES && !waves ? row : 0;
+    size_t clean = l->out.level == RECIPE_MIX_INPUT                ? (size_t)l->r->crop
+                   : l->out.level == RECIPE_MIX_FEATURES && !waves ? row
+                                                                   : 0;
     l->clean = ctx_alloc(l->ctx, mixes ? batch_rows : 0, clean * sizeof *l->clean);
     l->scratch = ctx_calloc(l->ctx, l->threads, sizeof *l->scratch);
     bool ok = l->clip && l->stretch && l->through && l->block && l->out.block && l->one && l->other &&
-              (waves ? make_waves(l, inputs) : l->out.features != NULL) && l->out.lambda && l->out.target && l->out.partner &&
-              l->clean && l->scratch;
+              (waves ? make_waves(l, inputs) : l->out.features != NULL) && l->out.lambda && l->out.target &&
+              l->out.partner && l->clean && l->scratch;
     for (size_t i = 0; ok && i < tasks; i++) {
         l->out.target[i] = ctx_alloc(l->ctx, rows, sizeof **l->out.target);
         l->out.partner[i] = ctx_alloc(l->ctx, batch_rows, sizeof **l->out.partner);

@@ -1,7 +1,7 @@
-/* batch.h: the loader: from (epoch, step) to features and targets of a batch; where the front end is trained, to waveforms
- * instead of features. Each clip has random numbers of its own (seed, epoch, place), so a batch is the same on any number of
- * threads and after a resume. The work runs on the workers of the compute between two steps: with as many clips as a batch
- * has, all threads are busy in both halves. */
+/* batch.h: the loader: from (epoch, step) to features and targets of a batch; where the front end is trained, to
+ * waveforms instead of features. Each clip has random numbers of its own (seed, epoch, place), so a batch is the same
+ * on any number of threads and after a resume. The work runs on the workers of the compute between two steps: with as
+ * many clips as a batch has, all threads are busy in both halves. */
 #ifndef TRAIN_BATCH_H
 #define TRAIN_BATCH_H
 #include "audio/augment/augment.h"
@@ -16,8 +16,9 @@
 typedef struct batch {
     int64_t rows, plain, mixed; /* as losses_options says */
     int64_t frames, dim;
-    recipe_mixup_level level;   /* where rows are mixed: waveforms and features of a fixed front end are so already; features of
-                                 * one that is trained, and embeddings, are mixed over the tape as mix says */
+    recipe_mixup_level level;   /* where rows are mixed: waveforms and features of a fixed front end are so already;
+                                 * features of one that is trained, and embeddings, are mixed over the tape as mix
+                                 * says */
     op_row_mix mix;             /* of the clips of the batch */
     int64_t inputs;             /* the rows, or the clips of the batch where mix is still to be done */
     real *features;             /* [inputs, frames, dim]; NULL where the front end is trained */

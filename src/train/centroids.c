@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* c[classes, dim] of rows x[n, dim]; label[n], -1 = none */
-static spoor_status fit(spoor_context *ctx, const float *x, const int32_t *label, size_t n, size_t classes, size_t dim, real *c,
-                        spoor_error *err) {
+static spoor_status fit(spoor_context *ctx, const float *x, const int32_t *label, size_t n, size_t classes, size_t dim,
+                        real *c, spoor_error *err) {
     double *sum = ctx_calloc(ctx, classes, dim * sizeof *sum), *count = ctx_calloc(ctx, classes, sizeof *count);
     if (!sum || !count) {
         ctx_free(ctx, sum);

@@ -28,10 +28,11 @@ static json_t *place_json(const checkpoint *c) {
     for (int i = 0; sums && i < CHECKPOINT_SUMS; i++) {
         (void)json_array_append_new(sums, json_real(p->sums[i]));
     }
-    json_t *j = json_pack("{s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:I,s:I,s:o}", "epoch", (json_int_t)p->epoch, "step",
-                          (json_int_t)p->step, "averaged", (json_int_t)p->averaged, "log_bytes", (json_int_t)p->log_bytes,
-                          "waiting", (json_int_t)p->waiting, "has_best", p->has_best, "stopped", p->stopped, "best_epoch",
-                          (json_int_t)p->best_epoch, "updates", (json_int_t)optimiser_steps(c->optimiser), "sums", sums);
+    json_t *j =
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:I,s:I,s:o}", "epoch", (json_int_t)p->epoch, "step",
+                  (json_int_t)p->step, "averaged", (json_int_t)p->averaged, "log_bytes", (json_int_t)p->log_bytes,
+                  "waiting", (json_int_t)p->waiting, "has_best", p->has_best, "stopped", p->stopped, "best_epoch",
+                  (json_int_t)p->best_epoch, "updates", (json_int_t)optimiser_steps(c->optimiser), "sums", sums);
     if (j && p->has_best) {
         (void)json_object_set_new(j, "best", json_real(p->best));
     }
@@ -82,7 +83,8 @@ spoor_status checkpoint_save(spoor_context *ctx, const char *path, const checkpo
 /* ---- reading ---- */
 
 static spoor_status damaged(const char *path, const char *what, spoor_error *err) {
-    return error_set(err, SPOOR_ERR_MODEL, "%s is no usable checkpoint (%s); start anew with another --out", path, what);
+    return error_set(err, SPOOR_ERR_MODEL, "%s is no usable checkpoint (%s); start anew with another --out", path,
+                     what);
 }
 
 static uint64_t number(const json_t *j, const char *key) {
@@ -121,8 +123,9 @@ static spoor_status check_recipe(const char *path, const safetensors *f, const c
         return damaged(path, "it lacks its recipe", err);
     }
     const char *differs = recipe_difference(c->recipe, j);
-    spoor_status status = differs ? error_set(err, SPOOR_ERR_USAGE, "%s belongs to another recipe: %.60s differs; use the "
-                                              "recipe and --set options that it was started with, or another --out", path,
+    spoor_status status = differs ? error_set(err, SPOOR_ERR_USAGE, "%s belongs to another recipe: %.60s differs; use "
+                                              "the recipe and --set options that it was started with, or another "
+                                              "--out", path,
                                               differs)
                                   : SPOOR_OK;
     json_decref(j);

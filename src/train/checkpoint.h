@@ -1,5 +1,5 @@
-/* checkpoint.h: everything that a training needs to go on as if it had never stopped: weights, moments, averages, the best
- * weights so far, and where it is. Random numbers are counter-based, so their state is the place itself. */
+/* checkpoint.h: everything that a training needs to go on as if it had never stopped: weights, moments, averages, the
+ * best weights so far, and where it is. Random numbers are counter-based, so their state is the place itself. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 #include "train/optimiser.h"
@@ -29,7 +29,7 @@ typedef struct checkpoint {
 
 /* Atomic: a reader sees the old checkpoint or the new. */
 spoor_status checkpoint_save(spoor_context *ctx, const char *path, const checkpoint *c, spoor_error *err);
-/* SPOOR_ERR_USAGE: it belongs to another recipe (the sentence names the first section that differs); SPOOR_ERR_MODEL: it
- * is damaged. On failure the state is undefined. */
+/* SPOOR_ERR_USAGE: it belongs to another recipe (the sentence names the first section that differs); SPOOR_ERR_MODEL:
+ * it is damaged. On failure the state is undefined. */
 spoor_status checkpoint_load(spoor_context *ctx, const char *path, const checkpoint *c, spoor_error *err);
 #endif

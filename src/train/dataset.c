@@ -51,8 +51,8 @@ static spoor_status read_manifests(dataset *d, const recipe *r, spoor_error *err
 }
 
 /* Both lists rise. A model must not be judged by what it was trained on. */
-static spoor_status check_disjoint(const dataset *d, const size_t *train, size_t n_train, const size_t *dev, size_t n_dev,
-                                   spoor_error *err) {
+static spoor_status check_disjoint(const dataset *d, const size_t *train, size_t n_train, const size_t *dev,
+                                   size_t n_dev, spoor_error *err) {
     size_t both = 0, first = 0;
     for (size_t i = 0, k = 0; i < n_train && k < n_dev;) {
         if (train[i] == dev[k]) {
@@ -63,8 +63,9 @@ static spoor_status check_disjoint(const dataset *d, const size_t *train, size_t
         k += dev[k] == row;
     }
     return both == 0 ? SPOOR_OK
-                     : error_set(err, SPOOR_ERR_INPUT, "%zu rows pass both data.train and data.dev (first: %.200s), and a model must not "
-                                 "be judged by what it has heard; a condition without split takes rows of every split: add split: train",
+                     : error_set(err, SPOOR_ERR_INPUT, "%zu rows pass both data.train and data.dev (first: %.200s), "
+                                 "and a model must not be judged by what it has heard; a condition without split takes "
+                                 "rows of every split: add split: train",
                                  both, manifest_path(d->manifest, first));
 }
 
@@ -74,14 +75,17 @@ static bool kept(size_t k, size_t n, size_t most) {
 }
 
 /* Thins the training rows of list `list` to its `most`; the others stay, in their order. */
-static spoor_status thin_list(dataset *d, const recipe_manifest *m, size_t list, size_t *train, size_t *n_train, spoor_error *err) {
+static spoor_status thin_list(dataset *d, const recipe_manifest *m, size_t list, size_t *train, size_t *n_train,
+                              spoor_error *err) {
     size_t groups = 0, left = 0;
     if (manifest_column(d->manifest, m->most_column) == SIZE_MAX) {
-        return error_set(err, SPOOR_ERR_INPUT, "data.manifests.most names the column %.60s, which no manifest has", m->most_column);
+        return error_set(err, SPOOR_ERR_INPUT, "data.manifests.most names the column %.60s, which no manifest has",
+                         m->most_column);
     }
     int32_t *group = ctx_alloc(d->ctx, *n_train, sizeof *group);
-    spoor_status status = group ? labels_groups(d->ctx, d->manifest, train, *n_train, m->most_column, group, &groups, err)
-                                : error_memory(err, "choosing rows");
+    spoor_status status = group
+                              ? labels_groups(d->ctx, d->manifest, train, *n_train, m->most_column, group, &groups, err)
+                              : error_memory(err, "choosing rows");
     size_t *seen = status == SPOOR_OK ? ctx_calloc(d->ctx, 2 * groups + 2, sizeof *seen) : NULL;
     status = status == SPOOR_OK && !seen ? error_memory(err, "choosing rows") : status;
     for (size_t i = 0; status == SPOOR_OK && i < *n_train; i++) {
@@ -116,7 +120,8 @@ static spoor_status choose_rows(dataset *d, const recipe *r, spoor_error *err) {
     status = status == SPOOR_OK ? check_disjoint(d, train, n_train, dev, n_dev, err) : status;
     status = status == SPOOR_OK ? thin(d, r, train, &n_train, err) : status;
     if (status == SPOOR_OK && n_train == 0) {
-        status = error_set(err, SPOOR_ERR_INPUT, "no row of the manifests passes data.train, so there is nothing to train on");
+        status = error_set(err, SPOOR_ERR_INPUT, "no row of the manifests passes data.train, so there is nothing to "
+                                                 "train on");
     }
     if (status == SPOOR_OK) {
         d->rows = ctx_alloc(d->ctx, n_train + n_dev, sizeof *d->rows);
@@ -142,12 +147,13 @@ static spoor_status number_task(dataset *d, const recipe_task *r, dataset_task *
     t->from = (labels_task){r->name, r->column, r->n_columns, r->except, r->n_except};
     for (size_t i = 0; i < r->n_columns; i++) {
         if (manifest_column(d->manifest, r->column[i]) == SIZE_MAX) {
-            return error_set(err, SPOOR_ERR_INPUT, "the task %.60s takes its label from the column %.60s, which no manifest has",
+            return error_set(err, SPOOR_ERR_INPUT, "the task %.60s takes its label from the column %.60s, which no "
+                                                   "manifest has",
                              r->name, r->column[i]);
         }
     }
-    TRY(labels_classes(d->ctx, d->manifest, d->rows, d->n_train, &t->from, (size_t)r->min_clips, &t->classes, &t->n_classes,
-                       err));
+    TRY(labels_classes(d->ctx, d->manifest, d->rows, d->n_train, &t->from, (size_t)r->min_clips, &t->classes,
+                       &t->n_classes, err));
     t->label = ctx_alloc(d->ctx, d->n, sizeof *t->label);
     t->count = ctx_calloc(d->ctx, t->n_classes, sizeof *t->count);
     if (!t->label || !t->count) {
@@ -193,7 +199,8 @@ static spoor_status number_content(dataset *d, const recipe *r, spoor_error *err
     size_t n, made = 0;
     for (size_t i = 0; i < m->n_content; i++) {
         if (manifest_column(d->manifest, m->content[i]) == SIZE_MAX) {
-            return error_set(err, SPOOR_ERR_INPUT, "sampler.matched.content names the column %.60s, which no manifest has",
+            return error_set(err, SPOOR_ERR_INPUT, "sampler.matched.content names the column %.60s, which no manifest "
+                                                   "has",
                              m->content[i]);
         }
     }
@@ -260,9 +267,10 @@ spoor_status dataset_new_listed(spoor_context *ctx, const recipe *r, dataset **o
     return make(ctx, r, true, out, err);
 }
 
-/* The training clips that have a label of both, by their class of `from`, in their order: those of class s end before end[s] in
- * clip. end[classes of `from`, and one] is all 0 before. */
-static void sort_by_class(const dataset *d, const dataset_task *from, const dataset_task *own, size_t *end, size_t *clip) {
+/* The training clips that have a label of both, by their class of `from`, in their order: those of class s end before
+ * end[s] in clip. end[classes of `from`, and one] is all 0 before. */
+static void sort_by_class(const dataset *d, const dataset_task *from, const dataset_task *own, size_t *end,
+                          size_t *clip) {
     for (size_t i = 0; i < d->n_train; i++) {
         end[from->label[i] + 1] += from->label[i] >= 0 && own->label[i] >= 0;
     }
@@ -276,9 +284,11 @@ static void sort_by_class(const dataset *d, const dataset_task *from, const data
     }
 }
 
-spoor_status dataset_majority(const dataset *d, const dataset_task *from, const dataset_task *own, int32_t *of, spoor_error *err) {
+spoor_status dataset_majority(const dataset *d, const dataset_task *from, const dataset_task *own, int32_t *of,
+                              spoor_error *err) {
     size_t *votes = ctx_calloc(d->ctx, own->n_classes, sizeof *votes);
-    size_t *end = ctx_calloc(d->ctx, from->n_classes + 1, sizeof *end), *clip = ctx_alloc(d->ctx, d->n_train, sizeof *clip);
+    size_t *end = ctx_calloc(d->ctx, from->n_classes + 1, sizeof *end),
+           *clip = ctx_alloc(d->ctx, d->n_train, sizeof *clip);
     bool good = votes && end && clip;
     if (good) {
         sort_by_class(d, from, own, end, clip);
@@ -306,7 +316,8 @@ spoor_status dataset_load(dataset *d, const recipe *r, pool *p, spoor_error *err
     cache_skip(d->cache, skip);
     TRY(cache_fill(d->cache, p, err));
     if (cache_kept(d->cache) < d->n - skip) {
-        ctx_log(d->ctx, SPOOR_LOG_WARN, "%zu of %zu recordings fit into data.cache_mb = %lld; the others are decoded each time",
+        ctx_log(d->ctx, SPOOR_LOG_WARN, "%zu of %zu recordings fit into data.cache_mb = %lld; the others are decoded "
+                                        "each time",
                 cache_kept(d->cache), d->n - skip, (long long)r->cache_mb);
     }
     return SPOOR_OK;

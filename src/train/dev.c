@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* Samples of the cache, which has taken the silences out where the recipe says so. */
-static spoor_status open_samples(const dataset *d, const float *samples, size_t n, spoor_audio **audio, spoor_error *err) {
+static spoor_status open_samples(const dataset *d, const float *samples, size_t n, spoor_audio **audio,
+                                 spoor_error *err) {
     TRY(spoor_audio_open_samples(d->ctx, samples, n, AUDIO_RATE, audio, err));
     return audio_set_silence(*audio, NULL, err);
 }
@@ -33,11 +34,12 @@ static spoor_status forward(const dataset *d, spoor_model *m, unsigned threads, 
     if (!errors) {
         return error_memory(err, "evaluating recordings");
     }
-    spoor_status status = score_all(d->ctx, m, threads, n, open, (void *)(uintptr_t)d, 0, logits, embedding, errors, err);
+    spoor_status status =
+        score_all(d->ctx, m, threads, n, open, (void *)(uintptr_t)d, 0, logits, embedding, errors, err);
     for (size_t i = 0; status == SPOOR_OK && i < n; i++) {
         if (errors[i].status != SPOOR_OK) {
-            status = error_set(err, errors[i].status, "%s clip %.200s: %.250s", first == 0 ? "train" : "dev", d->paths[first + i],
-                               errors[i].message);
+            status = error_set(err, errors[i].status, "%s clip %.200s: %.250s", first == 0 ? "train" : "dev",
+                               d->paths[first + i], errors[i].message);
         }
     }
     ctx_free(d->ctx, errors);
@@ -116,8 +118,8 @@ static spoor_status detect(const spoor_model *m, const work *w, bool eer, double
 }
 
 /* Collects what the metric counts from clip i. */
-static void add_clip(const spoor_model *m, const recipe_metric *metric, size_t task, const score_label *l, const float *row,
-                     double known_score, work *w) {
+static void add_clip(const spoor_model *m, const recipe_metric *metric, size_t task, const score_label *l,
+                     const float *row, double known_score, work *w) {
     if (metric->kind == RECIPE_AUROC || metric->kind == RECIPE_EER || metric->kind == RECIPE_KNOWN_AUROC) {
         bool known = metric->kind == RECIPE_KNOWN_AUROC;
         int flag = known ? l->is_known : l->is_bonafide;
@@ -142,8 +144,9 @@ static void add_clip(const spoor_model *m, const recipe_metric *metric, size_t t
     w->n++;
 }
 
-static spoor_status one_metric(const recipe_metric *metric, const dataset *d, const spoor_model *m, const score_labels *l,
-                               const float *logits, const double *known, work *w, double *out, spoor_error *err) {
+static spoor_status one_metric(const recipe_metric *metric, const dataset *d, const spoor_model *m,
+                               const score_labels *l, const float *logits, const double *known, work *w, double *out,
+                               spoor_error *err) {
     size_t task = model_find_task(m, metric->task), width = trace_logits_size(m);
     w->n = 0;
     for (size_t i = 0; i < l->n; i++) {
@@ -182,7 +185,8 @@ spoor_status dev_metrics(const recipe *r, const dataset *d, const spoor_model *m
     work w = {ctx_alloc(d->ctx, l->n, sizeof *w.score), ctx_alloc(d->ctx, l->n, 1),
               ctx_alloc(d->ctx, l->n, sizeof *w.truth), ctx_alloc(d->ctx, l->n, sizeof *w.predicted), 0};
     double *own = ctx_alloc(d->ctx, l->n, sizeof *own); /* where the caller has none */
-    spoor_status status = w.score && w.flag && w.truth && w.predicted && own ? SPOOR_OK : error_memory(err, "evaluating on dev");
+    spoor_status status =
+        w.score && w.flag && w.truth && w.predicted && own ? SPOOR_OK : error_memory(err, "evaluating on dev");
     if (status == SPOOR_OK && known == NULL) {
         status = score_known(m, l->n, logits, NULL, own, err);
         known = own;

@@ -11,9 +11,9 @@ spoor_status dev_forward(const dataset *d, spoor_model *m, unsigned threads, flo
  * remember. */
 spoor_status dev_forward_train(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
                                spoor_error *err);
-/* value[r->n_metrics]; NaN where a metric is not defined. *select = mean of the metrics that dev.select names, of rising
- * merit (loss and eer count negative); -INFINITY where one of them is not defined. known[l->n]: known scores, NULL: the
- * model's, which then must not need the embedding. */
+/* value[r->n_metrics]; NaN where a metric is not defined. *select = mean of the metrics that dev.select names, of
+ * rising merit (loss and eer count negative); -INFINITY where one of them is not defined. known[l->n]: known scores,
+ * NULL: the model's, which then must not need the embedding. */
 spoor_status dev_metrics(const recipe *r, const dataset *d, const spoor_model *m, const score_labels *l,
                          const float *logits, const double *known, double *value, double *select, spoor_error *err);
 #endif

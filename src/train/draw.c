@@ -20,8 +20,8 @@ static void numbers_free(spoor_context *ctx, numbers *n) {
     ctx_free(ctx, n->within);
 }
 
-static spoor_status number_column(spoor_context *ctx, const dataset *d, const char *key, const char *column, int32_t **out,
-                                  spoor_error *err) {
+static spoor_status number_column(spoor_context *ctx, const dataset *d, const char *key, const char *column,
+                                  int32_t **out, spoor_error *err) {
     size_t n;
     if (manifest_column(d->manifest, column) == SIZE_MAX) {
         return error_set(err, SPOOR_ERR_INPUT, "sampler.%s names the column %.60s, which no manifest has", key, column);
@@ -57,7 +57,8 @@ static spoor_status find_task(const recipe *r, const dataset *d, size_t *task, s
                : SPOOR_OK;
 }
 
-spoor_status draw_sampler(spoor_context *ctx, const recipe *r, const dataset *d, sampler **out, size_t *task, spoor_error *err) {
+spoor_status draw_sampler(spoor_context *ctx, const recipe *r, const dataset *d, sampler **out, size_t *task,
+                          spoor_error *err) {
     *out = NULL;
     TRY(find_task(r, d, task, err));
     const int32_t *group[SAMPLER_MAX_GROUPS];
@@ -66,12 +67,14 @@ spoor_status draw_sampler(spoor_context *ctx, const recipe *r, const dataset *d,
     }
     numbers n = {0};
     spoor_status status = r->sampler == SAMPLER_TAXONOMY ? number_clips(ctx, r, d, &n, err) : SPOOR_OK;
-    nested_options tree = {.class = n.class, .within = n.within, .human = r->sampler_human, .epoch = (size_t)r->sampler_clips};
+    nested_options tree = {
+        .class = n.class, .within = n.within, .human = r->sampler_human, .epoch = (size_t)r->sampler_clips};
     rng seed = rng_make((uint64_t)r->seed, STREAM_SAMPLER);
     sampler_options o = {.kind = (sampler_kind)r->sampler, .seed = rng_u64(&seed),
                          .batch = (size_t)(r->batch - draw_matched_rows(r)), .pairs = (size_t)r->pairs,
                          .per_class = (size_t)r->per_class, .n_clips = d->n_train, .label = d->task[*task].label,
-                         .n_classes = d->task[*task].n_classes, .n_groups = d->n_groups, .group = group, .nested = &tree};
+                         .n_classes = d->task[*task].n_classes, .n_groups = d->n_groups, .group = group,
+                         .nested = &tree};
     if (status == SPOOR_OK) {
         status = sampler_new(ctx, &o, out, err);
     }
@@ -82,7 +85,8 @@ spoor_status draw_sampler(spoor_context *ctx, const recipe *r, const dataset *d,
 /* ---- what it draws ---- */
 
 /* [n_train] how often each clip is drawn. */
-static spoor_status count_draws(spoor_context *ctx, const recipe *r, const dataset *d, uint32_t *times, spoor_error *err) {
+static spoor_status count_draws(spoor_context *ctx, const recipe *r, const dataset *d, uint32_t *times,
+                                spoor_error *err) {
     sampler *s;
     size_t task, batch = (size_t)(r->batch - draw_matched_rows(r));
     TRY(draw_sampler(ctx, r, d, &s, &task, err));
@@ -141,11 +145,13 @@ spoor_status draw_balance(spoor_context *ctx, const recipe *r, const dataset *d,
         json_t *tasks = json_object(), *within = NULL;
         bool good = tasks != NULL;
         for (size_t k = 0; good && k < d->n_tasks; k++) {
-            good = json_object_set_new(tasks, d->task[k].from.name, count_task(ctx, &d->task[k], d->n_train, times)) == 0;
+            good =
+                json_object_set_new(tasks, d->task[k].from.name, count_task(ctx, &d->task[k], d->n_train, times)) == 0;
         }
         *out = json_pack("{s:I,s:I,s:o}", "clips", clips, "different", different, "tasks", tasks);
         if (r->sampler == SAMPLER_TAXONOMY) {
-            within = json_pack("{s:s,s:o}", "column", r->sampler_within, "values", count_column(d, r->sampler_within, times));
+            within = json_pack("{s:s,s:o}", "column", r->sampler_within, "values",
+                               count_column(d, r->sampler_within, times));
             good = good && json_object_set_new(*out, "within", within) == 0;
         }
         if (!good || !*out) {
@@ -174,7 +180,9 @@ static char *add_counts(spoor_context *ctx, char *text, const char *name, const 
     }
     text = append(ctx, text, ctx_printf(ctx, "\n  %s:", name));
     json_object_foreach((json_t *)(uintptr_t)counts, key, value) {
-        text = append(ctx, text, ctx_printf(ctx, "%s%s %lld", between, *key ? key : "(none)", (long long)json_integer_value(value)));
+        text =
+            append(ctx, text,
+                   ctx_printf(ctx, "%s%s %lld", between, *key ? key : "(none)", (long long)json_integer_value(value)));
         between = ", ";
     }
     return text;
@@ -191,7 +199,8 @@ char *draw_text(spoor_context *ctx, const json_t *balance, size_t most) {
         text = add_counts(ctx, text, name, counts, most);
     }
     if (within) {
-        text = add_counts(ctx, text, json_string_value(json_object_get(within, "column")), json_object_get(within, "values"), most);
+        text = add_counts(ctx, text, json_string_value(json_object_get(within, "column")),
+                          json_object_get(within, "values"), most);
     }
     return text;
 }

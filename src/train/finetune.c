@@ -58,7 +58,8 @@ static bool below(const finetune *f, const char *name) {
 }
 
 static spoor_status unknown_name(const finetune *f, const char *setting, const char *name, spoor_error *err) {
-    return error_set(err, SPOOR_ERR_USAGE, "finetune.%s: the front end has no parameters named %.80s; one of them is %.80s",
+    return error_set(err, SPOOR_ERR_USAGE, "finetune.%s: the front end has no parameters named %.80s; one of them is "
+                                           "%.80s",
                      setting, name, own_name(params_at(f->encoder, params_count(f->encoder) - 1)));
 }
 
@@ -90,8 +91,8 @@ static spoor_status freeze(finetune *f, spoor_error *err) {
         trained += p->trainable && (f->r->freeze_layers == 0 || layer_of(own_name(p)) >= 0);
     }
     if (trained == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "finetune: with these freeze and freeze_layers nothing of the front end is "
-                         "trained; leave the section out");
+        return error_set(err, SPOOR_ERR_USAGE, "finetune: with these freeze and freeze_layers nothing of the front end "
+                         "is trained; leave the section out");
     }
     return SPOOR_OK;
 }
@@ -128,8 +129,8 @@ static spoor_status make_groups(finetune *f, spoor_error *err) {
 static spoor_status fill(finetune *f, params *network, spoor_error *err) {
     f->encoder = frontend_params(f->fe);
     if (!f->encoder || params_count(f->encoder) == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "finetune: the front end has no encoder to train; leave the section out, or "
-                         "choose a pretrained front end");
+        return error_set(err, SPOOR_ERR_USAGE, "finetune: the front end has no encoder to train; leave the section "
+                         "out, or choose a pretrained front end");
     }
     TRY(freeze(f, err));
     TRY(params_new(f->ctx, 0, &f->all, err));
@@ -180,14 +181,15 @@ static bool set_active(finetune *f, const optimiser *o) {
         param *p = params_at(f->encoder, i);
         p->value.needs_grad = p->trainable && active;
     }
-    f->training = (encoder_training){.layer_drop = active ? f->r->layer_drop : 0, .checkpoint = active && f->r->checkpoint,
+    f->training = (encoder_training){.layer_drop = active ? f->r->layer_drop : 0,
+                                     .checkpoint = active && f->r->checkpoint,
                                      .dropout = active ? f->r->dropout : 0};
     return active;
 }
 
-/* The clips' features, in pieces. A piece of several keeps its result alone and is computed again in backward (gradients of
- * large batches in the memory of small ones, Gao et al. 2021): losses and norms behind the front end see the whole batch.
- * An encoder that is not trained now keeps nothing either. */
+/* The clips' features, in pieces. A piece of several keeps its result alone and is computed again in backward
+ * (gradients of large batches in the memory of small ones, Gao et al. 2021): losses and norms behind the front end see
+ * the whole batch. An encoder that is not trained now keeps nothing either. */
 static tensor *clip_features(finetune *f, tape *t, const batch *b, bool active) {
     int64_t n = f->r->accumulate;
     tensor **part = tape_alloc(t, (size_t)n, sizeof *part);

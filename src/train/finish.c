@@ -64,10 +64,12 @@ json_t *trainer_meta(const trainer *t) {
     json_t *provenance = json_pack("{s:s,s:O,s:o,s:I,s:I}", "spoor", SPOOR_VERSION, "recipe", t->r->resolved, "labels",
                                    label_spec(t), "train_clips", (json_int_t)t->d->n_train, "dev_clips",
                                    (json_int_t)t->d->n_dev);
-    json_t *meta = json_pack("{s:i,s:s,s:o,s:i,s:o,s:O,s:o,s:o,s:o*}", "format", 1, "name", t->r->name, "card", card(t), "window",
-                     AUDIO_WINDOW, "frontend", frontend_describe(t->fe), "network", t->r->network, "tasks", task_list(t), "provenance",
-                     provenance, "silence", t->r->cut ? audio_silence_to_json(&t->r->silence) : NULL);
-    if (meta && t->r->bonafide_score != MODEL_BONAFIDE_MEAN) { /* absent: the mean, as in files from before there was a choice */
+    json_t *meta =
+        json_pack("{s:i,s:s,s:o,s:i,s:o,s:O,s:o,s:o,s:o*}", "format", 1, "name", t->r->name, "card", card(t), "window",
+                  AUDIO_WINDOW, "frontend", frontend_describe(t->fe), "network", t->r->network, "tasks", task_list(t),
+                  "provenance", provenance, "silence", t->r->cut ? audio_silence_to_json(&t->r->silence) : NULL);
+    /* absent: the mean, as in files from before there was a choice */
+    if (meta && t->r->bonafide_score != MODEL_BONAFIDE_MEAN) {
         (void)json_object_set_new(meta, "bonafide_score", json_string(MODEL_BONAFIDE_KINDS[t->r->bonafide_score]));
     }
     return meta;
@@ -91,7 +93,8 @@ static json_t *data_hashes(const trainer *t, spoor_error *err) {
 }
 
 static spoor_status describe(trainer *t, const double *value, spoor_error *err) {
-    json_t *provenance = json_object_get(t->model.meta, "provenance"), *hashes = data_hashes(t, err), *dev = json_object();
+    json_t *provenance = json_object_get(t->model.meta, "provenance"), *hashes = data_hashes(t, err),
+           *dev = json_object();
     if (!hashes || !dev) {
         json_decref(hashes);
         json_decref(dev);
@@ -185,9 +188,12 @@ static spoor_status choose_known(trainer *t, const float *embedding, json_t **ta
     o.temperature = r->temperature;
     o.k = (size_t)r->k;
     o.fit = (openset_fit_options){r->shrinkage, (size_t)r->vim_dim, (size_t)r->bank_per_class};
-    bool wanted = t->model.known_task != SIZE_MAX && known_needs_train(&o) && (t->d->n_dev > 0 || o.choose != KNOWN_BY_DEV);
-    size_t width = trace_logits_size(&t->model), dim = (size_t)net_embedding_size(t->net), n = wanted ? t->d->n_train : 0;
-    float *logits = ctx_alloc(t->ctx, n, width * sizeof *logits), *features = ctx_alloc(t->ctx, n, dim * sizeof *features);
+    bool wanted =
+        t->model.known_task != SIZE_MAX && known_needs_train(&o) && (t->d->n_dev > 0 || o.choose != KNOWN_BY_DEV);
+    size_t width = trace_logits_size(&t->model), dim = (size_t)net_embedding_size(t->net),
+           n = wanted ? t->d->n_train : 0;
+    float *logits = ctx_alloc(t->ctx, n, width * sizeof *logits),
+          *features = ctx_alloc(t->ctx, n, dim * sizeof *features);
     spoor_status status = logits && features ? SPOOR_OK : error_memory(err, "fitting open-set scorers");
     if (status == SPOOR_OK && wanted) {
         ctx_log(t->ctx, SPOOR_LOG_INFO, "open set: %zu train clips go through the model once", n);
@@ -196,8 +202,8 @@ static spoor_status choose_known(trainer *t, const float *embedding, json_t **ta
     if (status == SPOOR_OK) {
         const int32_t *label = wanted ? t->d->task[t->model.known_task].label : NULL;
         known_train train = {logits, features, label, n};
-        status = known_choose(&t->model, wanted ? &train : NULL, t->d->n_dev > 0 ? t->labels : NULL, t->logits, embedding, &o,
-                              table, err);
+        status = known_choose(&t->model, wanted ? &train : NULL, t->d->n_dev > 0 ? t->labels : NULL, t->logits,
+                              embedding, &o, table, err);
     }
     ctx_free(t->ctx, logits);
     ctx_free(t->ctx, features);
@@ -217,13 +223,14 @@ static spoor_status log_table(trainer *t, const json_t *table, spoor_error *err)
 }
 
 /* Dev through the final weights: the known score, calibration, metrics, scores and report. */
-static spoor_status use_dev(trainer *t, float *embedding, double *known, json_t **table, double *value, spoor_error *err) {
+static spoor_status use_dev(trainer *t, float *embedding, double *known, json_t **table, double *value,
+                            spoor_error *err) {
     double select;
     TRY(dev_forward(t->d, &t->model, t->threads, t->logits, embedding, err));
     TRY(choose_known(t, embedding, table, err));
     TRY(*table ? log_table(t, *table, err) : SPOOR_OK);
-    TRY(score_calibrate(&t->model, t->labels, t->logits, embedding, t->r->openset.by_eer ? 0 : t->r->acceptance, t->r->prior,
-                        err));
+    TRY(score_calibrate(&t->model, t->labels, t->logits, embedding, t->r->openset.by_eer ? 0 : t->r->acceptance,
+                        t->r->prior, err));
     TRY(score_known_crossed(&t->model, t->labels, t->logits, embedding, FOLDS, known, err));
     TRY(dev_metrics(t->r, t->d, &t->model, t->labels, t->logits, known, value, &select, err));
     return write_dev(t, embedding, *table, err);

@@ -24,7 +24,8 @@ typedef struct fit {
     int64_t rows[FRONTEND_MAX_PARTS];
     int64_t copies;                 /* the most that any member wants */
     int64_t own[NET_MAX_MEMBERS];   /* copies of each member */
-    float *pooled[NET_MAX_MEMBERS]; /* [(1 + own) * n_train, size] of fitted members, the clips themselves first; else NULL */
+    float *pooled[NET_MAX_MEMBERS]; /* [(1 + own) * n_train, size] of fitted members, the clips themselves first; else
+                                     * NULL */
 } fit;
 
 /* The pooled vectors of one clip (copy 0) or of an augmented copy of it. */

@@ -6,9 +6,9 @@
 #include "train/dataset.h"
 #include "frontend/frontend.h"
 
-/* Fit every such member of n (net.h: "logistic") on the first `window` samples of each training clip, shorter ones going
- * round, as tracing sees them, and on augmented copies where the member wants some. The dataset must be loaded. The seed
- * decides every bit, not the number of threads. */
+/* Fit every such member of n (net.h: "logistic") on the first `window` samples of each training clip, shorter ones
+ * going round, as tracing sees them, and on augmented copies where the member wants some. The dataset must be loaded.
+ * The seed decides every bit, not the number of threads. */
 typedef struct fitted_options {
     const frontend *fe;
     const dataset *d;

@@ -4,7 +4,8 @@
 #include "net/joint.h"
 #include <string.h>
 
-static spoor_status find_task(const dataset *d, const char *key, const char *name, const dataset_task **out, spoor_error *err) {
+static spoor_status find_task(const dataset *d, const char *key, const char *name, const dataset_task **out,
+                              spoor_error *err) {
     for (size_t i = 0; i < d->n_tasks; i++) {
         if (strcmp(d->task[i].from.name, name) == 0) {
             *out = &d->task[i];
@@ -36,12 +37,13 @@ static spoor_status choose_one_class(const recipe *r, const dataset *d, spoor_er
         human = model_is_human(t->classes[c]) ? (json_int_t)c : human;
     }
     if (t->n_classes != 2 || human < 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "oc.task: the training clips of the task %.60s must be of two classes, one of "
-                         "them bonafide", oc->task);
+        return error_set(err, SPOOR_ERR_USAGE, "oc.task: the training clips of the task %.60s must be of two classes, "
+                         "one of them bonafide", oc->task);
     }
     return put(r, oc->task,
-               json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", "one-class", "human", human, "r_real", oc->r_real, "r_fake",
-                         oc->r_fake, "alpha", oc->alpha, "linear", oc->linear, "judge", oc->linear_judges ? "linear" : "centre"),
+               json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", "one-class", "human", human, "r_real", oc->r_real,
+                         "r_fake", oc->r_fake, "alpha", oc->alpha, "linear", oc->linear, "judge",
+                         oc->linear_judges ? "linear" : "centre"),
                err);
 }
 
@@ -51,18 +53,20 @@ static spoor_status choose_centroids(const recipe *r, const dataset *d, spoor_er
     const char *kind = json_string_value(json_object_get(json_object_get(r->resolved, "network"), "kind"));
     TRY(find_task(d, "ge2e.task", r->ge2e.task, &t, err));
     if (strcmp(r->ge2e.task, sampled) != 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "ge2e.task: batches are made of the classes of the task %.60s; set sampler.task to %.60s",
+        return error_set(err, SPOOR_ERR_USAGE, "ge2e.task: batches are made of the classes of the task %.60s; set "
+                                               "sampler.task to %.60s",
                          sampled, r->ge2e.task);
     }
     if (kind && strcmp(kind, "ensemble") == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "ge2e.weight: an ensemble has no centroids; train its members one by one");
+        return error_set(err, SPOOR_ERR_USAGE, "ge2e.weight: an ensemble has no centroids; train its members one by "
+                                               "one");
     }
     return put(r, r->ge2e.task, json_pack("{s:s}", "kind", "centroids"), err);
 }
 
 /* The values of every class in parent `own`, a list of its classes' numbers; JOINT_NONE where nothing is known. */
-static spoor_status values_of(const dataset *d, const dataset_task *task, const dataset_task *own, json_t *list, bool *has,
-                              spoor_error *err) {
+static spoor_status values_of(const dataset *d, const dataset_task *task, const dataset_task *own, json_t *list,
+                              bool *has, spoor_error *err) {
     int32_t *value = ctx_alloc(d->ctx, task->n_classes, sizeof *value);
     spoor_status status = value ? dataset_majority(d, task, own, value, err) : error_memory(err, "choosing heads");
     for (size_t c = 0; status == SPOOR_OK && c < task->n_classes; c++) {
@@ -81,7 +85,8 @@ static void open_values(const dataset_task *task, const bool *has, json_t *paren
     json_t *list;
     json_object_foreach(parents, name, list) {
         for (size_t c = 0; c < task->n_classes; c++) {
-            if (has[c] && !model_is_human(task->classes[c]) && json_integer_value(json_array_get(list, c)) == JOINT_NONE) {
+            if (has[c] && !model_is_human(task->classes[c]) &&
+                json_integer_value(json_array_get(list, c)) == JOINT_NONE) {
                 (void)json_array_set_new(list, c, json_integer(JOINT_UNKNOWN));
             }
         }
@@ -97,11 +102,13 @@ static spoor_status check_joint(const recipe *r, const dataset *d, const dataset
         }
         if (own && (r->task[i].smoothing > 0 || parent)) {
             return error_set(err, SPOOR_ERR_USAGE, parent ? "joint.parents: the task %.60s cannot be its own parent"
-                                                          : "data.tasks.%.60s.smoothing: a joint head has no smoothing", name);
+                                                          : "data.tasks.%.60s.smoothing: a joint head has no "
+                                                            "smoothing", name);
         }
         if ((own || parent) && (r->task[i].from || (r->oc.weight > 0 && strcmp(r->oc.task, name) == 0) ||
                                 (r->ge2e.weight > 0 && strcmp(r->ge2e.task, name) == 0))) {
-            return error_set(err, SPOOR_ERR_USAGE, "joint: the task %.60s has another kind of head, or its answer from another task", name);
+            return error_set(err, SPOOR_ERR_USAGE, "joint: the task %.60s has another kind of head, or its answer from "
+                                                   "another task", name);
         }
     }
     return SPOOR_OK;

@@ -92,8 +92,8 @@ static spoor_status take(source *s, param *p, spoor_error *err) {
 static spoor_status check_frontend(spoor_context *ctx, const source *s, spoor_error *err) {
     const json_t *trained = json_object_get(json_object_get(s->meta, "provenance"), "recipe");
     if (json_is_object(json_object_get(trained, "finetune")) && !s->o->finetune) {
-        return error_set(err, SPOOR_ERR_USAGE, "%s has a front end that was trained along; train it here too (a section finetune), "
-                         "or start from another model", s->o->path);
+        return error_set(err, SPOOR_ERR_USAGE, "%s has a front end that was trained along; train it here too (a "
+                         "section finetune), or start from another model", s->o->path);
     }
     json_t *own = frontend_describe(s->o->fe);
     if (!own) {
@@ -117,7 +117,8 @@ static spoor_status load(spoor_context *ctx, params *p, source *s, spoor_error *
         TRY(take(s, params_at(p, i), err));
     }
     if (s->matrices == 0) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s has no weights that fit this network, so nothing can start from it", path);
+        return error_set(err, SPOOR_ERR_MODEL, "%s has no weights that fit this network, so nothing can start from it",
+                         path);
     }
     ctx_log(ctx, SPOOR_LOG_INFO, "weights of %s: %zu of %zu tensors%s%s", path, s->taken, s->taken + s->left,
             s->left ? "; these start anew: " : "", s->anew);

@@ -1,4 +1,5 @@
-/* initial.h: weights to start from: those of a model file, where names, shapes and, of heads, class names are the same. */
+/* initial.h: weights to start from: those of a model file, where names, shapes and, of heads, class names are the
+ * same. */
 #ifndef TRAIN_INITIAL_H
 #define TRAIN_INITIAL_H
 #include "frontend/frontend.h"

@@ -107,8 +107,8 @@ static spoor_status cross_gate(const spoor_model *m, openset_kinds members, cons
                               SCORE_FOLD_SEED, out, err);
 }
 
-spoor_status score_known_crossed(const spoor_model *m, const score_labels *l, const float *logits, const float *embedding,
-                                 size_t folds, double *known, spoor_error *err) {
+spoor_status score_known_crossed(const spoor_model *m, const score_labels *l, const float *logits,
+                                 const float *embedding, size_t folds, double *known, spoor_error *err) {
     TRY(score_known(m, l->n, logits, embedding, known, err));
     if (m->known_task == SIZE_MAX || m->openset.kind != OPENSET_GATE || folds < 2) {
         return SPOOR_OK;
@@ -142,7 +142,8 @@ spoor_status known_describe(spoor_model *m, spoor_error *err) {
     if (m->known_task == SIZE_MAX) {
         return SPOOR_OK;
     }
-    json_t *known = json_pack("{s:s,s:o}", "task", m->tasks[m->known_task].name, "openset", openset_to_json(&m->openset));
+    json_t *known =
+        json_pack("{s:s,s:o}", "task", m->tasks[m->known_task].name, "openset", openset_to_json(&m->openset));
     json_t *accepted = json_pack("{s:f,s:f}", "known", m->accepted.known, "unknown", m->accepted.unknown);
     if (known && m->accepted.known > 0 && json_object_set(known, "accepted", accepted) != 0) {
         json_decref(known);
@@ -186,8 +187,8 @@ static spoor_status fix(spoor_model *m, const score_labels *l, const double *kno
         TRY(equal_errors(m, score, target, n, &done, err));
         acceptance = 0.95;
         if (!done) {
-            ctx_log(m->ctx, SPOOR_LOG_WARN, "dev lacks clips of known or of unknown sources: the threshold accepts %g %% of "
-                    "known ones instead of lying at the equal error rate", 100 * acceptance);
+            ctx_log(m->ctx, SPOOR_LOG_WARN, "dev lacks clips of known or of unknown sources: the threshold accepts %g "
+                    "%% of known ones instead of lying at the equal error rate", 100 * acceptance);
         }
     }
     for (size_t i = 0; i < n; i++) {
@@ -213,7 +214,8 @@ static void measure_accepted(spoor_model *m, const score_labels *l, const double
     }
     m->accepted = (model_accepted){0, 0};
     if (n[0] > 0 && n[1] > 0) {
-        m->accepted = (model_accepted){(double)(accepted[1] + 1) / (double)(n[1] + 2), (double)(accepted[0] + 1) / (double)(n[0] + 2)};
+        m->accepted = (model_accepted){(double)(accepted[1] + 1) / (double)(n[1] + 2),
+                                       (double)(accepted[0] + 1) / (double)(n[0] + 2)};
     }
 }
 
@@ -252,8 +254,8 @@ static openset_kinds candidates(const known_options *o) {
 bool known_needs_train(const known_options *o) { return (candidates(o) & OPENSET_OF_TRAIN) != 0; }
 
 /* Statistics of the train clips into the model; *kinds loses the scorers that cannot be had. */
-static spoor_status fit_statistics(spoor_model *m, const known_train *train, const known_options *o, openset_kinds *kinds,
-                                   spoor_error *err) {
+static spoor_status fit_statistics(spoor_model *m, const known_train *train, const known_options *o,
+                                   openset_kinds *kinds, spoor_error *err) {
     openset_stats_free(m->openset_stats);
     m->openset_stats = NULL;
     m->openset.stats = NULL;
@@ -302,7 +304,8 @@ static void figures_of(void *arg, const uint32_t *weight, double *out) {
     }
 }
 
-static spoor_status contest_make(const spoor_model *m, openset_kinds kinds, const stated *s, contest *c, spoor_error *err) {
+static spoor_status contest_make(const spoor_model *m, openset_kinds kinds, const stated *s, contest *c,
+                                 spoor_error *err) {
     double *column = ctx_alloc(m->ctx, s->n, sizeof *column);
     spoor_status status = column ? SPOOR_OK : error_memory(err, "judging open-set scorers");
     for (unsigned k = 0; k < OPENSET_KINDS && status == SPOOR_OK; k++) {
@@ -321,12 +324,13 @@ static spoor_status contest_make(const spoor_model *m, openset_kinds kinds, cons
 
 static json_t *real_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
-static json_t *table_make(const contest *c, const stated *s, const double *value, const metric_interval *range, int chosen,
-                          bool by_dev) {
+static json_t *table_make(const contest *c, const stated *s, const double *value, const metric_interval *range,
+                          int chosen, bool by_dev) {
     json_t *rows = json_array();
     int bad = 0;
     for (size_t i = 0; i < c->n; i++) {
-        json_t *row = json_pack("{s:s,s:b}", "scorer", openset_kind_name(c->kind[i]), "chosen", (int)c->kind[i] == chosen);
+        json_t *row =
+            json_pack("{s:s,s:b}", "scorer", openset_kind_name(c->kind[i]), "chosen", (int)c->kind[i] == chosen);
         for (size_t f = 0; f < FIGURES; f++) {
             size_t at = i * FIGURES + f;
             bad |= json_object_set_new(row, figure_names[f],
@@ -339,8 +343,9 @@ static json_t *table_make(const contest *c, const stated *s, const double *value
         json_decref(rows);
         return NULL;
     }
-    return json_pack("{s:I,s:I,s:I,s:i,s:s,s:o}", "known", (json_int_t)s->targets, "unknown", (json_int_t)(s->n - s->targets),
-                     "pages", (json_int_t)s->pages, "folds", FOLDS, "chosen_by", by_dev ? "dev" : "name", "scorers", rows);
+    return json_pack("{s:I,s:I,s:I,s:i,s:s,s:o}", "known", (json_int_t)s->targets, "unknown",
+                     (json_int_t)(s->n - s->targets), "pages", (json_int_t)s->pages, "folds", FOLDS, "chosen_by",
+                     by_dev ? "dev" : "name", "scorers", rows);
 }
 
 /* Figures of every scorer of the contest, the choice by them, the table. */
@@ -373,13 +378,15 @@ static spoor_status judge(const spoor_model *m, const contest *c, const stated *
     return *table ? SPOOR_OK : error_memory(err, "judging open-set scorers");
 }
 
-/* The gate's crossed scores into its column of s->score; without enough data *kinds loses it, unless it was asked for. */
+/* The gate's crossed scores into its column of s->score; without enough data *kinds loses it, unless it was asked
+ * for. */
 static spoor_status try_gate(const spoor_model *m, const stated *s, const known_options *o, openset_kinds *kinds,
                              spoor_error *err) {
     openset_kinds members = *kinds & ~OPENSET_BIT(OPENSET_GATE);
     double *crossed = ctx_alloc(m->ctx, s->n, sizeof *crossed);
     spoor_error why;
-    spoor_status status = crossed ? cross_gate(m, members, s, FOLDS, crossed, &why) : error_memory(&why, "judging a gate");
+    spoor_status status =
+        crossed ? cross_gate(m, members, s, FOLDS, crossed, &why) : error_memory(&why, "judging a gate");
     for (size_t i = 0; status == SPOOR_OK && i < s->n; i++) {
         s->score[i * OPENSET_KINDS + OPENSET_GATE] = crossed[i];
     }
@@ -392,8 +399,8 @@ static spoor_status try_gate(const spoor_model *m, const stated *s, const known_
     return status == SPOOR_OK ? status : error_set(err, status, "%s", why.message);
 }
 
-static spoor_status choose_on_dev(spoor_model *m, openset_kinds kinds, const stated *s, const known_options *o, int *chosen,
-                                  json_t **table, spoor_error *err) {
+static spoor_status choose_on_dev(spoor_model *m, openset_kinds kinds, const stated *s, const known_options *o,
+                                  int *chosen, json_t **table, spoor_error *err) {
     contest c = {0};
     if (kinds & OPENSET_BIT(OPENSET_GATE)) {
         TRY(try_gate(m, s, o, &kinds, err));
@@ -413,13 +420,15 @@ static spoor_status choose_on_dev(spoor_model *m, openset_kinds kinds, const sta
 
 /* The table, if dev has both kinds of clips; *chosen stays as it is where dev does not decide. */
 static spoor_status use_dev(spoor_model *m, openset_kinds kinds, const score_labels *dev, const float *logits,
-                            const float *embedding, const known_options *o, int *chosen, json_t **table, spoor_error *err) {
+                            const float *embedding, const known_options *o, int *chosen, json_t **table,
+                            spoor_error *err) {
     stated s = {0};
     spoor_status status = stated_make(m, kinds & ~OPENSET_BIT(OPENSET_GATE), dev, logits, embedding, &s, err);
     if (status == SPOOR_OK && s.targets > 0 && s.targets < s.n) {
         status = choose_on_dev(m, kinds, &s, o, chosen, table, err);
     } else if (status == SPOOR_OK) {
-        ctx_log(m->ctx, SPOOR_LOG_WARN, "dev has %zu clips of known and %zu of unknown sources: it cannot judge open-set scorers",
+        ctx_log(m->ctx, SPOOR_LOG_WARN, "dev has %zu clips of known and %zu of unknown sources: it cannot judge "
+                                        "open-set scorers",
                 s.targets, s.n - s.targets);
     }
     stated_clear(m->ctx, &s);
@@ -439,8 +448,8 @@ spoor_status known_choose(spoor_model *m, const known_train *train, const score_
     TRY(fit_statistics(m, train, o, &kinds, err));
     int chosen = o->choose;
     if (chosen != KNOWN_BY_DEV && !(kinds & OPENSET_BIT(chosen))) {
-        return error_set(err, SPOOR_ERR_USAGE, "the open-set scorer %s cannot be had: it needs training clips, and an embedding of "
-                         "2 to %d numbers", openset_kind_name((openset_kind)chosen), OPENSET_MAX_DIM);
+        return error_set(err, SPOOR_ERR_USAGE, "the open-set scorer %s cannot be had: it needs training clips, and an "
+                         "embedding of 2 to %d numbers", openset_kind_name((openset_kind)chosen), OPENSET_MAX_DIM);
     }
     if (dev) {
         TRY(use_dev(m, kinds, dev, logits, embedding, o, &chosen, table, err));
@@ -458,7 +467,8 @@ spoor_status known_choose(spoor_model *m, const known_train *train, const score_
 /* ---- the table ---- */
 
 static void print_figure(FILE *out, const json_t *row, const char *name) {
-    const json_t *f = json_object_get(row, name), *low = json_object_get(f, "low"), *value = json_object_get(f, "value");
+    const json_t *f = json_object_get(row, name), *low = json_object_get(f, "low"),
+                 *value = json_object_get(f, "value");
     fprintf(out, json_is_number(value) ? "  %5.3f" : "      -", json_number_value(value));
     if (json_is_number(low)) {
         fprintf(out, " [%5.3f, %5.3f]", json_number_value(low), json_number_value(json_object_get(f, "high")));
@@ -473,7 +483,8 @@ char *known_table_text(spoor_context *ctx, const json_t *table) {
     if (!out) {
         return NULL;
     }
-    fprintf(out, "Known against unknown by scorer: %lld clips of known, %lld of unknown sources, %lld pages; 95 %% intervals by page\n",
+    fprintf(out, "Known against unknown by scorer: %lld clips of known, %lld of unknown sources, %lld pages; 95 %% "
+                 "intervals by page\n",
             (long long)json_integer_value(json_object_get(table, "known")),
             (long long)json_integer_value(json_object_get(table, "unknown")),
             (long long)json_integer_value(json_object_get(table, "pages")));

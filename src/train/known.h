@@ -1,5 +1,5 @@
-/* known.h: the known score of a model: statistics of the train set, the choice among the scorers on dev, the threshold. Used
- * at the end of a training, by `spoor openset` and wherever a model is made (the scorers themselves: openset/). */
+/* known.h: the known score of a model: statistics of the train set, the choice among the scorers on dev, the threshold.
+ * Used at the end of a training, by `spoor openset` and wherever a model is made (the scorers themselves: openset/). */
 #ifndef TRAIN_KNOWN_H
 #define TRAIN_KNOWN_H
 #include "openset/statistics.h"
@@ -17,8 +17,8 @@ typedef struct known_options {
 } known_options;
 void known_options_init(known_options *o); /* all, by dev, 1, 6, the defaults of openset_fit, 1000 */
 
-/* Train clips through the model: logits[n, L] of all tasks, embedding[n, E], label[n] = class of the known task, -1 = none.
- * Human speech is left out. */
+/* Train clips through the model: logits[n, L] of all tasks, embedding[n, E], label[n] = class of the known task, -1 =
+ * none. Human speech is left out. */
 typedef struct known_train {
     const float *logits, *embedding;
     const int32_t *label;
@@ -27,10 +27,10 @@ typedef struct known_train {
 /* Do the options need train clips? */
 bool known_needs_train(const known_options *o);
 
-/* Fit statistics (train may be NULL: scorers that need them are left out), score dev by every scorer, choose one and make it
- * m's (statistics included, which the model then owns). The gate is judged by scores that are crossed over pages, and
- * fitted on all of dev if it is chosen. Without known and unknown sources on dev the first of the scorers is taken.
- * The threshold is not fixed here (score_calibrate). Where the model has no known score, nothing happens.
+/* Fit statistics (train may be NULL: scorers that need them are left out), score dev by every scorer, choose one and
+ * make it m's (statistics included, which the model then owns). The gate is judged by scores that are crossed over
+ * pages, and fitted on all of dev if it is chosen. Without known and unknown sources on dev the first of the scorers is
+ * taken. The threshold is not fixed here (score_calibrate). Where the model has no known score, nothing happens.
  * dev may be NULL: nothing to judge by. *table (a new reference; NULL where dev cannot judge):
  * {"known": n, "unknown": n, "pages": n, "folds": n, "chosen_by": "dev" or "name", "scorers":
  *   [{"scorer", "auroc", "fpr95", "eer": {"value", "low", "high"}, "chosen"}]}.

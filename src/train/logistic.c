@@ -62,7 +62,8 @@ static lbfgsfloatval_t evaluate(void *instance, const lbfgsfloatval_t *x, lbfgsf
             g[weights + c] += (double)row[c];
         }
     }
-    compute_gemm(&(gemm){.ta = true, .m = p->classes, .n = p->d, .k = p->n, .a = s->logits, .lda = p->classes, .b = p->x,
+    compute_gemm(&(gemm){.ta = true, .m = p->classes, .n = p->d, .k = p->n, .a = s->logits, .lda = p->classes,
+                         .b = p->x,
                          .ldb = p->d, .c = s->dw, .ldc = p->d});
     for (int64_t i = 0; i < weights; i++) {
         value += 0.5 * p->l2 * x[i] * x[i];
@@ -72,7 +73,8 @@ static lbfgsfloatval_t evaluate(void *instance, const lbfgsfloatval_t *x, lbfgsf
 }
 
 static int watch(void *instance, const lbfgsfloatval_t *x, const lbfgsfloatval_t *g, const lbfgsfloatval_t fx,
-                 const lbfgsfloatval_t xnorm, const lbfgsfloatval_t gnorm, const lbfgsfloatval_t step, int n, int k, int ls) {
+                 const lbfgsfloatval_t xnorm, const lbfgsfloatval_t gnorm, const lbfgsfloatval_t step, int n, int k,
+                 int ls) {
     (void)x, (void)g, (void)fx, (void)xnorm, (void)gnorm, (void)step, (void)n, (void)k, (void)ls;
     work *s = instance;
     s->cancelled = ctx_check_cancel(s->ctx, NULL) != SPOOR_OK;

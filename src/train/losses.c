@@ -15,7 +15,8 @@ static tensor *rows(tape *t, tensor *x, int64_t start, int64_t n) {
 /* The distribution that cross-entropy with smoothing and class weights compares with, for mixed labels: with w the
  * class weights and s the smoothing, row = sum over both clips of share * ((1 - s) w_y at y + s/C w_c everywhere),
  * divided by the mean of the w_y so that a weighted mean results. A row of which one clip has no label is left out. */
-static bool mixed_targets(tape *t, const losses_options *o, size_t task, int64_t classes, real **target, real **weight) {
+static bool mixed_targets(tape *t, const losses_options *o, size_t task, int64_t classes, real **target,
+                          real **weight) {
     const losses_task *k = &o->task[task];
     *target = tape_alloc(t, (size_t)(o->mixed * classes), sizeof(real));
     *weight = tape_alloc(t, (size_t)o->mixed, sizeof(real));
@@ -85,7 +86,8 @@ static bool human_shares(tape *t, const losses_options *o, size_t task, real **s
         if (a < 0 || b < 0) {
             continue;
         }
-        real wa = l * (k->class_weight ? k->class_weight[a] : 1), wb = (1 - l) * (k->class_weight ? k->class_weight[b] : 1);
+        real wa = l * (k->class_weight ? k->class_weight[a] : 1),
+             wb = (1 - l) * (k->class_weight ? k->class_weight[b] : 1);
         real human = (a == k->human ? wa : 0) + (b == k->human ? wb : 0);
         (*weight)[i] = wa + wb;
         (*share)[i] = wa + wb > 0 ? human / (wa + wb) : 0;
@@ -118,10 +120,12 @@ static tensor *ge2e_loss(tape *t, const losses_options *o, size_t task, const ne
     return op_scale(t, op_ge2e(t, e, out->scale[task], out->offset[task], &o->ge2e), o->ge2e_weight);
 }
 
-static tensor *task_loss(tape *t, const net *n, const losses_options *o, size_t task, const net_output *out, losses_parts *values) {
+static tensor *task_loss(tape *t, const net *n, const losses_options *o, size_t task, const net_output *out,
+                         losses_parts *values) {
     const net_joint *j = net_joint_head(n);
     if (j && j->task == task) {
-        return losses_joint(t, o, j, rows(t, out->logits[task], 0, o->plain), rows(t, out->logits[task], o->plain, o->mixed));
+        return losses_joint(t, o, j, rows(t, out->logits[task], 0, o->plain),
+                            rows(t, out->logits[task], o->plain, o->mixed));
     }
     if (out->evidence[task]) { /* a parent of it: the evidence alone, which is to be right of other sources too */
         return label_loss(t, o, task, out->evidence[task]);

@@ -1,7 +1,7 @@
 /* losses.h: the training loss of a batch: masked cross-entropy of every task, One-Class Softmax
  * where a task has such a head, mixup's second half, multi-class N-pair on
- * the embeddings; a weighted sum of these ("l = lambda_1 BIN + lambda_2 VQ + ...", where the weights may be learned along). Of an ensemble: the sum over its members of each one's own loss (the log shows
- * the mean). */
+ * the embeddings; a weighted sum of these ("l = lambda_1 BIN + lambda_2 VQ + ...", where the weights may be learned
+ * along). Of an ensemble: the sum over its members of each one's own loss (the log shows the mean). */
 #ifndef TRAIN_LOSSES_H
 #define TRAIN_LOSSES_H
 #include "net/net.h"

@@ -6,8 +6,8 @@ static int64_t target_of(const losses_options *o, size_t k, int64_t row, bool pa
     return partner ? o->partner[k][row - o->plain] : o->task[k].target[row];
 }
 
-/* member[C] of one clip: 1 for its class; else the product over the parents of which its value v is known of M[v,c]. False: nothing
- * is known. */
+/* member[C] of one clip: 1 for its class; else the product over the parents of which its value v is known of M[v,c].
+ * False: nothing is known. */
 static bool fill_member(const losses_options *o, const net_joint *j, int64_t row, bool partner, real *member) {
     int64_t own = target_of(o, j->task, row, partner);
     bool any = own >= 0;

@@ -197,8 +197,8 @@ spoor_status optimiser_step(optimiser *o, compute *c, double lr, double *norm, s
     }
     *norm = sqrt(total);
     if (!isfinite(total)) {
-        return error_set(err, SPOOR_ERR_USAGE, "the gradient is not finite after %llu updates: the training diverged; lower "
-                         "optimiser.lr or lengthen schedule.warmup", (unsigned long long)o->steps);
+        return error_set(err, SPOOR_ERR_USAGE, "the gradient is not finite after %llu updates: the training diverged; "
+                         "lower optimiser.lr or lengthen schedule.warmup", (unsigned long long)o->steps);
     }
     double factor = o->options.clip > 0 ? o->options.clip / (*norm + 1e-6) : 1;
     o->scale = (real)(factor < 1 ? factor : 1);

@@ -1,6 +1,6 @@
-/* optimiser.h: Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019) as torch.optim defines them, the clipping
- * of the gradient by its global norm, learning-rate schedules, and averages of weights. Work is cut by shapes alone and
- * summed in a fixed order: the number of threads changes no bit. */
+/* optimiser.h: Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019) as torch.optim defines them, the
+ * clipping of the gradient by its global norm, learning-rate schedules, and averages of weights. Work is cut by shapes
+ * alone and summed in a fixed order: the number of threads changes no bit. */
 #ifndef TRAIN_OPTIMISER_H
 #define TRAIN_OPTIMISER_H
 #include "nn/params.h"

@@ -1,4 +1,5 @@
-/* recipe.c: plain settings come from one table; lists and mappings of the data and dev sections are in recipe_lists.c. */
+/* recipe.c: plain settings come from one table; lists and mappings of the data and dev sections are in
+ * recipe_lists.c. */
 #include "train/recipe.h"
 #include "audio/audio.h"
 #include "base/config.h"
@@ -119,11 +120,12 @@ static const setting SETTINGS[] = {
 enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 
 /* Keys that are no plain settings: {section, key}. */
-static const char *const OTHERS[][2] = {{"data", "manifests"}, {"data", "train"}, {"data", "dev"}, {"data", "tasks"},
-                                        {"data", "groups"},    {"data", "silence"}, {"dev", "metrics"}, {"dev", "select"}, {"", "frontend"},
-                                        {"", "network"},       {"", "augment"},    {"finetune", "freeze"},
-                                        {"finetune", "lr_factors"}, {"sampler", "matched"}, {"sampler", "resynth"},
-                                        {"openset", "scorers"},   {"joint", "parents"}};
+static const char *const OTHERS[][2] = {
+    {"data", "manifests"},      {"data", "train"},      {"data", "dev"},        {"data", "tasks"},
+    {"data", "groups"},         {"data", "silence"},    {"dev", "metrics"},     {"dev", "select"},
+    {"", "frontend"},           {"", "network"},        {"", "augment"},        {"finetune", "freeze"},
+    {"finetune", "lr_factors"}, {"sampler", "matched"}, {"sampler", "resynth"}, {"openset", "scorers"},
+    {"joint", "parents"}};
 enum { N_OTHERS = sizeof OTHERS / sizeof *OTHERS, MAX_KEYS = N_SETTINGS + N_OTHERS + 16, MAX_CHOICES = 8 };
 
 static bool listed(const char *const *keys, size_t n, const char *key) {
@@ -259,7 +261,8 @@ static spoor_status read_sections(recipe *r, spoor_error *err) {
 /* What a batch is made of, and the losses that ask for it. */
 static spoor_status check_batch(const recipe *r, spoor_error *err) {
     if (r->npair_weight > 0 && r->pairs > 0 && r->per_class != 2) {
-        return error_set(err, SPOOR_ERR_USAGE, "npair.weight: pairs are of two clips; sampler.per_class: %lld is for ge2e",
+        return error_set(err, SPOOR_ERR_USAGE, "npair.weight: pairs are of two clips; sampler.per_class: %lld is for "
+                                               "ge2e",
                          (long long)r->per_class);
     }
     if (r->per_class != 2 && recipe_pair_rows(r) > r->batch) {
@@ -271,16 +274,18 @@ static spoor_status check_batch(const recipe *r, spoor_error *err) {
                          (long long)recipe_pair_rows(r) / 2, (long long)r->batch);
     }
     if (recipe_pair_rows(r) == r->batch && r->pairs == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler: content-matched pairs fill the whole batch of %lld; other clips need room",
+        return error_set(err, SPOOR_ERR_USAGE, "sampler: content-matched pairs fill the whole batch of %lld; other "
+                                               "clips need room",
                          (long long)r->batch);
     }
     if (r->ge2e.weight > 0 && (r->pairs < 2 || r->pairs > OP_GE2E_CLASSES)) {
-        return error_set(err, SPOOR_ERR_USAGE, "ge2e.weight needs sampler.pairs of 2 to %d classes, with sampler.per_class clips each",
+        return error_set(err, SPOOR_ERR_USAGE, "ge2e.weight needs sampler.pairs of 2 to %d classes, with "
+                                               "sampler.per_class clips each",
                          OP_GE2E_CLASSES);
     }
     if (r->sampler == SAMPLER_TAXONOMY ? !*r->sampler_by : *r->sampler_by != '\0' || r->sampler_clips > 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler: kind: taxonomy needs by, the column of the classes; by and clips go with it "
-                         "alone");
+        return error_set(err, SPOOR_ERR_USAGE, "sampler: kind: taxonomy needs by, the column of the classes; by and "
+                         "clips go with it alone");
     }
     if (r->oc.linear_judges && !r->oc.linear) {
         return error_set(err, SPOOR_ERR_USAGE, "oc.judge: linear needs oc.linear: true");
@@ -319,34 +324,37 @@ static spoor_status read_all(spoor_context *ctx, recipe *r, spoor_error *err) {
     r->network = json_object_get(r->resolved, "network");
     r->augment = json_object_get(r->resolved, "augment");
     if (!json_is_object(r->frontend) || !json_is_object(r->network)) {
-        return error_set(err, SPOOR_ERR_USAGE, "the recipe must have the sections frontend and network, each with a kind");
+        return error_set(err, SPOOR_ERR_USAGE, "the recipe must have the sections frontend and network, each with a "
+                                               "kind");
     }
     if (r->augment && !json_is_array(r->augment) && !json_is_null(r->augment)) {
         return error_set(err, SPOOR_ERR_USAGE, "augment must be a list of steps");
     }
     if (*r->cache_path && r->cache_copies == 0 && r->augment_p > 0 && json_array_size(r->augment) > 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "features from a cache cannot be augmented as waveforms: store augmented copies and "
-                         "say how many in cache.copies, or set augment_p: 0");
+        return error_set(err, SPOOR_ERR_USAGE, "features from a cache cannot be augmented as waveforms: store "
+                         "augmented copies and say how many in cache.copies, or set augment_p: 0");
     }
     if (r->cache_copies > 0 && json_array_size(r->augment) == 0) {
         return error_set(err, SPOOR_ERR_USAGE, "cache.copies needs a list of steps in augment");
     }
     if (r->mixup != RECIPE_MIXUP_NONE && r->mixup_level == RECIPE_MIX_INPUT && *r->cache_path) {
-        return error_set(err, SPOOR_ERR_USAGE, "mixup.level: features from a cache are no waveforms any more; mix features or "
-                         "embeddings, or leave out cache");
+        return error_set(err, SPOOR_ERR_USAGE, "mixup.level: features from a cache are no waveforms any more; mix "
+                         "features or embeddings, or leave out cache");
     }
     if (r->finetune.on && *r->cache_path) {
-        return error_set(err, SPOOR_ERR_USAGE, "cache.path: features of a front end that is trained change and cannot come from a "
-                         "cache; leave out cache or finetune");
+        return error_set(err, SPOOR_ERR_USAGE, "cache.path: features of a front end that is trained change and cannot "
+                         "come from a cache; leave out cache or finetune");
     }
     if (r->finetune.on && r->finetune.accumulate > r->batch) {
-        return error_set(err, SPOOR_ERR_USAGE, "finetune.accumulate: a batch of %lld clips cannot be cut into %lld pieces",
+        return error_set(err, SPOOR_ERR_USAGE, "finetune.accumulate: a batch of %lld clips cannot be cut into %lld "
+                                               "pieces",
                          (long long)r->batch, (long long)r->finetune.accumulate);
     }
     return check_batch(r, err);
 }
 
-spoor_status recipe_from_json(spoor_context *ctx, const json_t *json, const char *folder, recipe **out, spoor_error *err) {
+spoor_status recipe_from_json(spoor_context *ctx, const json_t *json, const char *folder, recipe **out,
+                              spoor_error *err) {
     *out = NULL;
     if (!json_is_object(json)) {
         return error_set(err, SPOOR_ERR_USAGE, "a recipe must be a mapping of sections");
@@ -405,7 +413,8 @@ static spoor_status apply_set(json_t *root, const char *text, spoor_error *err) 
         key[n] = '\0';
         bool list = json_is_array(at);
         size_t index = list ? (size_t)strtoull(key, NULL, 10) : 0;
-        if ((list && (strspn(key, "0123456789") != n || index >= json_array_size(at))) || (!list && !json_is_object(at))) {
+        if ((list && (strspn(key, "0123456789") != n || index >= json_array_size(at))) ||
+            (!list && !json_is_object(at))) {
             return error_set(err, SPOOR_ERR_USAGE, "--set %.200s: there is no %s", text, key);
         }
         if (last) {
@@ -427,8 +436,8 @@ static spoor_status apply_set(json_t *root, const char *text, spoor_error *err) 
     }
 }
 
-static spoor_status parse(const char *path, const void *text, size_t size, const char *const *set, size_t n_set, json_t **out,
-                          spoor_error *err) {
+static spoor_status parse(const char *path, const void *text, size_t size, const char *const *set, size_t n_set,
+                          json_t **out, spoor_error *err) {
     json_t *json = NULL;
     spoor_status status = yaml_parse(path, text, size, &json, err);
     for (size_t i = 0; status == SPOOR_OK && i < n_set; i++) {

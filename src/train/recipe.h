@@ -1,5 +1,6 @@
-/* recipe.h: everything that a training depends on, read from YAML, checked, defaults filled in. docs/recipe.md describes
- * each setting. Sections that belong to a module (frontend, network, augment) are passed on as JSON; it checks them. */
+/* recipe.h: everything that a training depends on, read from YAML, checked, defaults filled in. docs/recipe.md
+ * describes each setting. Sections that belong to a module (frontend, network, augment) are passed on as JSON; it
+ * checks them. */
 #ifndef TRAIN_RECIPE_H
 #define TRAIN_RECIPE_H
 #include "audio/audio.h"
@@ -58,8 +59,10 @@ typedef enum recipe_mixup_kind { RECIPE_MIXUP_NONE, RECIPE_MIXUP, RECIPE_REGMIXU
 /* What is mixed: waveforms, features, or embeddings (between the network's body and its heads). */
 typedef enum recipe_mixup_level { RECIPE_MIX_FEATURES, RECIPE_MIX_INPUT, RECIPE_MIX_EMBEDDING } recipe_mixup_level;
 typedef enum recipe_average_kind { RECIPE_AVERAGE_NONE, RECIPE_AVERAGE_EMA, RECIPE_AVERAGE_SWA } recipe_average_kind;
-/* What the weights of the tasks become: themselves, their softmax, or the softmax of parameters that begin with them. */
-typedef enum recipe_weights_kind { RECIPE_WEIGHTS_FIXED, RECIPE_WEIGHTS_SOFTMAX, RECIPE_WEIGHTS_LEARNED } recipe_weights_kind;
+/* What the weights of the tasks become: themselves, their softmax, or the softmax of parameters that begin with
+ * them. */
+typedef enum recipe_weights_kind { RECIPE_WEIGHTS_FIXED, RECIPE_WEIGHTS_SOFTMAX,
+                                  RECIPE_WEIGHTS_LEARNED } recipe_weights_kind;
 typedef enum recipe_schedule_kind { RECIPE_CONSTANT, RECIPE_COSINE, RECIPE_STEP } recipe_schedule_kind;
 
 typedef struct recipe_factor {
@@ -201,7 +204,8 @@ typedef struct recipe {
 spoor_status recipe_open(spoor_context *ctx, const char *path, const char *const *set, size_t n_set, recipe **out,
                          spoor_error *err);
 /* From a JSON object (borrowed); folder as in struct recipe. */
-spoor_status recipe_from_json(spoor_context *ctx, const json_t *json, const char *folder, recipe **out, spoor_error *err);
+spoor_status recipe_from_json(spoor_context *ctx, const json_t *json, const char *folder, recipe **out,
+                              spoor_error *err);
 void recipe_free(spoor_context *ctx, recipe *r);
 /* Rows of a batch that are in pairs; they come first. */
 int64_t recipe_pair_rows(const recipe *r);

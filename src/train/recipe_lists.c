@@ -44,7 +44,8 @@ spoor_status recipe_read_strings(spoor_context *ctx, const json_t *json, const c
         v[i] = json_string_value(list ? json_array_get(json, i) : json);
         if (!v[i]) {
             ctx_free(ctx, v);
-            return error_set(err, SPOOR_ERR_USAGE, "%s must be a text or a list of texts; put numbers in quotes", where);
+            return error_set(err, SPOOR_ERR_USAGE, "%s must be a text or a list of texts; put numbers in quotes",
+                             where);
         }
     }
     *out = v;
@@ -90,7 +91,8 @@ static spoor_status read_format(const json_t *item, protocol_options *how, spoor
     }
     json_object_foreach(columns, column, from) {
         if (how->n_renames == PROTOCOL_MAX_RENAMES) {
-            return error_set(err, SPOOR_ERR_LIMIT, "data.manifests.columns has more than %d entries", PROTOCOL_MAX_RENAMES);
+            return error_set(err, SPOOR_ERR_LIMIT, "data.manifests.columns has more than %d entries",
+                             PROTOCOL_MAX_RENAMES);
         }
         if (!json_is_string(from)) {
             return error_set(err, SPOOR_ERR_USAGE, "data.manifests.columns.%.60s must be the name of a column", column);
@@ -145,12 +147,14 @@ static spoor_status check_class_weights(const json_t *given, const char *where, 
     json_object_foreach((json_t *)(uintptr_t)given, name, value) {
         double w = json_is_number(value) ? json_number_value(value) : -1;
         if (!(w >= 0 && w <= 1e6)) {
-            return error_set(err, SPOOR_ERR_USAGE, "%s.class_weights.%.60s must be a number from 0 to 1e6", where, name);
+            return error_set(err, SPOOR_ERR_USAGE, "%s.class_weights.%.60s must be a number from 0 to 1e6", where,
+                             name);
         }
         most = w > most ? w : most;
     }
     return most > 0 ? SPOOR_OK
-                    : error_set(err, SPOOR_ERR_USAGE, "%s.class_weights must give at least one class a weight above 0", where);
+                    : error_set(err, SPOOR_ERR_USAGE, "%s.class_weights must give at least one class a weight above 0",
+                                where);
 }
 
 static spoor_status read_task(spoor_context *ctx, const char *name, json_t *json, recipe_task *t, spoor_error *err) {
@@ -180,7 +184,8 @@ static spoor_status read_task(spoor_context *ctx, const char *name, json_t *json
     TRY(config_number(json, where, "smoothing", 0, 0, 0.99, &t->smoothing, err));
     TRY(config_int(json, where, "min_clips", 1, 1, 1000000, &t->min_clips, err));
     int balanced = 0;
-    t->class_weights = json_is_object(json_object_get(json, "class_weights")) ? json_object_get(json, "class_weights") : NULL;
+    t->class_weights =
+        json_is_object(json_object_get(json, "class_weights")) ? json_object_get(json, "class_weights") : NULL;
     TRY(t->class_weights ? check_class_weights(t->class_weights, where, err)
                          : config_choice(json, where, "class_weights", WEIGHTS, 0, &balanced, err));
     t->balanced = balanced == 1;
@@ -194,7 +199,8 @@ static spoor_status read_task(spoor_context *ctx, const char *name, json_t *json
 static spoor_status read_tasks(spoor_context *ctx, json_t *tasks, recipe *r, spoor_error *err) {
     size_t n = json_object_size(tasks);
     if (!json_is_object(tasks) || n == 0 || n > NET_MAX_TASKS) {
-        return error_set(err, SPOOR_ERR_USAGE, "data.tasks must map 1 to %d names to {column: NAME, ...}", NET_MAX_TASKS);
+        return error_set(err, SPOOR_ERR_USAGE, "data.tasks must map 1 to %d names to {column: NAME, ...}",
+                         NET_MAX_TASKS);
     }
     r->task = ctx_calloc(ctx, n, sizeof *r->task);
     if (!r->task) {
@@ -213,7 +219,8 @@ static spoor_status split_default(json_t *data, const char *key, spoor_error *er
         return SPOOR_OK;
     }
     json_t *where = json_object();
-    if (!where || json_object_set_new(where, "split", json_string(key)) != 0 || json_object_set_new(data, key, where) != 0) {
+    if (!where || json_object_set_new(where, "split", json_string(key)) != 0 ||
+        json_object_set_new(data, key, where) != 0) {
         return error_memory(err, "reading a recipe");
     }
     return SPOOR_OK;
@@ -274,8 +281,8 @@ static spoor_status read_metric(spoor_context *ctx, json_t *json, recipe *r, rec
         return error_set(err, SPOOR_ERR_USAGE, "dev.metrics: every entry needs a name");
     }
     if (!find_task(r, m->task)) {
-        return error_set(err, SPOOR_ERR_USAGE, "dev.metrics: %.60s speaks of the task %.60s, which data.tasks lacks", m->name,
-                         m->task);
+        return error_set(err, SPOOR_ERR_USAGE, "dev.metrics: %.60s speaks of the task %.60s, which data.tasks lacks",
+                         m->name, m->task);
     }
     return recipe_read_where(ctx, json_object_get(json, "where"), "dev.metrics.where", &m->where, err);
 }
@@ -372,7 +379,8 @@ spoor_status recipe_read_openset(recipe *r, spoor_error *err) {
         }
     }
     if (r->openset.scorers == 0 || r->openset.scorers == OPENSET_BIT(OPENSET_GATE)) {
-        return error_set(err, SPOOR_ERR_USAGE, "openset.scorers must be \"all\" or a list of at least one open-set scorer besides the gate");
+        return error_set(err, SPOOR_ERR_USAGE, "openset.scorers must be \"all\" or a list of at least one open-set "
+                                               "scorer besides the gate");
     }
     r->openset.choose = KNOWN_BY_DEV;
     if (strcmp(r->openset.chosen, "dev") != 0) {

@@ -23,8 +23,8 @@ static spoor_status read_corpus(spoor_context *ctx, json_t *object, recipe_match
     static const char *const KEYS[] = {"content", "pairs", "blocks", "labels", NULL};
     const char *where = "sampler.matched";
     TRY(config_keys(object, where, KEYS, err));
-    TRY(recipe_read_strings(ctx, json_object_get(object, "content"), "sampler.matched.content", &m->content, &m->n_content,
-                            err));
+    TRY(recipe_read_strings(ctx, json_object_get(object, "content"), "sampler.matched.content", &m->content,
+                            &m->n_content, err));
     if (m->n_content == 0 || m->n_content > RECIPE_MAX_COLUMNS) {
         return error_set(err, SPOOR_ERR_USAGE, "sampler.matched.content must name 1 to %d columns", RECIPE_MAX_COLUMNS);
     }
@@ -73,8 +73,8 @@ static spoor_status read_generators(json_t *list, spoor_error *err) {
         bool wrong;
         json_t *entry = whole_entry(json_array_get(list, i), &wrong);
         if (wrong) {
-            return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu] must be the kind of a step, a step with "
-                             "its settings, original, or {steps: [...], labels: {...}}", i);
+            return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu] must be the kind of a step, a step "
+                             "with its settings, original, or {steps: [...], labels: {...}}", i);
         }
         if (!entry || json_array_set_new(list, i, entry) != 0) {
             return error_memory(err, "reading a recipe");
@@ -95,8 +95,8 @@ static spoor_status read_transformed(spoor_context *ctx, json_t *object, recipe 
     TRY(read_counts(object, where, n, n, &s->pairs, &s->blocks, err));
     s->generators = list;
     if (*r->cache_path) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth makes clips from waveforms, which features from a cache no "
-                         "longer are; leave out cache, or sampler.resynth");
+        return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth makes clips from waveforms, which features from a "
+                         "cache no longer are; leave out cache, or sampler.resynth");
     }
     return SPOOR_OK;
 }

@@ -46,8 +46,10 @@ static size_t find(const recipe_stages *s, size_t n, const char *name) {
 static spoor_status read_name(recipe_stages *s, const json_t *stage, spoor_error *err) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     const char *name = json_string_value(json_object_get(stage, "name"));
-    if (!json_is_object(stage) || !name || !*name || strlen(name) > RECIPE_STAGE_NAME || strspn(name, letters) != strlen(name)) {
-        return error_set(err, SPOOR_ERR_USAGE, "stages: entry %zu must be a mapping with a name of letters, digits, - and _",
+    if (!json_is_object(stage) || !name || !*name || strlen(name) > RECIPE_STAGE_NAME ||
+        strspn(name, letters) != strlen(name)) {
+        return error_set(err, SPOOR_ERR_USAGE, "stages: entry %zu must be a mapping with a name of letters, digits, - "
+                                               "and _",
                          s->n + 1);
     }
     if (find(s, s->n, name) != SIZE_MAX) {
@@ -121,7 +123,8 @@ static spoor_status read_final(recipe_stages *s, spoor_error *err) {
     }
     TRY(config_string(s->whole, "the recipe", "final", s->stage[s->n - 1].name, &name, err));
     s->final = find(s, s->n, name);
-    return s->final == SIZE_MAX ? error_set(err, SPOOR_ERR_USAGE, "final: there is no stage named %.80s", name) : SPOOR_OK;
+    return s->final == SIZE_MAX ? error_set(err, SPOOR_ERR_USAGE, "final: there is no stage named %.80s", name)
+                                : SPOOR_OK;
 }
 
 static spoor_status read_stages(recipe_stages *s, const char *folder, spoor_error *err) {

@@ -27,10 +27,11 @@ typedef struct recipe_stages {
 
 /* As recipe_open; of all stages, so that a mistake in the last is found before the first is trained. In the file:
  *   stages: [{name: re, ...settings...}, {name: fd, from: re, ...}]
- *   final: fd            which stage's model is the result; default: the last. Or {combine: {bonafide: re, source: fd}}: one
+ *   final: fd            which stage's model is the result; default: the last. Or {combine: {bonafide: re, source:
+ *   fd}}: one
  *                        model of several, in which each answers the tasks that are named (model/combine.h)
- * Settings of a stage are laid over those of the recipe as JSON Merge Patch (RFC 7396) says: mappings are joined key by key,
- * all else takes the place of what was there, null takes a key away. */
+ * Settings of a stage are laid over those of the recipe as JSON Merge Patch (RFC 7396) says: mappings are joined key by
+ * key, all else takes the place of what was there, null takes a key away. */
 spoor_status recipe_stages_open(spoor_context *ctx, const char *path, const char *const *set, size_t n_set,
                                 recipe_stages **out, spoor_error *err);
 /* From a JSON object (borrowed); folder as in struct recipe. */

@@ -39,7 +39,8 @@ static spoor_status read_generator(resynth *s, size_t index, json_t *entry, cons
         return error_set(err, inner.status, "sampler.resynth.generators[%zu]: %s", index, inner.message);
     }
     if (augment_set_at(g->chain, 0) != NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu]: a step with \"files\" belongs into augment",
+        return error_set(err, SPOOR_ERR_USAGE, "sampler.resynth.generators[%zu]: a step with \"files\" belongs into "
+                                               "augment",
                          index);
     }
     g->original = json_array_size(steps) == 0;

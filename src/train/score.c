@@ -85,8 +85,8 @@ static void label_clip(const spoor_model *m, const manifest *from, size_t row, c
     }
 }
 
-spoor_status score_labels_new(spoor_context *ctx, const spoor_model *m, const manifest *from, const size_t *rows, size_t n,
-                              const json_t *spec, score_labels **out, spoor_error *err) {
+spoor_status score_labels_new(spoor_context *ctx, const spoor_model *m, const manifest *from, const size_t *rows,
+                              size_t n, const json_t *spec, score_labels **out, spoor_error *err) {
     *out = NULL;
     score_labels *l = ctx_calloc(ctx, 1, sizeof *l);
     columns *task = ctx_calloc(ctx, m->n_tasks, sizeof *task);
@@ -170,7 +170,8 @@ spoor_status score_recording(spoor_session *s, spoor_audio *audio, size_t hop, f
     for (size_t i = 0; status == SPOOR_OK && i < n_logits; i++) {
         logits[i] = (float)(sum.logits_sum[i] / (double)sum.windows);
         if (!isfinite(logits[i])) {
-            status = error_set(err, SPOOR_ERR_MODEL, "the model gave a score that is not finite; its weights are unusable");
+            status = error_set(err, SPOOR_ERR_MODEL, "the model gave a score that is not finite; its weights are "
+                                                     "unusable");
         }
     }
     if (status == SPOOR_OK) {

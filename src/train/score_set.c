@@ -75,7 +75,8 @@ static size_t labelled(const synthetic *s, size_t n) {
     return count;
 }
 
-static spoor_status fit_task(spoor_model *m, size_t task, const score_labels *l, const float *logits, spoor_error *err) {
+static spoor_status fit_task(spoor_model *m, size_t task, const score_labels *l, const float *logits,
+                             spoor_error *err) {
     synthetic s = {0};
     TRY(synthetic_make(m, task, l, logits, &s, err));
     spoor_status status = SPOOR_OK;
@@ -186,7 +187,8 @@ void score_set_free(score_set *s) {
     }
 }
 
-spoor_status score_page_groups(spoor_context *ctx, const score_labels *l, int32_t **out, size_t *groups, spoor_error *err) {
+spoor_status score_page_groups(spoor_context *ctx, const score_labels *l, int32_t **out, size_t *groups,
+                               spoor_error *err) {
     int32_t *g = ctx_alloc(ctx, l->n, sizeof *g);
     const char **page = ctx_alloc(ctx, l->n, sizeof *page);
     for (size_t i = 0; page && i < l->n; i++) {
@@ -212,7 +214,8 @@ static spoor_status fill_task(const spoor_model *m, size_t task, const score_lab
     double *p = ctx_alloc(m->ctx, l->n, (s.classes ? s.classes : 1) * sizeof *p);
     spoor_status status = p ? SPOOR_OK : error_memory(err, "calibrating");
     if (status == SPOOR_OK && folds >= 2 && s.classes >= 2 && labelled(&s, l->n) > 0) {
-        status = calibrate_temperature_cross(m->ctx, s.logits, s.truth, group, l->n, s.classes, folds, SCORE_FOLD_SEED, p, err);
+        status = calibrate_temperature_cross(m->ctx, s.logits, s.truth, group, l->n, s.classes, folds, SCORE_FOLD_SEED,
+                                             p, err);
     } else if (status == SPOOR_OK) {
         for (size_t i = 0; i < l->n; i++) {
             calibrate_softmax(s.logits + i * s.classes, s.classes, m->tasks[task].temperature, p + i * s.classes);
@@ -230,8 +233,8 @@ static spoor_status fill_task(const spoor_model *m, size_t task, const score_lab
 }
 
 /* llr of every clip: by the model's map, or, with folds, those with a stated flag by maps fitted on other pages. */
-static spoor_status fill_bonafide(const spoor_model *m, const score_labels *l, const float *logits, const int32_t *group,
-                                  size_t folds, double *llr, spoor_error *err) {
+static spoor_status fill_bonafide(const spoor_model *m, const score_labels *l, const float *logits,
+                                  const int32_t *group, size_t folds, double *llr, spoor_error *err) {
     size_t width = trace_logits_size(m);
     for (size_t i = 0; i < l->n; i++) {
         llr[i] = calibrate_logistic_llr(&m->bonafide, score_bonafide(m, logits + i * width));
@@ -251,8 +254,8 @@ static spoor_status fill_bonafide(const spoor_model *m, const score_labels *l, c
             }
         }
         spoor_error why;
-        if (calibrate_logistic_cross(m->ctx, d.score, d.target, d.group, d.n, m->bonafide.prior, folds, SCORE_FOLD_SEED, crossed,
-                                     &why) == SPOOR_OK) {
+        if (calibrate_logistic_cross(m->ctx, d.score, d.target, d.group, d.n, m->bonafide.prior, folds, SCORE_FOLD_SEED,
+                                     crossed, &why) == SPOOR_OK) {
             for (size_t i = 0, k = 0; i < l->n; i++) {
                 if (l->clip[i].is_bonafide >= 0) {
                     llr[i] = crossed[k++];
@@ -278,8 +281,8 @@ static void bonafide_scores(const spoor_model *m, size_t n, const double *llr, s
     }
 }
 
-static spoor_status fill_scores(const spoor_model *m, const score_labels *l, const float *logits, const double *known, size_t folds,
-                                double *llr, float *scores, spoor_error *err) {
+static spoor_status fill_scores(const spoor_model *m, const score_labels *l, const float *logits, const double *known,
+                                size_t folds, double *llr, float *scores, spoor_error *err) {
     int32_t *group = NULL;
     size_t groups = 0, width = trace_logits_size(m);
     TRY(score_page_groups(m->ctx, l, &group, &groups, err));
@@ -316,7 +319,8 @@ static void fill_clips(const spoor_model *m, const score_labels *l, const spoor_
     for (size_t i = 0; i < m->n_tasks; i++) {
         s->tasks[i] = (eval_task){m->tasks[i].name, m->tasks[i].n_classes, (const char *const *)m->tasks[i].classes};
     }
-    s->set = (eval_set){.tasks = s->tasks, .task_count = m->n_tasks, .clips = s->clips, .n = l->n, .probabilities = true,
+    s->set = (eval_set){.tasks = s->tasks, .task_count = m->n_tasks, .clips = s->clips, .n = l->n,
+                        .probabilities = true,
                         .bonafide_is_llr = m->bonafide_task != SIZE_MAX,
                         .has_threshold = m->known_task != SIZE_MAX && isfinite(m->openset.threshold),
                         .known_threshold = m->openset.threshold};

@@ -1,5 +1,6 @@
-/* staged.c: trainer_run: the stages of a recipe one after the other, each in a folder of its own; what is left in the run
- * folder is that of the stage that counts, or one model of several stages. A recipe without stages is trained in the run folder itself. */
+/* staged.c: trainer_run: the stages of a recipe one after the other, each in a folder of its own; what is left in the
+ * run folder is that of the stage that counts, or one model of several stages. A recipe without stages is trained in
+ * the run folder itself. */
 #include "base/io.h"
 #include "model/combine.h"
 #include "train/draw.h"
@@ -37,8 +38,9 @@ static spoor_status check_recipe(const staged *g, const char *path, spoor_error 
     ctx_free(g->ctx, text);
     const char *differs = json_is_object(before) ? recipe_difference(g->s->whole, before) : "recipe.json";
     spoor_status status = !differs ? SPOOR_OK
-                                   : error_set(err, SPOOR_ERR_USAGE, "%s belongs to another recipe: %.60s differs; use the recipe and "
-                                               "--set options that it was started with, or another --out", g->folder, differs);
+                                   : error_set(err, SPOOR_ERR_USAGE, "%s belongs to another recipe: %.60s differs; use "
+                                               "the recipe and --set options that it was started with, or another "
+                                               "--out", g->folder, differs);
     json_decref(before);
     return status;
 }
@@ -49,8 +51,8 @@ static spoor_status begin(staged *g, spoor_error *err) {
     spoor_status status = path && text ? io_make_folder(g->folder, err) : error_memory(err, "starting a training");
     bool before = status == SPOOR_OK && stat(path, &st) == 0;
     if (before && !g->options->resume && !g->options->stage) { /* a single stage finds out for itself */
-        status = error_set(err, SPOOR_ERR_USAGE, "%s already holds a training; add --resume to go on with it, or choose another "
-                           "folder with --out", g->folder);
+        status = error_set(err, SPOOR_ERR_USAGE, "%s already holds a training; add --resume to go on with it, or "
+                           "choose another folder with --out", g->folder);
     } else if (before) {
         status = check_recipe(g, path, err);
     } else if (status == SPOOR_OK) {
@@ -70,13 +72,15 @@ static spoor_status check_stage(const trainer_options *o, const recipe_stages *s
     for (size_t i = 0; i < s->n; i++) {
         found = found || chosen(o, &s->stage[i]);
     }
-    return found ? SPOOR_OK : error_set(err, SPOOR_ERR_USAGE, "%s has no stage named %.80s%s%s", o->recipe, o->stage,
-                                        s->stage[0].name ? "; the first one is " : "", s->stage[0].name ? s->stage[0].name : "");
+    return found ? SPOOR_OK
+                 : error_set(err, SPOOR_ERR_USAGE, "%s has no stage named %.80s%s%s", o->recipe, o->stage,
+                             s->stage[0].name ? "; the first one is " : "", s->stage[0].name ? s->stage[0].name : "");
 }
 
 static spoor_status run_stage(staged *g, size_t i, spoor_error *err) {
     const recipe_stage *stage = &g->s->stage[i];
-    if (g->options->resume && there(g->ctx, g->sub[i], "model.safetensors", err)) { /* the last thing that a training writes */
+    /* the last thing that a training writes */
+    if (g->options->resume && there(g->ctx, g->sub[i], "model.safetensors", err)) {
         ctx_log(g->ctx, SPOOR_LOG_INFO, "stage %s is done", stage->name);
         return SPOOR_OK;
     }
@@ -98,7 +102,8 @@ static spoor_status copy(staged *g, const char *name, spoor_error *err) {
     const unsigned char *data = NULL;
     size_t size = 0;
     io_writer *w = NULL;
-    spoor_status status = from && to ? io_map_file(from, SIZE_MAX, &data, &size, err) : error_memory(err, "copying a result");
+    spoor_status status =
+        from && to ? io_map_file(from, SIZE_MAX, &data, &size, err) : error_memory(err, "copying a result");
     if (status == SPOOR_OK) {
         status = io_writer_open(g->ctx, to, &w, err);
     }
@@ -156,7 +161,8 @@ static spoor_status finish(staged *g, spoor_error *err) {
         }
     }
     TRY(copy(g, "model.safetensors", err));
-    ctx_log(g->ctx, SPOOR_LOG_INFO, "%s/model.safetensors is the model of stage %s", g->folder, g->s->stage[g->s->final].name);
+    ctx_log(g->ctx, SPOOR_LOG_INFO, "%s/model.safetensors is the model of stage %s", g->folder,
+            g->s->stage[g->s->final].name);
     return SPOOR_OK;
 }
 

@@ -46,7 +46,8 @@ static spoor_status given(const dataset_task *d, const json_t *recipe_weights, f
         most = json_number_value(w) > most ? json_number_value(w) : most;
     }
     return most > 0 ? SPOOR_OK
-                    : error_set(err, SPOOR_ERR_USAGE, "data.tasks.%.60s.class_weights: no class that there is has a weight above 0",
+                    : error_set(err, SPOOR_ERR_USAGE, "data.tasks.%.60s.class_weights: no class that there is has a "
+                                                      "weight above 0",
                                 d->from.name);
 }
 
@@ -84,7 +85,8 @@ static spoor_status learn(task_weights *w, spoor_error *err) {
     return SPOOR_OK;
 }
 
-spoor_status task_weights_new(spoor_context *ctx, const recipe *r, const dataset *d, task_weights **out, spoor_error *err) {
+spoor_status task_weights_new(spoor_context *ctx, const recipe *r, const dataset *d, task_weights **out,
+                              spoor_error *err) {
     *out = NULL;
     task_weights *w = ctx_calloc(ctx, 1, sizeof *w);
     if (!w) {

@@ -1,6 +1,6 @@
-/* task_weights.h: how much each task's loss counts, and each class in it. Tasks: the recipe's weights lambda_k as they are, their
- * softmax, or the softmax of parameters that begin as these weights and are learned along (whose gradient makes tasks with a
- * large loss count less). Classes: n / (classes * n_class), or the recipe's. */
+/* task_weights.h: how much each task's loss counts, and each class in it. Tasks: the recipe's weights lambda_k as they
+ * are, their softmax, or the softmax of parameters that begin as these weights and are learned along (whose gradient
+ * makes tasks with a large loss count less). Classes: n / (classes * n_class), or the recipe's. */
 #ifndef TRAIN_TASK_WEIGHTS_H
 #define TRAIN_TASK_WEIGHTS_H
 #include "nn/params.h"
@@ -11,7 +11,8 @@
 typedef struct task_weights task_weights;
 
 /* SPOOR_ERR_USAGE: the recipe gives a class no weight. recipe and dataset must outlive it. */
-spoor_status task_weights_new(spoor_context *ctx, const recipe *r, const dataset *d, task_weights **out, spoor_error *err);
+spoor_status task_weights_new(spoor_context *ctx, const recipe *r, const dataset *d, task_weights **out,
+                              spoor_error *err);
 void task_weights_free(task_weights *w);
 /* [classes] of task k; NULL: all count the same. */
 const float *task_weights_classes(const task_weights *w, size_t k);

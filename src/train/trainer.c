@@ -22,7 +22,8 @@ char *trainer_path(const trainer *t, const char *name) { return ctx_printf(t->ct
 /* ---- making ---- */
 
 static spoor_status use_config(json_t *resolved, const char *key, json_t *config, spoor_error *err) {
-    return config && json_object_set_new(resolved, key, config) == 0 ? SPOOR_OK : error_memory(err, "resolving a recipe");
+    return config && json_object_set_new(resolved, key, config) == 0 ? SPOOR_OK
+                                                                     : error_memory(err, "resolving a recipe");
 }
 
 /* The weights to start from, where the recipe names some. */
@@ -40,8 +41,8 @@ static spoor_status start_from(trainer *t, spoor_error *err) {
     return status;
 }
 
-/* What steps of the chain name by "files", where the chain is used at all. Features from a store hold it already: there its
- * identity is enough. */
+/* What steps of the chain name by "files", where the chain is used at all. Features from a store hold it already: there
+ * its identity is enough. */
 static spoor_status open_recordings(trainer *t, spoor_error *err) {
     const recipe *r = t->r;
     bool read = *r->cache_path != '\0', fits = net_fits(t->net);
@@ -63,7 +64,8 @@ static spoor_status make_network(trainer *t, spoor_error *err) {
     TRY(augment_new(t->ctx, t->r->augment, &t->augment, err));
     TRY(heads_choose(t->r, t->d, err));
     rng seed = rng_make((uint64_t)t->r->seed, STREAM_NET);
-    TRY(net_new(t->ctx, t->r->network, (int64_t)frontend_dim(t->fe), tasks, t->d->n_tasks, rng_u64(&seed), &t->net, err));
+    TRY(net_new(t->ctx, t->r->network, (int64_t)frontend_dim(t->fe), tasks, t->d->n_tasks, rng_u64(&seed), &t->net,
+                err));
     TRY(net_bind(t->net, t->fe, err));
     TRY(open_recordings(t, err));
     TRY(use_config(t->r->resolved, "frontend", json_deep_copy(frontend_config(t->fe)), err));
@@ -96,7 +98,8 @@ static spoor_status make_optimiser(trainer *t, spoor_error *err) {
     t->schedule = (schedule){.kind = r->schedule == RECIPE_COSINE ? SCHEDULE_COSINE
                                      : r->schedule == RECIPE_STEP ? SCHEDULE_STEP
                                                                   : SCHEDULE_CONSTANT,
-                             .lr = r->lr, .total = (double)r->epochs * steps, .warmup = r->warmup * steps, .floor = r->floor,
+                             .lr = r->lr, .total = (double)r->epochs * steps, .warmup = r->warmup * steps,
+                             .floor = r->floor,
                              .every = (double)r->step_epochs * steps, .factor = r->step_factor};
     rng key = rng_make((uint64_t)r->seed, STREAM_TAPE);
     t->tape_key = rng_u64(&key);
@@ -122,12 +125,14 @@ static spoor_status derive_task(trainer *t, size_t k, spoor_error *err) {
     const dataset_task *own = &t->d->task[k], *other = NULL;
     size_t from = model_find_task(&t->model, name);
     if (from == SIZE_MAX || from == k || t->r->task[from].from != NULL) {
-        return error_set(err, SPOOR_ERR_USAGE, "data.tasks.%.60s.from: there is no other task named %.60s that is not derived itself",
+        return error_set(err, SPOOR_ERR_USAGE, "data.tasks.%.60s.from: there is no other task named %.60s that is not "
+                                               "derived itself",
                          own->from.name, name);
     }
     other = &t->d->task[from];
     int32_t *parent = ctx_alloc(t->ctx, other->n_classes, sizeof *parent);
-    spoor_status status = parent ? dataset_majority(t->d, other, own, parent, err) : error_memory(err, "starting a training");
+    spoor_status status =
+        parent ? dataset_majority(t->d, other, own, parent, err) : error_memory(err, "starting a training");
     if (status != SPOOR_OK) {
         ctx_free(t->ctx, parent);
         return status;
@@ -146,7 +151,8 @@ static spoor_status keep_taxonomy(trainer *t, spoor_error *err) {
     char *path = builtin ? ctx_strdup(t->ctx, t->r->taxonomy) : recipe_path(t->ctx, t->r, t->r->taxonomy);
     spoor_status status = path ? model_take_taxonomy(&t->model, path, err) : error_memory(err, "starting a training");
     ctx_free(t->ctx, path);
-    if (status == SPOOR_OK && json_object_set(t->model.meta, "taxonomy", (json_t *)(uintptr_t)taxonomy_json(t->model.taxonomy)) != 0) {
+    if (status == SPOOR_OK &&
+        json_object_set(t->model.meta, "taxonomy", (json_t *)(uintptr_t)taxonomy_json(t->model.taxonomy)) != 0) {
         status = error_memory(err, "starting a training");
     }
     return status;
@@ -218,7 +224,8 @@ static void say_pairs(const trainer *t) {
     const sampler *s = loader_sampler(t->loader);
     const matched *m = loader_matched(t->loader);
     if (m) {
-        ctx_log(t->ctx, SPOOR_LOG_INFO, "content-matched pairs: %zu recordings are there through at least %lld generators",
+        ctx_log(t->ctx, SPOOR_LOG_INFO, "content-matched pairs: %zu recordings are there through at least %lld "
+                                        "generators",
                 matched_contents(m), (long long)t->r->matched.pairs);
     }
     if (t->r->pairs == 0) {
@@ -327,11 +334,12 @@ static spoor_status start_or_resume(trainer *t, spoor_error *err) {
     char *path = trainer_path(t, "checkpoint.safetensors"), *recipe_out = trainer_path(t, "recipe.json");
     char *text = json_dumps(t->r->resolved, JSON_INDENT(2));
     struct stat st;
-    spoor_status status = path && recipe_out && text ? io_make_folder(t->folder, err) : error_memory(err, "starting a training");
+    spoor_status status =
+        path && recipe_out && text ? io_make_folder(t->folder, err) : error_memory(err, "starting a training");
     bool there = status == SPOOR_OK && stat(path, &st) == 0;
     if (there && !t->options->resume) {
-        status = error_set(err, SPOOR_ERR_USAGE, "%s already holds a training; add --resume to go on with it, or choose "
-                           "another folder with --out", t->folder);
+        status = error_set(err, SPOOR_ERR_USAGE, "%s already holds a training; add --resume to go on with it, or "
+                           "choose another folder with --out", t->folder);
     } else if (there) {
         checkpoint c = state_of(t);
         status = checkpoint_load(t->ctx, path, &c, err);
@@ -352,7 +360,8 @@ static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
     const recipe_oc *oc = &t->r->oc;
     for (size_t i = 0; i < t->d->n_tasks; i++) {
         tasks[i] = (losses_task){(real)task_weights_of(t->weights, i), (real)t->r->task[i].smoothing,
-                                 task_weights_classes(t->weights, i), b->target[i], (real)oc->weight, {(real)oc->r_real, (real)oc->r_fake, (real)oc->alpha},
+                                 task_weights_classes(t->weights, i), b->target[i], (real)oc->weight,
+                                 {(real)oc->r_real, (real)oc->r_fake, (real)oc->alpha},
                                  t->model.tasks[i].human};
     }
     losses_options o = {.plain = b->plain, .mixed = b->mixed, .task = tasks,
@@ -361,7 +370,8 @@ static tensor *batch_loss(trainer *t, const batch *b, losses_parts *parts) {
                         .plain_weight = 1, .mixed_weight = (real)t->r->mixup_eta,
                         .pairs = t->r->pairs, .n_blocks = b->n_blocks, .block = b->block,
                         .pair_weight = (real)t->r->npair_weight, .pair_l2 = (real)t->r->npair_l2,
-                        .ge2e = {t->r->pairs, t->r->per_class, t->r->ge2e.contrast != 0}, .ge2e_weight = (real)t->r->ge2e.weight,
+                        .ge2e = {t->r->pairs, t->r->per_class, t->r->ge2e.contrast != 0},
+                        .ge2e_weight = (real)t->r->ge2e.weight,
                         .pair_normalise = t->r->npair_normalise, .pair_scale = (real)t->r->npair_scale};
     if (t->r->mixup == RECIPE_MIXUP) { /* every clip of the batch counts the same */
         o.plain_weight = (real)b->plain / (real)b->rows;
@@ -420,7 +430,8 @@ static void take_average(trainer *t) {
 static spoor_status put_aside(trainer *t, spoor_error *err) {
     TRY(save(t, err));
     return error_set(err, SPOOR_ERR_CANCELLED, "interrupted in epoch %llu%s%s; go on with --resume",
-                     (unsigned long long)t->place.epoch + 1, t->at->stage ? " of stage " : "", t->at->stage ? t->at->stage : "");
+                     (unsigned long long)t->place.epoch + 1, t->at->stage ? " of stage " : "",
+                     t->at->stage ? t->at->stage : "");
 }
 
 /* The batches of an epoch that are still to run, and the average that follows the last of them. */
@@ -439,7 +450,8 @@ static spoor_status run_epoch(trainer *t, spoor_error *err) {
         }
         TRY(trainer_batch_line(t, rate, norm, &parts, err));
         trainer_tell(t, NULL);
-        if (t->r->checkpoint_steps > 0 && t->place.step % (uint64_t)t->r->checkpoint_steps == 0 && t->place.step < steps) {
+        if (t->r->checkpoint_steps > 0 && t->place.step % (uint64_t)t->r->checkpoint_steps == 0 &&
+            t->place.step < steps) {
             TRY(save(t, err));
         }
     }
@@ -529,11 +541,11 @@ static spoor_status run(trainer *t, spoor_error *err) {
     }
     pool_free(p);
     TRY(status);
-    ctx_log(t->ctx, SPOOR_LOG_INFO, "%zu training clips, %zu dev clips, %lld weights, %zu batches an epoch", t->d->n_train,
-            t->d->n_dev, (long long)params_numel(t->params), loader_steps(t->loader));
+    ctx_log(t->ctx, SPOOR_LOG_INFO, "%zu training clips, %zu dev clips, %lld weights, %zu batches an epoch",
+            t->d->n_train, t->d->n_dev, (long long)params_numel(t->params), loader_steps(t->loader));
     if (t->finetune && net_fits(t->net)) {
-        return error_set(err, SPOOR_ERR_USAGE, "a front end that is trained along changes its features: network.logistic cannot be "
-                         "fitted before");
+        return error_set(err, SPOOR_ERR_USAGE, "a front end that is trained along changes its features: "
+                         "network.logistic cannot be fitted before");
     }
     fitted_options fitted = {t->fe, t->d, t->augment, (uint64_t)t->r->seed, AUDIO_WINDOW, t->threads};
     TRY(fitted_run(t->ctx, t->net, &fitted, err));

@@ -6,10 +6,11 @@
  *   model.safetensors        the best (or averaged) weights, calibrated on dev
  *   dev-scores.tsv, dev-report.json, dev-report.txt
  *
- * A recipe with stages (recipe_stages.h) is trained in RUN/STAGE each; RUN has recipe.json (with all stages) and the model,
- * dev scores and dev report of its final stage.
+ * A recipe with stages (recipe_stages.h) is trained in RUN/STAGE each; RUN has recipe.json (with all stages) and the
+ * model, dev scores and dev report of its final stage.
  *
- * The seed decides every bit of the weights: not the number of threads, and not how often the training was interrupted. */
+ * The seed decides every bit of the weights: not the number of threads, and not how often the training was
+ * interrupted. */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 #include "base/context.h"
@@ -38,8 +39,8 @@ typedef struct trainer_options {
 
 /* What trainer_draw tells of a stage (stage: NULL where the recipe has none): draw_balance (draw.h), borrowed. */
 typedef void (*trainer_drawn)(void *user, const char *stage, const json_t *balance);
-/* What each stage (or the one that options name) draws in its first epoch, by rows and labels alone: nothing is decoded, trained
- * or written. */
+/* What each stage (or the one that options name) draws in its first epoch, by rows and labels alone: nothing is
+ * decoded, trained or written. */
 spoor_status trainer_draw(spoor_context *ctx, const trainer_options *options, trainer_drawn drawn, spoor_error *err);
 
 /* Cancelled by the context's callback it saves a checkpoint and returns SPOOR_ERR_CANCELLED. */

@@ -56,9 +56,9 @@ spoor_status trainer_batch_line(trainer *t, double rate, double norm, const loss
     if (t->place.step % (uint64_t)t->r->log_steps != 0) {
         return SPOOR_OK;
     }
-    json_t *line = json_pack("{s:s,s:I,s:I,s:f,s:f,s:f,s:f}", "kind", "batch", "epoch", (json_int_t)t->place.epoch + 1, "step",
-                             (json_int_t)t->place.step, "loss", (double)parts->total, "lr", rate, "gradient", norm,
-                             "clips_per_second", speed(t));
+    json_t *line = json_pack("{s:s,s:I,s:I,s:f,s:f,s:f,s:f}", "kind", "batch", "epoch", (json_int_t)t->place.epoch + 1,
+                             "step", (json_int_t)t->place.step, "loss", (double)parts->total, "lr", rate, "gradient",
+                             norm, "clips_per_second", speed(t));
     spoor_status status = trainer_write_line(t, line, err);
     json_decref(line);
     return status;
@@ -88,9 +88,9 @@ json_t *trainer_weights(const trainer *t) {
 
 json_t *trainer_epoch_line(trainer *t, double seconds) {
     const double *sums = t->place.sums, n = sums[SUM_BATCHES];
-    json_t *line = json_pack("{s:s,s:I,s:f,s:f,s:f,s:f}", "kind", "epoch", "epoch", (json_int_t)t->place.epoch + 1, "loss",
-                             sums[SUM_TOTAL] / n, "gradient", sums[SUM_NORM] / n, "clips_per_second", speed(t), "seconds",
-                             seconds);
+    json_t *line = json_pack("{s:s,s:I,s:f,s:f,s:f,s:f}", "kind", "epoch", "epoch", (json_int_t)t->place.epoch + 1,
+                             "loss", sums[SUM_TOTAL] / n, "gradient", sums[SUM_NORM] / n, "clips_per_second", speed(t),
+                             "seconds", seconds);
     json_t *tasks = json_object();
     for (size_t i = 0; i < t->d->n_tasks; i++) {
         (void)json_object_set_new(tasks, t->d->task[i].from.name, json_real(sums[SUM_TASKS + i] / n));

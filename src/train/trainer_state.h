@@ -1,5 +1,5 @@
-/* trainer_state.h: what the sources of a training share: staged.c (stages), trainer.c (the loop), trainer_log.c, finish.c (what is
- * left in the folder). */
+/* trainer_state.h: what the sources of a training share: staged.c (stages), trainer.c (the loop), trainer_log.c,
+ * finish.c (what is left in the folder). */
 #ifndef TRAIN_TRAINER_STATE_H
 #define TRAIN_TRAINER_STATE_H
 #include "data/recordings.h"

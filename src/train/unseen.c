@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* The evidence of an attribute, without the class of human speech, for dev's clips of sources that the model does not know. */
+/* The evidence of an attribute, without the class of human speech, for dev's clips of sources that the model does not
+ * know. */
 typedef struct evidence {
     float *logits;     /* [n, classes] */
     int32_t *truth, *source;
@@ -35,8 +36,8 @@ static spoor_status number_sources(spoor_context *ctx, const score_labels *l, ev
 }
 
 /* Clips of unknown sources whose value is known. */
-static spoor_status evidence_make(const spoor_model *m, size_t task, const score_labels *l, const float *logits, evidence *e,
-                                  spoor_error *err) {
+static spoor_status evidence_make(const spoor_model *m, size_t task, const score_labels *l, const float *logits,
+                                  evidence *e, spoor_error *err) {
     const model_task *t = &m->tasks[task];
     *e = (evidence){.human = t->human};
     e->classes = t->n_classes - (e->human >= 0);
@@ -51,7 +52,8 @@ static spoor_status evidence_make(const spoor_model *m, size_t task, const score
     for (size_t i = 0; i < l->n; i++) {
         int32_t truth = l->clip[i].label[task];
         if (l->clip[i].is_known == 0 && truth >= 0 && truth != e->human) {
-            (void)model_synthetic_logits(t, model_evidence(m, logits + i * width, task), e->logits + e->n * e->classes, NULL);
+            (void)model_synthetic_logits(t, model_evidence(m, logits + i * width, task), e->logits + e->n * e->classes,
+                                         NULL);
             e->truth[e->n] = truth - (e->human >= 0 && truth > e->human);
             e->clip[e->n++] = i;
         }
@@ -59,20 +61,21 @@ static spoor_status evidence_make(const spoor_model *m, size_t task, const score
     return number_sources(m->ctx, l, e, err);
 }
 
-/* Never surer than the network itself is, nor than of known sources: few sources can be told apart without an error, and the
- * temperature that they alone ask for is then as low as can be. */
+/* Never surer than the network itself is, nor than of known sources: few sources can be told apart without an error,
+ * and the temperature that they alone ask for is then as low as can be. */
 static double at_least(const spoor_model *m, size_t task, double temperature) {
     return fmax(temperature, fmax(1, m->tasks[task].temperature));
 }
 
-static spoor_status fit_task(spoor_model *m, size_t task, const score_labels *l, const float *logits, spoor_error *err) {
+static spoor_status fit_task(spoor_model *m, size_t task, const score_labels *l, const float *logits,
+                             spoor_error *err) {
     evidence e;
     calibrate_temperature fit;
     json_t *entry = json_array_get(json_object_get(m->meta, "tasks"), task);
     spoor_status status = evidence_make(m, task, l, logits, &e, err);
     if (status == SPOOR_OK && (e.n == 0 || e.classes < 2)) {
-        ctx_log(m->ctx, SPOOR_LOG_WARN, "dev has no clip of an unknown source whose %s is known: what is said of it where the source "
-                "is unknown is not calibrated", m->tasks[task].name);
+        ctx_log(m->ctx, SPOOR_LOG_WARN, "dev has no clip of an unknown source whose %s is known: what is said of it "
+                "where the source is unknown is not calibrated", m->tasks[task].name);
     } else if (status == SPOOR_OK) {
         status = calibrate_temperature_fit(e.logits, e.truth, e.n, e.classes, &fit, err);
         if (status == SPOOR_OK) {
@@ -100,8 +103,8 @@ spoor_status unseen_calibrate(spoor_model *m, const score_labels *l, const float
 /* ---- scores ---- */
 
 /* The temperature for each clip: the task's, or, of an unknown source, that which fits the other unknown sources. */
-static spoor_status temperatures(const spoor_model *m, size_t task, const score_labels *l, const float *logits, size_t folds,
-                                 double *out, spoor_error *err) {
+static spoor_status temperatures(const spoor_model *m, size_t task, const score_labels *l, const float *logits,
+                                 size_t folds, double *out, spoor_error *err) {
     evidence e;
     spoor_status status = evidence_make(m, task, l, logits, &e, err);
     int32_t *truth = status == SPOOR_OK ? ctx_alloc(m->ctx, e.n, sizeof *truth) : NULL;
@@ -126,8 +129,8 @@ static spoor_status temperatures(const spoor_model *m, size_t task, const score_
     return status;
 }
 
-static spoor_status say_task(const spoor_model *m, size_t task, const score_labels *l, const float *logits, const double *known,
-                             size_t folds, float *scores, spoor_error *err) {
+static spoor_status say_task(const spoor_model *m, size_t task, const score_labels *l, const float *logits,
+                             const double *known, size_t folds, float *scores, spoor_error *err) {
     spoor_model own = *m; /* with the temperature of the clip */
     size_t width = model_row_size(m), at = model_offset(m, task), n = m->tasks[task].n_classes;
     own.tasks = ctx_alloc(m->ctx, m->n_tasks, sizeof *own.tasks);
@@ -151,8 +154,8 @@ static spoor_status say_task(const spoor_model *m, size_t task, const score_labe
     return status;
 }
 
-spoor_status unseen_scores(const spoor_model *m, const score_labels *l, const float *logits, const double *known, size_t folds,
-                           float *scores, spoor_error *err) {
+spoor_status unseen_scores(const spoor_model *m, const score_labels *l, const float *logits, const double *known,
+                           size_t folds, float *scores, spoor_error *err) {
     for (size_t k = 0; k < m->n_tasks; k++) {
         if (model_is_attribute(m, k) && m->tasks[k].unseen > 0) {
             TRY(say_task(m, k, l, logits, known, folds, scores, err));

@@ -150,8 +150,10 @@ static spoor_status build(builder *b, yaml_event_t *event, int depth, json_t **o
     }
     bool list = event->type == YAML_SEQUENCE_START_EVENT, object = event->type == YAML_MAPPING_START_EVENT;
     if (event->type == YAML_ALIAS_EVENT || (list && event->data.sequence_start.anchor) ||
-        (object && event->data.mapping_start.anchor) || (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor)) {
-        return fail(b, event, SPOOR_ERR_USAGE, "anchors and aliases (& and *) are not allowed; quote a text that begins so");
+        (object && event->data.mapping_start.anchor) ||
+        (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor)) {
+        return fail(b, event, SPOOR_ERR_USAGE, "anchors and aliases (& and *) are not allowed; quote a text that "
+                                               "begins so");
     }
     if ((list && event->data.sequence_start.tag) || (object && event->data.mapping_start.tag) ||
         (event->type == YAML_SCALAR_EVENT && event->data.scalar.tag)) {

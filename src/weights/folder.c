@@ -70,7 +70,8 @@ static spoor_status add_shard(folder_index *x, const char *shard, const char *te
         return SPOOR_OK;
     }
     if (!plain_file_name(shard, ending)) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: %.100s lies in \"%.100s\", which is no name of a %s file in the folder",
+        return error_set(err, SPOOR_ERR_MODEL, "%s: %.100s lies in \"%.100s\", which is no name of a %s file in the "
+                                               "folder",
                          name, tensor, shard, ending);
     }
     if (x->n_shards >= FOLDER_MAX_SHARDS) {
@@ -87,7 +88,8 @@ static spoor_status add_shard(folder_index *x, const char *shard, const char *te
 static spoor_status read_map(folder_index *x, const char *name, const char *ending, spoor_error *err) {
     x->map = json_object_get(x->json, "weight_map");
     if (!json_is_object(x->map) || json_object_size(x->map) == 0) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: no index of weights: \"weight_map\" is missing, empty or no map", name);
+        return error_set(err, SPOOR_ERR_MODEL, "%s: no index of weights: \"weight_map\" is missing, empty or no map",
+                         name);
     }
     if (json_object_size(x->map) > SAFETENSORS_MAX_TENSORS) {
         return error_set(err, SPOOR_ERR_LIMIT, "%s names more than %zu tensors", name, SAFETENSORS_MAX_TENSORS);
@@ -151,8 +153,8 @@ size_t folder_index_find(const folder_index *x, const char *name) {
 }
 
 spoor_status folder_index_each(const folder_index *x,
-                               spoor_status (*fn)(void *user, const char *name, size_t shard, spoor_error *err), void *user,
-                               spoor_error *err) {
+                               spoor_status (*fn)(void *user, const char *name, size_t shard, spoor_error *err),
+                               void *user, spoor_error *err) {
     const char *tensor;
     json_t *shard;
     json_object_foreach(x->map, tensor, shard) {

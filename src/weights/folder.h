@@ -15,8 +15,9 @@
 
 typedef struct folder_index folder_index; /* immutable once made */
 
-/* The text of an index, which need not outlive the result; `name` is what sentences call it. Every shard must be a plain
- * file name that ends in `ending` (".safetensors"): no folder, nothing hidden. SPOOR_ERR_MODEL with the reason. */
+/* The text of an index, which need not outlive the result; `name` is what sentences call it. Every shard must be a
+ * plain file name that ends in `ending` (".safetensors"): no folder, nothing hidden. SPOOR_ERR_MODEL with the
+ * reason. */
 spoor_status folder_index_parse(spoor_context *ctx, const void *text, size_t size, const char *name, const char *ending,
                                 folder_index **out, spoor_error *err);
 void folder_index_free(folder_index *x);
@@ -27,8 +28,8 @@ size_t folder_index_count(const folder_index *x);                /* tensors that
 size_t folder_index_find(const folder_index *x, const char *name);
 /* Calls fn for every tensor of the index, until it fails. */
 spoor_status folder_index_each(const folder_index *x,
-                               spoor_status (*fn)(void *user, const char *name, size_t shard, spoor_error *err), void *user,
-                               spoor_error *err);
+                               spoor_status (*fn)(void *user, const char *name, size_t shard, spoor_error *err),
+                               void *user, spoor_error *err);
 
 /* ---- the folder ---- */
 
@@ -40,7 +41,8 @@ typedef struct folder {
 } folder;
 
 /* Of several weights the first of model.safetensors, model.safetensors.index.json, pytorch_model.bin and
- * pytorch_model.bin.index.json. SPOOR_ERR_MODEL where there are none, or where config.json or the index is no such thing. */
+ * pytorch_model.bin.index.json. SPOOR_ERR_MODEL where there are none, or where config.json or the index is no such
+ * thing. */
 spoor_status folder_open(spoor_context *ctx, const char *path, folder *out, spoor_error *err);
 void folder_clear(folder *f);
 /* The text of a config.json. SPOOR_ERR_MODEL. */

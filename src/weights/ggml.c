@@ -1,5 +1,5 @@
-/* ggml.c: see ggml.h. The file is one sequence without offsets or a table, so it is walked once from its first byte; what
- * the walk has taken is never more than what the file has. */
+/* ggml.c: see ggml.h. The file is one sequence without offsets or a table, so it is walked once from its first byte;
+ * what the walk has taken is never more than what the file has. */
 #include "weights/ggml.h"
 #include "base/checked.h"
 #include "base/io.h"
@@ -36,8 +36,8 @@ bool ggml_begins(const void *head, size_t size) { return size >= 4 && memcmp(hea
 static spoor_status take(ggml_file *f, size_t n, const char *what, const unsigned char **out, spoor_error *err) {
     *out = NULL;
     if (n > f->size - f->at) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: cut off or damaged: it ends inside %s (byte %zu of %zu)", f->name, what,
-                         f->at, f->size);
+        return error_set(err, SPOOR_ERR_MODEL, "%s: cut off or damaged: it ends inside %s (byte %zu of %zu)", f->name,
+                         what, f->at, f->size);
     }
     *out = f->bytes + f->at;
     f->at += n;
@@ -45,15 +45,16 @@ static spoor_status take(ggml_file *f, size_t n, const char *what, const unsigne
 }
 
 /* Numbers of four bytes, each within 0 .. most. */
-static spoor_status take_numbers(ggml_file *f, int64_t *out, size_t n, int64_t most, const char *what, spoor_error *err) {
+static spoor_status take_numbers(ggml_file *f, int64_t *out, size_t n, int64_t most, const char *what,
+                                 spoor_error *err) {
     const unsigned char *p;
     TRY(take(f, 4 * n, what, &p, err));
     for (size_t i = 0; i < n; i++, p += 4) {
         uint32_t bits = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
         out[i] = (int64_t)(int32_t)bits;
         if (out[i] < 0 || out[i] > most) {
-            return error_set(err, SPOOR_ERR_MODEL, "%s: damaged: %s is %" PRId64 ", outside 0 to %" PRId64, f->name, what,
-                             out[i], most);
+            return error_set(err, SPOOR_ERR_MODEL, "%s: damaged: %s is %" PRId64 ", outside 0 to %" PRId64, f->name,
+                             what, out[i], most);
         }
     }
     return SPOOR_OK;

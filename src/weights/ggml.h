@@ -1,8 +1,8 @@
 /* ggml.h: the tensors of a ggml Whisper file, as whisper.cpp keeps them (ggml-tiny.bin and its kin): a magic number,
  * eleven hyper-parameters, mel filters, vocabulary, then tensors with their names, all little-endian. Filters and
  * vocabulary are passed over. Names are OpenAI's ("encoder.blocks.0.attn.query.weight"), shapes as PyTorch prints them
- * (the file has them back to front); the biases of the two convolutions have the shape [n, 1] in these files. Elements are
- * F32 or F16; a file with quantised tensors is refused. */
+ * (the file has them back to front); the biases of the two convolutions have the shape [n, 1] in these files. Elements
+ * are F32 or F16; a file with quantised tensors is refused. */
 #ifndef WEIGHTS_GGML_H
 #define WEIGHTS_GGML_H
 #include "weights/weights.h"

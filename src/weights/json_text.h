@@ -1,5 +1,5 @@
-/* json_text.h: how much a JSON text would become once parsed, told beforehand: jansson spends up to a hundred bytes on a
- * value of two, and recurses into what is nested. */
+/* json_text.h: how much a JSON text would become once parsed, told beforehand: jansson spends up to a hundred bytes on
+ * a value of two, and recurses into what is nested. */
 #ifndef WEIGHTS_JSON_TEXT_H
 #define WEIGHTS_JSON_TEXT_H
 #include <stdbool.h>

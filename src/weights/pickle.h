@@ -39,8 +39,8 @@ typedef enum pickle_kind {
 typedef struct pickle pickle;   /* immutable once read */
 typedef uint32_t pickle_value;  /* a value's number; 0 = none */
 
-/* The bytes must outlive the object; `name` is what sentences call them. SPOOR_ERR_MODEL: no such pickle, with the place
- * and the reason; SPOOR_ERR_LIMIT. Bytes after the end are not looked at. */
+/* The bytes must outlive the object; `name` is what sentences call them. SPOOR_ERR_MODEL: no such pickle, with the
+ * place and the reason; SPOOR_ERR_LIMIT. Bytes after the end are not looked at. */
 spoor_status pickle_read(spoor_context *ctx, const void *bytes, size_t size, const char *name, pickle **out,
                          spoor_error *err);
 void pickle_free(pickle *p);

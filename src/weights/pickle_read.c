@@ -1,5 +1,5 @@
-/* pickle_read.c: the opcodes of a pickle; see pickle.h. One small function each, found by a table: an opcode that is not
- * in the table is refused. None of them looks a name up or calls anything.
+/* pickle_read.c: the opcodes of a pickle; see pickle.h. One small function each, found by a table: an opcode that is
+ * not in the table is refused. None of them looks a name up or calls anything.
  *
  * Every byte is asked for by take(), every value leaves the stack by pop() or pop_mark(); they alone check bounds. */
 #include "base/checked.h"
@@ -23,7 +23,8 @@ typedef struct reader {
     size_t memo_size, memo_capacity, memo_set;
 } reader;
 
-/* What is done for an opcode, with the width of the number in it and the kind of value that it makes, where it has them. */
+/* What is done for an opcode, with the width of the number in it and the kind of value that it makes, where it has
+ * them. */
 typedef struct opcode opcode;
 struct opcode {
     spoor_status (*read)(reader *r, const opcode *o, spoor_error *err);
@@ -33,12 +34,13 @@ struct opcode {
 /* ---- bytes, stack, values ---- */
 
 static spoor_status damaged(const reader *r, spoor_error *err, const char *why) {
-    return error_set(err, SPOOR_ERR_MODEL, "%s: damaged, or no pickle of PyTorch: %s (opcode 0x%02x at byte %zu)", r->name,
-                     why, r->op, r->op_at);
+    return error_set(err, SPOOR_ERR_MODEL, "%s: damaged, or no pickle of PyTorch: %s (opcode 0x%02x at byte %zu)",
+                     r->name, why, r->op, r->op_at);
 }
 
 static spoor_status limited(const reader *r, spoor_error *err, const char *what, size_t limit) {
-    return error_set(err, SPOOR_ERR_LIMIT, "%s: more %s than the limit of %zu (byte %zu)", r->name, what, limit, r->op_at);
+    return error_set(err, SPOOR_ERR_LIMIT, "%s: more %s than the limit of %zu (byte %zu)", r->name, what, limit,
+                     r->op_at);
 }
 
 static spoor_status no_memory(spoor_error *err) { return error_memory(err, "reading a pickle"); }
@@ -212,8 +214,8 @@ static spoor_status op_pop_mark(reader *r, const opcode *o, spoor_error *err) {
 
 /* ---- opcodes: the memo ---- */
 
-/* A pickler numbers its memo in order, so that an index is never larger than the number of bytes before it: a short file
- * cannot ask for a large memo. */
+/* A pickler numbers its memo in order, so that an index is never larger than the number of bytes before it: a short
+ * file cannot ask for a large memo. */
 static spoor_status put_memo(reader *r, uint64_t index, spoor_error *err) {
     size_t floor = r->n_marks > 0 ? r->marks[r->n_marks - 1] : 0;
     if (r->depth <= floor) {
@@ -356,7 +358,8 @@ static spoor_status peek(reader *r, pickle_value *v, spoor_error *err) {
     return push(r, *v, err);
 }
 
-/* Items for a list. An object that is no list may take them too (a subclass of list): it is opaque, they are dropped. */
+/* Items for a list. An object that is no list may take them too (a subclass of list): it is opaque, they are
+ * dropped. */
 static spoor_status append(reader *r, const pickle_value *values, size_t n, spoor_error *err) {
     pickle_value list;
     TRY(peek(r, &list, err));

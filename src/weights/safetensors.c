@@ -78,8 +78,8 @@ static spoor_status parse_header(safetensors *f, const char *name, size_t *data_
                          name, length, f->size);
     }
     if (length > SAFETENSORS_MAX_HEADER) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: the header has %" PRIu64 " bytes, over the limit of %zu", name, length,
-                         SAFETENSORS_MAX_HEADER);
+        return error_set(err, SPOOR_ERR_MODEL, "%s: the header has %" PRIu64 " bytes, over the limit of %zu", name,
+                         length, SAFETENSORS_MAX_HEADER);
     }
     const char *text = (const char *)f->bytes + 8;
     size_t n = (size_t)length;
@@ -93,7 +93,8 @@ static spoor_status parse_header(safetensors *f, const char *name, size_t *data_
         if (json_error_code(&e) == json_error_out_of_memory) {
             return error_memory(err, "reading the header of a safetensors file");
         }
-        return error_set(err, SPOOR_ERR_MODEL, "%s: the header is no valid JSON: %s (byte %d)", name, e.text, 8 + e.position);
+        return error_set(err, SPOOR_ERR_MODEL, "%s: the header is no valid JSON: %s (byte %d)", name, e.text,
+                         8 + e.position);
     }
     *data_at = 8 + n;
     return SPOOR_OK;
@@ -122,7 +123,8 @@ static spoor_status read_shape(safetensors_tensor *t, const json_t *shape, const
         const json_t *size = json_array_get(shape, i);
         t->shape[i] = json_is_integer(size) ? json_integer_value(size) : -1;
         if (t->shape[i] < 0) {
-            return error_set(err, SPOOR_ERR_MODEL, "%s: the shape of %s has a size that is no integer >= 0", file, t->name);
+            return error_set(err, SPOOR_ERR_MODEL, "%s: the shape of %s has a size that is no integer >= 0", file,
+                             t->name);
         }
         if (!checked_mul_i64(bytes, t->shape[i], &bytes) || (uint64_t)bytes > SIZE_MAX) {
             return error_set(err, SPOOR_ERR_MODEL, "%s: the shape of %s is larger than any memory", file, t->name);
@@ -134,7 +136,8 @@ static spoor_status read_shape(safetensors_tensor *t, const json_t *shape, const
     return SPOOR_OK;
 }
 
-static spoor_status read_offsets(entry *e, const json_t *offsets, size_t data_size, const char *file, spoor_error *err) {
+static spoor_status read_offsets(entry *e, const json_t *offsets, size_t data_size, const char *file,
+                                 spoor_error *err) {
     const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end)) {
         return error_set(err, SPOOR_ERR_MODEL, "%s: data_offsets of %s is no pair of integers", file, e->tensor.name);
@@ -157,12 +160,14 @@ static spoor_status read_offsets(entry *e, const json_t *offsets, size_t data_si
 static spoor_status read_tensor(entry *e, const char *name, const json_t *value, size_t data_size, const char *file,
                                 spoor_error *err) {
     if (strlen(name) > SAFETENSORS_MAX_NAME) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: a tensor's name is longer than %d bytes", file, SAFETENSORS_MAX_NAME);
+        return error_set(err, SPOOR_ERR_MODEL, "%s: a tensor's name is longer than %d bytes", file,
+                         SAFETENSORS_MAX_NAME);
     }
     const json_t *dtype = json_object_get(value, "dtype"), *shape = json_object_get(value, "shape");
     const json_t *offsets = json_object_get(value, "data_offsets");
     if (dtype == NULL || shape == NULL || offsets == NULL || json_object_size(value) != 3) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: %s is not described by dtype, shape and data_offsets alone", file, name);
+        return error_set(err, SPOOR_ERR_MODEL, "%s: %s is not described by dtype, shape and data_offsets alone", file,
+                         name);
     }
     e->tensor.name = name;
     if (!json_is_string(dtype) || !find_dtype(json_string_value(dtype), &e->tensor.dtype)) {
@@ -199,7 +204,8 @@ static spoor_status read_metadata(safetensors *f, json_t *map, const char *file,
     json_t *value;
     json_object_foreach(map, key, value) {
         if (!json_is_string(value) || strlen(key) > SAFETENSORS_MAX_NAME) {
-            return error_set(err, SPOOR_ERR_MODEL, "%s: the metadata %.100s is no string, or its key is too long", file, key);
+            return error_set(err, SPOOR_ERR_MODEL, "%s: the metadata %.100s is no string, or its key is too long", file,
+                             key);
         }
         f->meta[2 * f->n_meta] = key;
         f->meta[2 * f->n_meta + 1] = json_string_value(value);
@@ -228,7 +234,8 @@ static spoor_status read_entries(safetensors *f, entry *entries, size_t data_siz
     for (size_t i = 0; i < f->n_tensors; i++) {
         if (entries[i].begin != covered) {
             return error_set(err, SPOOR_ERR_MODEL, "%s: %s in the data before %s", file,
-                             entries[i].begin < covered ? "tensors overlap" : "there is a hole", entries[i].tensor.name);
+                             entries[i].begin < covered ? "tensors overlap" : "there is a hole",
+                             entries[i].tensor.name);
         }
         covered = entries[i].end;
     }
@@ -243,12 +250,14 @@ static spoor_status read_all(safetensors *f, const char *name, spoor_error *err)
     TRY(parse_header(f, name, &data_at, err));
     size_t n = json_object_size(f->header);
     if (n > SAFETENSORS_MAX_TENSORS) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: %zu tensors are over the limit of %zu", name, n, SAFETENSORS_MAX_TENSORS);
+        return error_set(err, SPOOR_ERR_MODEL, "%s: %zu tensors are over the limit of %zu", name, n,
+                         SAFETENSORS_MAX_TENSORS);
     }
     entry *entries = ctx_alloc(f->ctx, n, sizeof *entries);
     f->tensors = ctx_alloc(f->ctx, n, sizeof *f->tensors);
-    spoor_status status = entries == NULL || f->tensors == NULL ? error_memory(err, "reading a safetensors file")
-                                                                : read_entries(f, entries, f->size - data_at, name, err);
+    spoor_status status = entries == NULL || f->tensors == NULL
+                              ? error_memory(err, "reading a safetensors file")
+                              : read_entries(f, entries, f->size - data_at, name, err);
     for (size_t i = 0; status == SPOOR_OK && i < f->n_tensors; i++) {
         f->tensors[i] = entries[i].tensor;
         f->tensors[i].data = f->bytes + data_at + entries[i].begin;

@@ -67,7 +67,8 @@ const safetensors_tensor *safetensors_at(const safetensors *f, size_t i); /* in 
 const safetensors_tensor *safetensors_find(const safetensors *f, const char *name); /* NULL = none */
 
 size_t safetensors_meta_count(const safetensors *f);
-void safetensors_meta_at(const safetensors *f, size_t i, const char **key, const char **value); /* in the file's order */
+/* in the file's order */
+void safetensors_meta_at(const safetensors *f, size_t i, const char **key, const char **value);
 const char *safetensors_meta(const safetensors *f, const char *key); /* NULL = none */
 
 /* All elements of t as float into out[t->count]; every dtype is converted, integers and doubles with rounding. */
@@ -92,8 +93,8 @@ spoor_status safetensors_writer_meta(safetensors_writer *w, const char *key, con
 spoor_status safetensors_writer_add(safetensors_writer *w, const char *name, safetensors_dtype dtype, int rank,
                                     const int64_t *shape, const void *data, spoor_error *err);
 /* One tensor whose elements are asked for while the file is saved, so that no more than one of them is in memory:
- * read(user, number, elements) fills in its count * size bytes as they will be stored (F16 as halves); its error ends the
- * save. A file is saved in its own order (below), not in that of the numbers. */
+ * read(user, number, elements) fills in its count * size bytes as they will be stored (F16 as halves); its error ends
+ * the save. A file is saved in its own order (below), not in that of the numbers. */
 typedef spoor_status (*safetensors_read_fn)(void *user, size_t number, void *elements, spoor_error *err);
 spoor_status safetensors_writer_add_later(safetensors_writer *w, const char *name, safetensors_dtype dtype, int rank,
                                           const int64_t *shape, safetensors_read_fn read, void *user, size_t number,

@@ -79,15 +79,16 @@ spoor_status safetensors_writer_meta(safetensors_writer *w, const char *key, con
 static spoor_status check_name(const safetensors_writer *w, const char *name, spoor_error *err) {
     TRY(check_utf8(name, "a tensor's name", err));
     if (strlen(name) > SAFETENSORS_MAX_NAME || strcmp(name, "__metadata__") == 0) {
-        return error_set(err, SPOOR_ERR_USAGE, "%.100s cannot name a tensor: it is reserved, or longer than %d bytes", name,
-                         SAFETENSORS_MAX_NAME);
+        return error_set(err, SPOOR_ERR_USAGE, "%.100s cannot name a tensor: it is reserved, or longer than %d bytes",
+                         name, SAFETENSORS_MAX_NAME);
     }
     if (json_object_get(w->names, name) != NULL) {
         return error_set(err, SPOOR_ERR_USAGE, "the tensor %s exists twice", name);
     }
     /* One place is left for the metadata. */
     if (w->n + 1 >= SAFETENSORS_MAX_TENSORS) {
-        return error_set(err, SPOOR_ERR_LIMIT, "a safetensors file holds at most %zu tensors", SAFETENSORS_MAX_TENSORS - 1);
+        return error_set(err, SPOOR_ERR_LIMIT, "a safetensors file holds at most %zu tensors",
+                         SAFETENSORS_MAX_TENSORS - 1);
     }
     return SPOOR_OK;
 }
@@ -217,8 +218,8 @@ static spoor_status write_f16(io_writer *io, const item *it, spoor_error *err) {
         for (; n < sizeof part / sizeof *part && i < it->tensor.count; n++, i++) {
             part[n] = safetensors_f32_to_f16(values[i]);
             if ((part[n] & 0x7fffu) == 0x7c00u && !isinf(values[i])) {
-                return error_set(err, SPOOR_ERR_USAGE, "%s holds %g, which is too large for F16; write it as F32", it->name,
-                                 (double)values[i]);
+                return error_set(err, SPOOR_ERR_USAGE, "%s holds %g, which is too large for F16; write it as F32",
+                                 it->name, (double)values[i]);
             }
         }
         TRY(io_writer_put(io, part, n * sizeof *part, err));

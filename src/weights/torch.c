@@ -24,7 +24,8 @@ static spoor_status read_note(torch_zip *z, const char *folder, size_t length, c
     bool found;
     memset(out, 0, VERSION_BYTES + 1);
     TRY(torch_zip_find(z, folder, length, name, &found, &e, err));
-    return found ? torch_zip_read(z, &e, 0, out, e.size < VERSION_BYTES ? (size_t)e.size : VERSION_BYTES, err) : SPOOR_OK;
+    return found ? torch_zip_read(z, &e, 0, out, e.size < VERSION_BYTES ? (size_t)e.size : VERSION_BYTES, err)
+                 : SPOOR_OK;
 }
 
 static spoor_status check_archive(torch_zip *z, const char *folder, size_t length, spoor_error *err) {
@@ -32,8 +33,9 @@ static spoor_status check_archive(torch_zip *z, const char *folder, size_t lengt
     char note[VERSION_BYTES + 1];
     if (torch_zip_has(z, folder, length, "constants.pkl") || torch_zip_has(z, folder, length, "code/")) {
         return error_set(err, SPOOR_ERR_MODEL,
-                         "%s is a TorchScript program, and no code of a file is run; save its tensors: python3 -c \"import "
-                         "torch; torch.save(torch.jit.load('OLD.pt', map_location='cpu').state_dict(), 'NEW.pt')\"",
+                         "%s is a TorchScript program, and no code of a file is run; save its tensors: python3 -c "
+                         "\"import torch; torch.save(torch.jit.load('OLD.pt', map_location='cpu').state_dict(), "
+                         "'NEW.pt')\"",
                          name);
     }
     TRY(read_note(z, folder, length, "byteorder", note, err));
@@ -49,7 +51,8 @@ static spoor_status check_archive(torch_zip *z, const char *folder, size_t lengt
         version = 10 * version + (unsigned)(note[digits] - '0');
     }
     if (note[0] != '\0' && (digits == 0 || version > VERSION_MOST)) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: the version %.8s of its archive is not one that is known", name, note);
+        return error_set(err, SPOOR_ERR_MODEL, "%s: the version %.8s of its archive is not one that is known", name,
+                         note);
     }
     return SPOOR_OK;
 }

@@ -7,11 +7,11 @@
  * opaque: it is never called, and a tensor that depends on it is refused by name when it is asked for.
  *
  * Which tensors: the state dict. Wrappers are the keys "model", "state_dict", "model_state_dict", "model_weight", "net"
- * and "module". Candidates are the object at the top and every mapping that is reached from it through wrappers alone. A
- * candidate counts the tensors below it; one that has a candidate with tensors inside counts only its own entries. The
- * one with the most tensors is the state dict, of equals the innermost and then the first. Its tensors are named by their
- * keys, joined with '.' where mappings lie in mappings; keys that are no strings (an optimiser's numbered state) and
- * values that are no tensors are passed over. */
+ * and "module". Candidates are the object at the top and every mapping that is reached from it through wrappers alone.
+ * A candidate counts the tensors below it; one that has a candidate with tensors inside counts only its own entries.
+ * The one with the most tensors is the state dict, of equals the innermost and then the first. Its tensors are named by
+ * their keys, joined with '.' where mappings lie in mappings; keys that are no strings (an optimiser's numbered state)
+ * and values that are no tensors are passed over. */
 #ifndef WEIGHTS_TORCH_H
 #define WEIGHTS_TORCH_H
 #include "weights/weights.h"
@@ -27,13 +27,13 @@
 
 typedef struct torch_file torch_file; /* immutable once open; may be read by several threads at once */
 
-/* Whether a file that begins with these bytes (the first 512, or all of a shorter one) is for torch_open: a zip archive,
- * or one of the two older formats of PyTorch, which torch_open refuses with what to do about it. */
+/* Whether a file that begins with these bytes (the first 512, or all of a shorter one) is for torch_open: a zip
+ * archive, or one of the two older formats of PyTorch, which torch_open refuses with what to do about it. */
 bool torch_begins(const void *head, size_t size);
 
-/* SPOOR_ERR_MODEL: no PyTorch checkpoint, a damaged one, or one that is not read (older than the zip format, TorchScript,
- * big-endian), with what to do; SPOOR_ERR_IO: no readable file; SPOOR_ERR_LIMIT. The file stays open until torch_free and
- * tensors are read from it when they are asked for. */
+/* SPOOR_ERR_MODEL: no PyTorch checkpoint, a damaged one, or one that is not read (older than the zip format,
+ * TorchScript, big-endian), with what to do; SPOOR_ERR_IO: no readable file; SPOOR_ERR_LIMIT. The file stays open until
+ * torch_free and tensors are read from it when they are asked for. */
 spoor_status torch_open(spoor_context *ctx, const char *path, torch_file **out, spoor_error *err);
 /* The same from memory, which must outlive the object; `name` is what sentences call it. */
 spoor_status torch_open_memory(spoor_context *ctx, const void *data, size_t size, const char *name, torch_file **out,

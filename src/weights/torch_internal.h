@@ -23,8 +23,8 @@ typedef struct torch_views {
 } torch_views;
 
 /* Appends the tensors of the state dict in the pickle; names and reasons are allocated from ctx, also on failure. */
-spoor_status torch_state_find(spoor_context *ctx, const pickle *p, torch_zip *z, const char *folder, size_t folder_length,
-                              torch_views *out, spoor_error *err);
+spoor_status torch_state_find(spoor_context *ctx, const pickle *p, torch_zip *z, const char *folder,
+                              size_t folder_length, torch_views *out, spoor_error *err);
 
 /* What a value of the pickle says of a tensor (torch_tensor.c). */
 typedef enum torch_what {

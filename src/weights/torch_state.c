@@ -1,7 +1,8 @@
 /* torch_state.c: which mapping of a checkpoint is the state dict, and its tensors by name. The rule is in torch.h.
  *
  * A hostile pickle can hold a mapping in itself, or share one in so many places that a walk would never end. So a walk
- * keeps its path, which ends cycles, and pays for every pair that it looks at from a budget that any honest file has. */
+ * keeps its path, which ends cycles, and pays for every pair that it looks at from a budget that any honest file
+ * has. */
 #include "weights/torch_internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -156,7 +157,8 @@ static spoor_status append_key(search *s, pickle_value key, size_t at, size_t *e
     for (size_t i = 0, step; i < size; i += step) {
         step = character((const unsigned char *)text + i, size - i);
         if (step == 0) {
-            return error_set(err, SPOOR_ERR_MODEL, "%s: damaged: a tensor's name is not text (byte %zu of it)", s->file, i);
+            return error_set(err, SPOOR_ERR_MODEL, "%s: damaged: a tensor's name is not text (byte %zu of it)", s->file,
+                             i);
         }
     }
     if (at > 0) {
@@ -181,11 +183,12 @@ static spoor_status find_storage(search *s, torch_found *found, spoor_error *err
         TRY(torch_zip_find(s->z, s->folder, s->folder_length, path, &there, &found->view.storage, err));
     }
     if (!there) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: damaged, or cut off: the data of %.200s is not in its archive", s->file,
-                         s->name);
+        return error_set(err, SPOOR_ERR_MODEL, "%s: damaged, or cut off: the data of %.200s is not in its archive",
+                         s->file, s->name);
     }
     if (found->view.storage.size < found->storage_bytes) {
-        return error_set(err, SPOOR_ERR_MODEL, "%s: damaged: the storage of %.200s should have %llu bytes, but has %llu",
+        return error_set(err, SPOOR_ERR_MODEL, "%s: damaged: the storage of %.200s should have %llu bytes, but has "
+                                               "%llu",
                          s->file, s->name, (unsigned long long)found->storage_bytes,
                          (unsigned long long)found->view.storage.size);
     }
@@ -280,8 +283,8 @@ static spoor_status nothing(const search *s, spoor_error *err) {
     pickle_describe(s->p, pickle_top(s->p), class);
     if (class[0] != '\0' && !is_mapping(s->p, pickle_top(s->p)) && !torch_tensor_is(s->p, pickle_top(s->p))) {
         return error_set(err, SPOOR_ERR_MODEL,
-                         "%s holds a whole object of %s, and no code of a file is run; where that class is installed, save "
-                         "its tensors: torch.save(model.state_dict(), 'NEW.pt')",
+                         "%s holds a whole object of %s, and no code of a file is run; where that class is installed, "
+                         "save its tensors: torch.save(model.state_dict(), 'NEW.pt')",
                          s->file, class);
     }
     return error_set(err, SPOOR_ERR_MODEL,
@@ -290,13 +293,14 @@ static spoor_status nothing(const search *s, spoor_error *err) {
                      s->file);
 }
 
-spoor_status torch_state_find(spoor_context *ctx, const pickle *p, torch_zip *z, const char *folder, size_t folder_length,
-                              torch_views *out, spoor_error *err) {
+spoor_status torch_state_find(spoor_context *ctx, const pickle *p, torch_zip *z, const char *folder,
+                              size_t folder_length, torch_views *out, spoor_error *err) {
     search *s = ctx_calloc(ctx, 1, sizeof *s);
     if (s == NULL) {
         return error_memory(err, "reading a PyTorch checkpoint");
     }
-    *s = (search){.ctx = ctx, .p = p, .z = z, .file = torch_zip_name(z), .folder = folder, .folder_length = folder_length,
+    *s = (search){.ctx = ctx, .p = p, .z = z, .file = torch_zip_name(z), .folder = folder,
+                  .folder_length = folder_length,
                   .out = out, .budget = 16 * pickle_values(p) + 1024};
     pickle_value best = 0;
     size_t most = 0;

@@ -1,5 +1,5 @@
-/* torch_tensor.c: the calls in a pickle that rebuild a tensor, understood as data. This is the whole list of functions and
- * classes that mean anything to the reader; a call of any other is opaque. */
+/* torch_tensor.c: the calls in a pickle that rebuild a tensor, understood as data. This is the whole list of functions
+ * and classes that mean anything to the reader; a call of any other is opaque. */
 #include "base/checked.h"
 #include "weights/torch_internal.h"
 #include <stdio.h>
@@ -142,7 +142,8 @@ static torch_what read_view(const pickle *p, pickle_value args, size_t element, 
         if (!pickle_int(p, pickle_item(p, sizes, i), &size) || !pickle_int(p, pickle_item(p, strides, i), &stride) ||
             size < 0 || stride < 0) {
             bool first = pickle_int(p, pickle_item(p, sizes, i), &size);
-            return not_expected(p, pickle_item(p, first ? strides : sizes, i), out, "a size or stride is no number >= 0");
+            return not_expected(p, pickle_item(p, first ? strides : sizes, i), out, "a size or stride is no number >= "
+                                                                                    "0");
         }
         if (!checked_mul(count, (size_t)size, &count)) {
             return broken(out, "its shape is larger than any memory");

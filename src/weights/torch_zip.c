@@ -42,12 +42,14 @@ bool torch_begins(const void *head, size_t size) { return begins_zip(head, size)
 static spoor_status check_head(const torch_zip *z, const unsigned char *head, size_t size, spoor_error *err) {
     if (begins_old(head, size)) {
         return error_set(err, SPOOR_ERR_MODEL,
-                         "%s is a PyTorch file from before the zip format; write it anew once, with PyTorch 1.6 or later: "
-                         "python3 -c \"import torch; torch.save(torch.load('OLD.pt', map_location='cpu'), 'NEW.pt')\"",
+                         "%s is a PyTorch file from before the zip format; write it anew once, with PyTorch 1.6 or "
+                         "later: python3 -c \"import torch; torch.save(torch.load('OLD.pt', map_location='cpu'), "
+                         "'NEW.pt')\"",
                          z->name);
     }
-    return begins_zip(head, size) ? SPOOR_OK
-                                  : error_set(err, SPOOR_ERR_MODEL, "%s is no PyTorch checkpoint: no zip archive", z->name);
+    return begins_zip(head, size)
+               ? SPOOR_OK
+               : error_set(err, SPOOR_ERR_MODEL, "%s is no PyTorch checkpoint: no zip archive", z->name);
 }
 
 static spoor_status zip_refused(const torch_zip *z, zip_error_t *e, spoor_error *err) {

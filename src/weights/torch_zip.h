@@ -1,5 +1,5 @@
-/* torch_zip.h: the zip archive of a PyTorch checkpoint, by libzip: entries by name, and parts of them when they are asked
- * for. Entries are stored or deflated; what an entry says of its size is held against the size of the file. */
+/* torch_zip.h: the zip archive of a PyTorch checkpoint, by libzip: entries by name, and parts of them when they are
+ * asked for. Entries are stored or deflated; what an entry says of its size is held against the size of the file. */
 #ifndef WEIGHTS_TORCH_ZIP_H
 #define WEIGHTS_TORCH_ZIP_H
 #include "base/context.h"

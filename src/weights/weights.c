@@ -1,6 +1,6 @@
-/* weights.c: see weights.h. A checkpoint is one or more parts (the shards of a folder), each open in its own reader; over
- * them lies one list of tensors. What a reader promises about names is checked once more for all parts together: no name
- * exists twice. */
+/* weights.c: see weights.h. A checkpoint is one or more parts (the shards of a folder), each open in its own reader;
+ * over them lies one list of tensors. What a reader promises about names is checked once more for all parts together:
+ * no name exists twice. */
 #include "weights/weights.h"
 #include "base/io.h"
 #include "weights/folder.h"
@@ -45,7 +45,8 @@ static spoor_status refuse_others(const char *path, const unsigned char *head, s
     } others[] = {
         {"version https://git-lfs", "is a pointer of Git LFS instead of the file itself; fetch it with git lfs pull"},
         {"GGUF", "is a GGUF file, which Spoor does not read; of Whisper it reads whisper.cpp's ggml-*.bin files"},
-        {"\x89HDF", "is an HDF5 file (TensorFlow weights), which Spoor does not read; take the safetensors or PyTorch file"},
+        {"\x89HDF", "is an HDF5 file (TensorFlow weights), which Spoor does not read; take the safetensors or PyTorch "
+                    "file"},
         {"<!DOCTYPE", "is a web page, not the file itself; download it again"},
         {"<html", "is a web page, not the file itself; download it again"},
         {"{", "is a JSON file, not weights; name the folder that it lies in"},
@@ -403,7 +404,8 @@ static void hash_number(crypto_hash_sha256_state *h, uint64_t value) {
 }
 
 /* Name and dtype with their NUL, rank, sizes, elements: no two checkpoints run together to the same bytes. */
-static spoor_status hash_tensor(const weights *w, const weights_tensor *t, crypto_hash_sha256_state *h, spoor_error *err) {
+static spoor_status hash_tensor(const weights *w, const weights_tensor *t, crypto_hash_sha256_state *h,
+                                spoor_error *err) {
     bool refused = weights_refused(w, t) != NULL;
     const char *dtype = refused ? "" : safetensors_dtype_name(t->dtype);
     hash_bytes(h, t->name, strlen(t->name) + 1);

@@ -55,7 +55,8 @@ static const kind_spec SPECS[KINDS] = {
                    NULL, NULL, 0, NULL, 0},
     [KIND_GRIFFIN_LIM] = {"griffin-lim", step_griffin_lim, {{"iterations", 8, 8, 0, 200, true}}, "size", FFT_SIZES, 4,
                           "momentum", 0.99},
-    [KIND_MEL] = {"mel", step_mel, {{"iterations", 8, 8, 0, 200, true}, {"bands", 80, 80, 8, 256, true}}, "size", FFT_SIZES,
+    [KIND_MEL] = {"mel", step_mel, {{"iterations", 8, 8, 0, 200, true}, {"bands", 80, 80, 8, 256, true}}, "size",
+                  FFT_SIZES,
                   4, "momentum", 0.99},
     [KIND_SINUSOIDS] = {"sinusoids", step_sinusoids, {{"peaks", 30, 30, 1, 200, true}}, "size", FFT_SIZES, 4, NULL, 0},
     [KIND_LPC] = {"lpc", step_lpc, {{"order", 18, 18, 2, 32, true}}, "excitation", EXCITATIONS, 1, NULL, 0},
@@ -436,7 +437,9 @@ float *step_buffer(augment_scratch *s, int slot, size_t n) {
 
 /* ---- running -------------------------------------------------------------------------------------------- */
 
-double step_draw(const step_run *run, int i) { return rng_range(run->rng, run->step->range[i][0], run->step->range[i][1]); }
+double step_draw(const step_run *run, int i) {
+    return rng_range(run->rng, run->step->range[i][0], run->step->range[i][1]);
+}
 
 size_t step_draw_whole(const step_run *run, int i) {
     size_t low = (size_t)run->step->range[i][0], high = (size_t)run->step->range[i][1];

@@ -23,20 +23,25 @@
  *              leaves that side open), linear phase
  *   codec      "codecs": list of "opus","vorbis","mp3","mulaw","alaw","adpcm","gsm","g721" (one is drawn; default the
  *              first five), "kbps":[8,64] for opus and mp3, "quality":[0,0.6] for vorbis (libsndfile's 0..1),
- *              "narrowband":0.5 probability that mulaw and alaw run at 8 kHz, as gsm and g721 always do. The delay of the
+ *              "narrowband":0.5 probability that mulaw and alaw run at 8 kHz, as gsm and g721 always do. The delay of
+ *              the
  *              codec is taken out
  *   resample   "rate":[6000,15000] hertz: down to that rate and back
  *   speed      "factor":[0.95,1.05]: faster and higher, or slower and lower; cut or repeated to length
  *   mask       "count":[1,3], "seconds":[0.01,0.1]: stretches set to zero
  * Re-synthesis, as loud as the clip and without delay; each leaves traces of its own, as a vocoder does:
- *   griffin-lim     "iterations":8, "size":1024 or a list of 256,512,1024,2048 to draw from, "momentum":0.99: magnitudes of
+ *   griffin-lim     "iterations":8, "size":1024 or a list of 256,512,1024,2048 to draw from, "momentum":0.99:
+ *   magnitudes of
  *                   the short-time spectrum, phases found by iterations from random ones
- *   mel             "iterations":8, "bands":80, "size":1024, "momentum":0.99: the same from a mel spectrum of magnitudes
+ *   mel             "iterations":8, "bands":80, "size":1024, "momentum":0.99: the same from a mel spectrum of
+ *   magnitudes
  *   sinusoids       "peaks":30, "size":1024: the strongest peaks of every frame alone
- *   lpc             "order":18, "excitation":"pulse" or a list of "pulse","noise","mixed": linear prediction every 10 ms;
+ *   lpc             "order":18, "excitation":"pulse" or a list of "pulse","noise","mixed": linear prediction every 10
+ *   ms;
  *                   pulses at the pitch where the clip is voiced, noise elsewhere
  *   channel-vocoder "bands":24, "excitation":"noise": such an excitation, in every band as strong as the clip is
- *   one        "of": list of steps, of which one is drawn, each as likely (and then happens with its own "p"): each on the clip as
+ *   one        "of": list of steps, of which one is drawn, each as likely (and then happens with its own "p"): each on
+ *   the clip as
  *              it is, where a chain would add them up */
 #ifndef AUDIO_AUGMENT_H
 #define AUDIO_AUGMENT_H
@@ -93,8 +98,8 @@ spoor_status augment_scratch_new(const augment *a, augment_scratch **out, spoor_
 void augment_scratch_free(augment_scratch *s);
 
 /* Change x[n] in place. Exactly one number is drawn from r, whatever the chain does. sources may be NULL where no step
- * needs them, and every set must have its recordings (else SPOOR_ERR_USAGE). Samples that are not finite count as 0; the
- * result is finite. n = 0 does nothing.
+ * needs them, and every set must have its recordings (else SPOOR_ERR_USAGE). Samples that are not finite count as 0;
+ * the result is finite. n = 0 does nothing.
  * On an error x holds its former contents or a part of the chain's work: discard it. */
 spoor_status augment_apply(const augment *a, augment_scratch *s, const augment_sources *sources, rng *r, float *x,
                            size_t n, spoor_error *err);

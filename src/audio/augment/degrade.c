@@ -14,7 +14,8 @@ struct degrade {
     uint64_t seed;
 };
 
-/* keys: the settings of the first step that are the strengths, of which each lies in [min, max]; NULL: there is none. */
+/* keys: the settings of the first step that are the strengths, of which each lies in [min, max]; NULL: there is
+ * none. */
 enum { STRENGTHS = 2 };
 static const struct kind {
     const char *name, *steps, *keys[STRENGTHS];
@@ -92,9 +93,10 @@ spoor_status degrade_new(spoor_context *ctx, const char *name, uint64_t seed, de
     *out = NULL;
     if (k == NULL) {
         return error_set(err, SPOOR_ERR_USAGE,
-                         "\"%.60s\" is no degradation: there are clean, no-silence, with-silence, telephone, gsm, mp3-8 to mp3-160, "
-                         "opus-6 to opus-160, vorbis-0 to vorbis-1, noise-N and pink-N with N of -20 to 60 dB, reverb-N with N of 0.1 to 3 s, "
-                         "band-LOW-HIGH with LOW of 0 to 2000 and HIGH of 2500 to 8000 Hz",
+                         "\"%.60s\" is no degradation: there are clean, no-silence, with-silence, telephone, gsm, "
+                         "mp3-8 to mp3-160, opus-6 to opus-160, vorbis-0 to vorbis-1, noise-N and pink-N with N of -20 "
+                         "to 60 dB, reverb-N with N of 0.1 to 3 s, band-LOW-HIGH with LOW of 0 to 2000 and HIGH of "
+                         "2500 to 8000 Hz",
                          name);
     }
     degrade *d = ctx_calloc(ctx, 1, sizeof *d);

@@ -18,7 +18,8 @@
 #define AUDIO_AUGMENT_DEGRADE_H
 #include "audio/augment/augment.h"
 
-/* The names that stand for all conditions of the field at once: "clean,no-silence,mp3-64,opus-16,telephone,noise-20". */
+/* The names that stand for all conditions of the field at once:
+ * "clean,no-silence,mp3-64,opus-16,telephone,noise-20". */
 #define DEGRADE_ALL "clean,no-silence,mp3-64,opus-16,telephone,noise-20"
 
 typedef struct degrade degrade;

@@ -1,5 +1,5 @@
-/* excite.c: steps that re-synthesise from a model of the voice: an excitation made anew (pulses at the pitch, noise) goes
- * through the spectral envelope of the clip, as linear prediction or as a bank of bands tells it. */
+/* excite.c: steps that re-synthesise from a model of the voice: an excitation made anew (pulses at the pitch, noise)
+ * goes through the spectral envelope of the clip, as linear prediction or as a bank of bands tells it. */
 #include "audio/augment/stft.h"
 #include "audio/filterbank.h"
 #include <math.h>
@@ -240,8 +240,8 @@ spoor_status step_channels(const step_run *run, float *x, size_t n, spoor_error 
     size_t bands = step_draw_whole(run, 0);
     int kind = (int)step_choose(run);
     filterbank bank;
-    TRY(filterbank_make(run->scratch->ctx, FILTERBANK_SLANEY, false, bands, 0, AUGMENT_RATE / 2, CHANNEL_SIZE, AUGMENT_RATE,
-                        &bank, err));
+    TRY(filterbank_make(run->scratch->ctx, FILTERBANK_SLANEY, false, bands, 0, AUGMENT_RATE / 2, CHANNEL_SIZE,
+                        AUGMENT_RATE, &bank, err));
     spoor_status status = shape(run, &bank, x, n, kind, err);
     filterbank_clear(run->scratch->ctx, &bank);
     return status;

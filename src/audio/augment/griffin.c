@@ -49,7 +49,8 @@ static void random_phases(phases *p, rng *r) {
     }
 }
 
-/* One frame of an iteration: c_n is its consistent spectrum, t_n = c_n + alpha (c_n - c_{n-1}), set to the magnitudes. */
+/* One frame of an iteration: c_n is its consistent spectrum, t_n = c_n + alpha (c_n - c_{n-1}), set to the
+ * magnitudes. */
 static void renew_frame(phases *p, size_t t, const kiss_fft_cpx *c, float alpha) {
     size_t at = t * p->f.bins;
     for (size_t k = 0; k < p->f.bins; k++) {
@@ -117,8 +118,8 @@ static void from_bands(const filterbank *bank, const float *bands, float *out, s
 }
 
 /* A frame's magnitudes m become the x >= 0 that the bands of m tell of: least squares of bank x - bank m by the
- * multiplicative updates of Lee and Seung (2001), x = x (bank' bank m) / (bank' bank x), from even magnitudes within each
- * band on. room: 2 * bank.n + 2 * bins numbers. Bins that no band covers become 0. */
+ * multiplicative updates of Lee and Seung (2001), x = x (bank' bank m) / (bank' bank x), from even magnitudes within
+ * each band on. room: 2 * bank.n + 2 * bins numbers. Bins that no band covers become 0. */
 static void invert_frame(const filterbank *bank, float *m, size_t bins, float *room) {
     float *bands = room, *now = bands + bank->n, *wanted = now + bank->n, *have = wanted + bins;
     to_bands(bank, m, bands);

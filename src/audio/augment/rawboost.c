@@ -3,9 +3,10 @@
  * 5 notches of 100-1000 Hz at 20-8000 Hz with 10-100 coefficients, orders 1..5 of which 2..5 are 5-20 dB lower, up to
  * 10 % impulses of gain 2, stationary noise at 10-40 dB. Filters are aligned (their group delay is taken out).
  *
- * Where this differs from the released scripts, and why: they cut half of one more than a filter's length off its output, so that
- * every convolution comes one sample early, which is no part of the method; a clip over full scale is brought down first, since its
- * fifth power would drown everything else (files of 16 bits never are); the random numbers are others. */
+ * Where this differs from the released scripts, and why: they cut half of one more than a filter's length off its
+ * output, so that every convolution comes one sample early, which is no part of the method; a clip over full scale is
+ * brought down first, since its fifth power would drown everything else (files of 16 bits never are); the random
+ * numbers are others. */
 #include "audio/augment/steps.h"
 #include <math.h>
 #include <string.h>
@@ -13,8 +14,8 @@
 enum { NOTCHES = 5, MAX_TAPS = 99, ALL_TAPS = NOTCHES * (MAX_TAPS - 1) + 1, ORDERS = 5, RESPONSE_BINS = 512 };
 static const double PI = 3.14159265358979323846;
 
-/* Band stop as SciPy's firwin makes it (Hamming window, linear phase), with its sign: the gain at 0 Hz is positive, which matters
- * where five orders are added up. The scale is set for the whole cascade. */
+/* Band stop as SciPy's firwin makes it (Hamming window, linear phase), with its sign: the gain at 0 Hz is positive,
+ * which matters where five orders are added up. The scale is set for the whole cascade. */
 void rawboost_notch(double centre, double width, size_t m, double *h) {
     double low = centre - width / 2, high = centre + width / 2, half = (double)(m - 1) / 2;
     double a = (low > 0 ? low : 0.001) / (AUGMENT_RATE / 2.0);

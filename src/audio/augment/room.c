@@ -22,8 +22,10 @@ static void make_response(const step_run *run, double rt60, double drr, float *h
             h[at] += (float)(a * sign);
         }
     }
-    /* Walls and air take the high frequencies: a one-pole low pass between 2 and 8 kHz. It leaves the decay as it is. */
-    double a = exp(-2 * 3.14159265358979323846 * rng_range(run->rng, 2000, 8000) / AUGMENT_RATE), before = 0, energy = 0;
+    /* Walls and air take the high frequencies: a one-pole low pass between 2 and 8 kHz. It leaves the decay as it
+     * is. */
+    double a = exp(-2 * 3.14159265358979323846 * rng_range(run->rng, 2000, 8000) / AUGMENT_RATE), before = 0,
+           energy = 0;
     for (size_t i = 0; i < m; i++) {
         before = (1 - a) * (double)h[i] + a * before;
         h[i] = (float)before;

@@ -4,7 +4,8 @@
 #include "audio/augment/augment.h"
 #include <kissfft/kiss_fftr.h>
 
-/* Scratch buffers 0 to 3 are any step's own; STEP_STFT is that of stft.h, STEP_ROOM small tables of the steps around it. */
+/* Scratch buffers 0 to 3 are any step's own; STEP_STFT is that of stft.h, STEP_ROOM small tables of the steps around
+ * it. */
 enum { STEP_STFT = 4, STEP_ROOM, STEP_BUFFERS, STEP_RANGES = 2, STEP_FFT_SIZES = 22 };
 
 /* One step as configured. What ranges and choices mean is in the table of augment.c. */
@@ -81,7 +82,8 @@ spoor_status fir_add(augment_scratch *s, const float *x, size_t n, const float *
 /* x = x filtered with h, uses buffer 0. */
 spoor_status fir_apply(augment_scratch *s, float *x, size_t n, const float *h, size_t m, size_t delay,
                        spoor_error *err);
-/* h[m], m odd: windowed-sinc pass band low..high in hertz, Hamming window; low <= 0 or high >= 8000 leave that side open. */
+/* h[m], m odd: windowed-sinc pass band low..high in hertz, Hamming window; low <= 0 or high >= 8000 leave that side
+ * open. */
 void fir_bandpass(double low, double high, size_t m, float *h);
 
 double mean_square(const float *x, size_t n);

@@ -16,7 +16,8 @@ static void inside(const stft *f, int64_t start, size_t *from, size_t *to) {
 
 spoor_status stft_open(augment_scratch *s, size_t size, size_t n, stft *out, spoor_error *err) {
     size_t hop = size / 4;
-    *out = (stft){.scratch = s, .size = size, .hop = hop, .bins = size / 2 + 1, .frames = (n + hop - 1) / hop + 1, .n = n};
+    *out =
+        (stft){.scratch = s, .size = size, .hop = hop, .bins = size / 2 + 1, .frames = (n + hop - 1) / hop + 1, .n = n};
     out->forward = fir_fft(s, size, false);
     out->backward = fir_fft(s, size, true);
     float *window = step_buffer(s, STEP_STFT, size + n);

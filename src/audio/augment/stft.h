@@ -1,6 +1,6 @@
 /* stft.h: short-time Fourier transform of a whole clip and its least-squares inverse, for the steps that re-synthesise.
- * Frame t is centred on sample t * hop, hop = size / 4, under a periodic Hann window; samples outside the clip are 0, so
- * nothing is delayed. Not installed. */
+ * Frame t is centred on sample t * hop, hop = size / 4, under a periodic Hann window; samples outside the clip are 0,
+ * so nothing is delayed. Not installed. */
 #ifndef AUDIO_AUGMENT_STFT_H
 #define AUDIO_AUGMENT_STFT_H
 #include "audio/augment/steps.h"

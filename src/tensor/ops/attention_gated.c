@@ -1,6 +1,7 @@
-/* attention_gated.c: multi-head self-attention with a gated relative position bias (Chen et al. 2022, eq. 4); the formula
- * is in ops.h. For a fixed i the bias is read forwards in j, from column T-1-i of the head's row. An item is one head of one
- * clip, forward and backward; the clips' gradients of the bias are kept apart and added in the order of the clips. */
+/* attention_gated.c: multi-head self-attention with a gated relative position bias (Chen et al. 2022, eq. 4); the
+ * formula is in ops.h. For a fixed i the bias is read forwards in j, from column T-1-i of the head's row. An item is
+ * one head of one clip, forward and backward; the clips' gradients of the bias are kept apart and added in the order of
+ * the clips. */
 #include "tensor/ops/refuse.h"
 #include <string.h>
 
@@ -33,7 +34,9 @@ static int64_t start_of(const gated *s, int64_t item) {
 static int64_t gate_at(const gated *s, int64_t item, int64_t i) {
     return (item / s->heads * s->frames + i) * s->heads + item % s->heads;
 }
-static int64_t bias_at(const gated *s, int64_t item, int64_t i) { return item % s->heads * s->reach + s->frames - 1 - i; }
+static int64_t bias_at(const gated *s, int64_t item, int64_t i) {
+    return item % s->heads * s->reach + s->frames - 1 - i;
+}
 
 /* The mask of weights [first, first + n) of a head; from may be to. */
 static void mask(const gated *s, int64_t item, int64_t first, int64_t n, const real *from, real *to) {

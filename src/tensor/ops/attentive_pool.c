@@ -72,7 +72,8 @@ static void forward_item(void *arg, int64_t clip, unsigned worker) {
 }
 
 /* One frame: with d = x - mean, m = dmean, v = dvar the gradient of the weight is d (m + v d) up to a constant of the
- * column, which softmax ignores, and dx = w (m + 2 v d). `centre` is sum_t w d (m + v d) = v var. dx, da may be NULL. */
+ * column, which softmax ignores, and dx = w (m + 2 v d). `centre` is sum_t w d (m + v d) = v var. dx, da may be
+ * NULL. */
 static void frame_backward(const attentive *s, const real *x, const real *w, const real *mean, const real *m,
                            const real *v, const real *centre, real *dx, real *da) {
     real sum = 0;

@@ -1,5 +1,5 @@
-/* batch_norm.c: op_batch_norm (Ioffe and Szegedy 2015), alone and with an activation behind it in the same pass; see ops.h.
- * Saves mean and 1/std of each column. */
+/* batch_norm.c: op_batch_norm (Ioffe and Szegedy 2015), alone and with an activation behind it in the same pass; see
+ * ops.h. Saves mean and 1/std of each column. */
 #include "tensor/ops.h"
 #include <math.h>
 #include <string.h>
@@ -28,7 +28,9 @@ static int64_t step_rows(const batch_norm *s) {
     return rows < 8 ? 8 : rows;
 }
 
-static int64_t item_rows(const batch_norm *s) { return step_rows(s) > BATCH_NORM_ROWS ? step_rows(s) : BATCH_NORM_ROWS; }
+static int64_t item_rows(const batch_norm *s) {
+    return step_rows(s) > BATCH_NORM_ROWS ? step_rows(s) : BATCH_NORM_ROWS;
+}
 
 static int64_t row_items(const batch_norm *s) { return s->cols == 0 ? 0 : (s->rows + item_rows(s) - 1) / item_rows(s); }
 

@@ -1,5 +1,5 @@
-/* checkpoint.c: a stage of a network of which only the result is kept; see ops.h. What the tape has to do for it (memory,
- * nodes, random streams) is in tape.c. */
+/* checkpoint.c: a stage of a network of which only the result is kept; see ops.h. What the tape has to do for it
+ * (memory, nodes, random streams) is in tape.c. */
 #include "tensor/ops.h"
 
 typedef struct stage {

@@ -1,10 +1,10 @@
 /* conv.c: see conv.h.
  *
- * A block of output positions at a time, the input under the kernel is copied into rows of a matrix (in the order of the
- * weights, so a row is one copy per row of the kernel), which stays in the cache for a matrix product with the weights.
- * With the kernel 1 x 1 the input is that matrix. (dnnl_sgemm refuses overlapping rows, lda < k, so frames that overlap
- * cannot be used in place; the copy costs one store for 2 x `out` operations.) Backward, the gradient of the rows is
- * added back into the input, and the rows are made again for the gradient of the weights.
+ * A block of output positions at a time, the input under the kernel is copied into rows of a matrix (in the order of
+ * the weights, so a row is one copy per row of the kernel), which stays in the cache for a matrix product with the
+ * weights. With the kernel 1 x 1 the input is that matrix. (dnnl_sgemm refuses overlapping rows, lda < k, so frames
+ * that overlap cannot be used in place; the copy costs one store for 2 x `out` operations.) Backward, the gradient of
+ * the rows is added back into the input, and the rows are made again for the gradient of the weights.
  *
  * Where the shape allows it (conv_direct.h) no such matrix is made.
  *
@@ -172,11 +172,13 @@ static int64_t block_range(const conv *c, int64_t block, int64_t *place) {
 /* Whether the block of places from `place` needs no zeros around x and no gaps between taps. */
 static bool lies_inside(const conv *c, int64_t place, int64_t count) {
     const conv_shape *s = &c->s;
-    int64_t first = place * s->stride_w - s->pad_left, last = (place + count - 1) * s->stride_w - s->pad_left + s->taps_w;
+    int64_t first = place * s->stride_w - s->pad_left,
+            last = (place + count - 1) * s->stride_w - s->pad_left + s->taps_w;
     return s->height == 1 && s->taps_h == 1 && s->dilation == 1 && first >= 0 && last <= s->width;
 }
 
-/* With frozen weights: the rows of the matrix are read where they lie, overlapping, or gathered at the ends of a clip. */
+/* With frozen weights: the rows of the matrix are read where they lie, overlapping, or gathered at the ends of a
+ * clip. */
 static void packed_item(void *arg, int64_t item, unsigned worker) {
     conv *c = arg;
     const conv_shape *s = &c->s;
@@ -192,8 +194,9 @@ static void packed_item(void *arg, int64_t item, unsigned worker) {
         rows = scratch;
     }
     if (err->status == SPOOR_OK) {
-        (void)compute_weight_apply(c->compute, worker, c->w->packed, count, rows, stride, c->b != NULL ? c->b->data : NULL,
-                                   OP_ACT_NONE, c->y->data + (clip * c->places + place) * s->out, s->out, err);
+        (void)compute_weight_apply(c->compute, worker, c->w->packed, count, rows, stride,
+                                   c->b != NULL ? c->b->data : NULL, OP_ACT_NONE,
+                                   c->y->data + (clip * c->places + place) * s->out, s->out, err);
     }
 }
 
@@ -202,19 +205,20 @@ static void packed_clip(void *arg, int64_t clip, unsigned worker) {
     const conv_shape *s = &c->s;
     spoor_error *err = &c->errors[worker];
     if (err->status == SPOOR_OK) {
-        (void)compute_weight_convolve(c->compute, worker, c->w->packed, s->width, c->x->data + clip * s->width * s->channels,
-                                      s->pad_left, c->places, c->b != NULL ? c->b->data : NULL,
-                                      c->y->data + clip * c->places * s->out, err);
+        (void)compute_weight_convolve(c->compute, worker, c->w->packed, s->width,
+                                      c->x->data + clip * s->width * s->channels, s->pad_left, c->places,
+                                      c->b != NULL ? c->b->data : NULL, c->y->data + clip * c->places * s->out, err);
     }
 }
 
 static tensor *run_packed(tape *t, conv *c) {
     const conv_shape *s = &c->s;
     int64_t groups = compute_weight_groups(c->w->packed);
-    bool fits = groups == 0 ? s->groups == 1 : groups == s->groups && s->stride_w == 1 && s->dilation == 1 && s->height == 1;
+    bool fits =
+        groups == 0 ? s->groups == 1 : groups == s->groups && s->stride_w == 1 && s->dilation == 1 && s->height == 1;
     if (!fits || (tape_recording(t) && c->x->needs_grad)) {
-        tape_fail(t, SPOOR_ERR_USAGE, "convolution: a frozen weight lets no gradient flow, and serves its own number of "
-                  "groups, with stride and dilation 1 where there are any");
+        tape_fail(t, SPOOR_ERR_USAGE, "convolution: a frozen weight lets no gradient flow, and serves its own number "
+                  "of groups, with stride and dilation 1 where there are any");
         return NULL;
     }
     c->compute = tape_compute(t);
@@ -247,7 +251,9 @@ static void forward_item(void *arg, int64_t item, unsigned worker) {
 
 /* ---- without a matrix ---- */
 
-static int64_t lines_of(const conv *c) { return c->s.out_width >= CONV_ROWS_LEAST ? 1 : CONV_ROWS_LEAST / c->s.out_width; }
+static int64_t lines_of(const conv *c) {
+    return c->s.out_width >= CONV_ROWS_LEAST ? 1 : CONV_ROWS_LEAST / c->s.out_width;
+}
 
 static int64_t line_blocks(const conv *c) { return (c->s.out_height + lines_of(c) - 1) / lines_of(c); }
 

@@ -13,7 +13,8 @@ typedef struct conv_shape {
     int64_t stride_h, stride_w, dilation, pad_top, pad_left;
 } conv_shape;
 
-/* How many places a kernel of `taps` finds on n + padding positions, or 0 if it finds none or a number is out of range. */
+/* How many places a kernel of `taps` finds on n + padding positions, or 0 if it finds none or a number is out of
+ * range. */
 int64_t conv_places(int64_t n, int64_t taps, int64_t stride, int64_t dilation, int64_t pad_before, int64_t pad_after);
 
 /* Runs the convolution into y, which has the shape that `shape` says, and records it. Returns y, or NULL. */

@@ -1,12 +1,14 @@
 /* depthwise.c: op_depthwise; see ops.h.
  *
  * The work is done slab by slab: KERNELS_LANES channels of one clip are copied side by side with the zeros of the
- * padding around them ([frames][KERNELS_LANES], 15 kB for 4 s: they stay in the first-level cache), and then the result,
- * the gradient of the input and the gradient of the weights are all the same correlation y[i] = sum_j a[i+j] b[j]:
+ * padding around them ([frames][KERNELS_LANES], 15 kB for 4 s: they stay in the first-level cache), and then the
+ * result, the gradient of the input and the gradient of the weights are all the same correlation y[i] = sum_j a[i+j]
+ * b[j]:
  *   y[t]  = sum_k x[t - pad + k] w[k]         a = x with pad zeros before it, b = w
  *   dx[s] = sum_j dy[s + pad - K + 1 + j] w[K-1-j]
  *   dw[k] = sum_t x[t - pad + k] dy[t]        a as in y, b = dy
- * An item is a group of clips; its part of dw is summed over its clips in order, and the parts in order of the items. */
+ * An item is a group of clips; its part of dw is summed over its clips in order, and the parts in order of the
+ * items. */
 #include "tensor/ops.h"
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* dropout.c: the mask is a hash of (stream of this op, position), so backward computes it again instead of keeping it. */
+/* dropout.c: the mask is a hash of (stream of this op, position), so backward computes it again instead of keeping
+ * it. */
 #include "tensor/ops/chunks.h"
 #include "tensor/ops/refuse.h"
 

@@ -1,5 +1,5 @@
-/* ge2e.c: generalised end-to-end loss (Wan et al. 2018). All sums in double: a batch is some dozen rows. The slopes by the
- * cosines are computed in the forward pass; the backward pass takes them through centroids and lengths. */
+/* ge2e.c: generalised end-to-end loss (Wan et al. 2018). All sums in double: a batch is some dozen rows. The slopes by
+ * the cosines are computed in the forward pass; the backward pass takes them through centroids and lengths. */
 #include "tensor/ops/refuse.h"
 #include <math.h>
 #include <string.h>
@@ -108,7 +108,8 @@ static double forward(ge2e *s, double w, double b) {
             s->cosine[r * n + k] = dot(d, s->unit + r * d, to);
             score[k] = w * s->cosine[r * n + k] + b;
         }
-        loss += s->shape.contrast ? contrast_row(n, score, own, s->slope + r * n) : softmax_row(n, score, own, s->slope + r * n);
+        loss += s->shape.contrast ? contrast_row(n, score, own, s->slope + r * n)
+                                  : softmax_row(n, score, own, s->slope + r * n);
     }
     return loss / (double)s->rows;
 }

@@ -1,8 +1,9 @@
 /* graph_attention.c: attention weights between the nodes of a graph, paired by products; the formula is in ops.h.
  *
- * Pairs are taken in blocks: a panel of products y_i * x_j, one matrix product with W, tanh, one product with the attention
- * vectors. Where the nodes attend to one another, pair (j,i) has the value of (i,j) and is not computed again.
- * Forward, an item is a clip; backward, a group of clips, whose parts of the weights' gradients are added in order. */
+ * Pairs are taken in blocks: a panel of products y_i * x_j, one matrix product with W, tanh, one product with the
+ * attention vectors. Where the nodes attend to one another, pair (j,i) has the value of (i,j) and is not computed
+ * again. Forward, an item is a clip; backward, a group of clips, whose parts of the weights' gradients are added in
+ * order. */
 #include "tensor/ops/refuse.h"
 #include <string.h>
 
@@ -68,7 +69,8 @@ static void forward_item(void *arg, int64_t clip, unsigned worker) {
         compute_gemm(&(gemm){.tb = true, .m = n, .n = s->hidden, .k = s->in, .a = panel, .lda = s->in, .b = s->w->data,
                              .ldb = s->in, .c = h, .ldc = s->hidden, .bias = s->b->data});
         s->k->activate(OP_ACT_TANH, n * s->hidden, h, h);
-        compute_gemm(&(gemm){.tb = true, .m = n, .n = s->kinds, .k = s->hidden, .a = h, .lda = s->hidden, .b = s->a->data,
+        compute_gemm(&(gemm){.tb = true, .m = n, .n = s->kinds, .k = s->hidden, .a = h, .lda = s->hidden,
+                             .b = s->a->data,
                              .ldb = s->hidden, .c = score, .ldc = s->kinds});
         for (int64_t p = 0; p < n; p++, pair_next(s, &at)) {
             real e = score[p * s->kinds + kind_of(s, at)];
@@ -110,7 +112,8 @@ static void add_to_nodes(const graph *s, int64_t clip, pair at, int64_t n, const
     }
 }
 
-static void backward_block(const graph *s, int64_t clip, int64_t item, pair at, int64_t done, real *panel, const real *de) {
+static void backward_block(const graph *s, int64_t clip, int64_t item, pair at, int64_t done, real *panel,
+                           const real *de) {
     int64_t n = block_of(s, done), in = s->in, hidden = s->hidden;
     real *slopes = panel + BLOCK_PAIRS * in, *dz = slopes + BLOCK_PAIRS * KINDS;
     const real *h = s->h + (clip * s->pairs + done) * hidden;
@@ -119,7 +122,8 @@ static void backward_block(const graph *s, int64_t clip, int64_t item, pair at, 
         compute_gemm(&(gemm){.ta = true, .m = s->kinds, .n = hidden, .k = n, .a = slopes, .lda = s->kinds, .b = h,
                              .ldb = hidden, .c = s->da + item * s->kinds * hidden, .ldc = hidden, .accumulate = true});
     }
-    compute_gemm(&(gemm){.m = n, .n = hidden, .k = s->kinds, .a = slopes, .lda = s->kinds, .b = s->a->data, .ldb = hidden,
+    compute_gemm(&(gemm){.m = n, .n = hidden, .k = s->kinds, .a = slopes, .lda = s->kinds, .b = s->a->data,
+                         .ldb = hidden,
                          .c = dz, .ldc = hidden});
     s->k->activate_backward(OP_ACT_TANH, n * hidden, NULL, h, dz, dz);
     if (s->db != NULL) {
@@ -131,8 +135,8 @@ static void backward_block(const graph *s, int64_t clip, int64_t item, pair at, 
                              .c = s->dw + item * hidden * in, .ldc = in, .accumulate = true});
     }
     if (s->dy != NULL || s->dx != NULL) {
-        compute_gemm(&(gemm){.m = n, .n = in, .k = hidden, .a = dz, .lda = hidden, .b = s->w->data, .ldb = in, .c = panel,
-                             .ldc = in});
+        compute_gemm(&(gemm){
+            .m = n, .n = in, .k = hidden, .a = dz, .lda = hidden, .b = s->w->data, .ldb = in, .c = panel, .ldc = in});
         add_to_nodes(s, clip, at, n, panel);
     }
 }
@@ -203,8 +207,8 @@ static bool fits(tape *t, const tensor *y, const tensor *x, const tensor *w, con
     } else if (a->ndim != 2 || (a->dim[0] != 1 && a->dim[0] != KINDS) || a->dim[1] != w->dim[0]) {
         (void)op_refuse(t, "op_graph_attention", "the attention vectors must be [1 or 3, hidden]", w, a);
     } else if (a->dim[0] == KINDS && (y != x || first < 0 || first > x->dim[1])) {
-        tape_fail(t, SPOOR_ERR_USAGE, "op_graph_attention: two kinds of nodes need a graph that attends to itself, of which "
-                  "%lld nodes cannot be the first kind", (long long)first);
+        tape_fail(t, SPOOR_ERR_USAGE, "op_graph_attention: two kinds of nodes need a graph that attends to itself, of "
+                  "which %lld nodes cannot be the first kind", (long long)first);
     } else if (x->dim[1] == 0) {
         tape_fail(t, SPOOR_ERR_USAGE, "op_graph_attention: a graph needs at least one node");
     } else if (!(temperature > 0)) {
@@ -218,7 +222,8 @@ tensor *op_graph_attention(tape *t, tensor *y, tensor *x, tensor *w, tensor *b, 
     if (y == NULL || x == NULL || w == NULL || b == NULL || a == NULL || !fits(t, y, x, w, b, a, first, temperature)) {
         return NULL;
     }
-    bool record = tape_recording(t) && (y->needs_grad || x->needs_grad || w->needs_grad || b->needs_grad || a->needs_grad);
+    bool record =
+        tape_recording(t) && (y->needs_grad || x->needs_grad || w->needs_grad || b->needs_grad || a->needs_grad);
     graph *s = tape_alloc(t, 1, sizeof *s);
     tensor *out = tape_tensor(t, 3, (int64_t[]){x->dim[0], y->dim[1], x->dim[1]});
     if (s == NULL || out == NULL) {

@@ -1,5 +1,5 @@
-/* group_norm.c: op_group_norm (Wu and He 2018); see ops.h. Items are clips. Saves mean and 1/std, for each clip and column
- * those of the column's group. */
+/* group_norm.c: op_group_norm (Wu and He 2018); see ops.h. Items are clips. Saves mean and 1/std, for each clip and
+ * column those of the column's group. */
 #include "tensor/ops.h"
 #include <math.h>
 #include <string.h>

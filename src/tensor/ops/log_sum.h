@@ -1,4 +1,5 @@
-/* log_sum.h: the logarithm of a sum of exponentials, of a row of a tensor. (Of logits outside the tape: base/logsum.h.) */
+/* log_sum.h: the logarithm of a sum of exponentials, of a row of a tensor. (Of logits outside the tape:
+ * base/logsum.h.) */
 #ifndef TENSOR_OPS_LOG_SUM_H
 #define TENSOR_OPS_LOG_SUM_H
 #include "tensor/tensor.h"

@@ -1,4 +1,5 @@
-/* mix_layers.c: op_mix_layers, a learned weighted sum of hidden states (Peters et al. 2018; Yang et al. 2021); see ops.h. */
+/* mix_layers.c: op_mix_layers, a learned weighted sum of hidden states (Peters et al. 2018; Yang et al. 2021); see
+ * ops.h. */
 #include "tensor/ops/refuse.h"
 #include <math.h>
 
@@ -77,7 +78,8 @@ tensor *op_mix_layers(tape *t, tensor *x, tensor *w) {
     }
     int64_t layers = tensor_count(w);
     if (w->ndim != 1 || layers < 1 || tensor_cols(x) % layers != 0) {
-        return op_refuse(t, "op_mix_layers", "the columns must be as many layers side by side as there are weights", x, w);
+        return op_refuse(t, "op_mix_layers", "the columns must be as many layers side by side as there are weights", x,
+                         w);
     }
     tensor shape = *x;
     shape.dim[x->ndim - 1] = tensor_cols(x) / layers;

@@ -1,5 +1,5 @@
-/* mix_rows.c: mixup of rows (Zhang et al. 2018): some as they are, and behind them weighted sums of two each. Cut by columns,
- * so that a row that several mixtures hold gets its gradient in one order. */
+/* mix_rows.c: mixup of rows (Zhang et al. 2018): some as they are, and behind them weighted sums of two each. Cut by
+ * columns, so that a row that several mixtures hold gets its gradient in one order. */
 #include "tensor/ops/chunks.h"
 #include "tensor/ops/refuse.h"
 #include <string.h>
@@ -15,10 +15,12 @@ static void forward(const kernels *k, void *arg, int64_t begin, int64_t end) {
     (void)k;
     const mix_rows *s = arg;
     for (int64_t i = 0; i < s->m.plain; i++) {
-        memcpy(s->out->data + i * s->cols + begin, s->x->data + i * s->cols + begin, (size_t)(end - begin) * sizeof(real));
+        memcpy(s->out->data + i * s->cols + begin, s->x->data + i * s->cols + begin,
+               (size_t)(end - begin) * sizeof(real));
     }
     for (int64_t i = 0; i < s->m.mixed; i++) {
-        const real *a = s->x->data + s->m.one[i] * s->cols, *b = s->x->data + s->m.other[i] * s->cols, share = s->m.lambda[i];
+        const real *a = s->x->data + s->m.one[i] * s->cols, *b = s->x->data + s->m.other[i] * s->cols,
+                   share = s->m.lambda[i];
         real *y = s->out->data + (s->m.plain + i) * s->cols;
         for (int64_t c = begin; c < end; c++) {
             y[c] = share * a[c] + (1 - share) * b[c];

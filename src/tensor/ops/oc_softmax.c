@@ -1,5 +1,5 @@
-/* oc_softmax.c: One-Class Softmax (Zhang et al. 2021) of cosines to a centre. Each row's slope is computed in the forward
- * pass and kept. */
+/* oc_softmax.c: One-Class Softmax (Zhang et al. 2021) of cosines to a centre. Each row's slope is computed in the
+ * forward pass and kept. */
 #include "tensor/ops/refuse.h"
 #include <math.h>
 

@@ -78,7 +78,8 @@ tensor *op_max_pool2d(tape *t, tensor *x, int64_t kernel_h, int64_t kernel_w, in
                   (long long)x->dim[1], (long long)x->dim[2]);
         return NULL;
     }
-    int64_t dim[4] = {x->dim[0], (x->dim[1] - kernel_h) / stride_h + 1, (x->dim[2] - kernel_w) / stride_w + 1, x->dim[3]};
+    int64_t dim[4] = {x->dim[0], (x->dim[1] - kernel_h) / stride_h + 1, (x->dim[2] - kernel_w) / stride_w + 1,
+                      x->dim[3]};
     pool2d *s = tape_alloc(t, 1, sizeof *s);
     tensor *y = tape_tensor(t, 4, dim);
     int32_t *best = y == NULL ? NULL : tape_alloc(t, (size_t)tensor_count(y), sizeof *best);

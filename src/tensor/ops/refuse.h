@@ -7,8 +7,8 @@
  * WHY") and gives NULL, so that an op can `return op_refuse(...)`. */
 tensor *op_refuse(tape *t, const char *op, const char *why, const tensor *a, const tensor *b);
 
-/* For ops whose items can fail: an error for each worker, all SPOOR_OK; NULL and tape_fail when out of memory. Afterwards
- * op_errors_none fails the tape with the first of them; true: there was none. */
+/* For ops whose items can fail: an error for each worker, all SPOOR_OK; NULL and tape_fail when out of memory.
+ * Afterwards op_errors_none fails the tape with the first of them; true: there was none. */
 spoor_error *op_errors_new(tape *t);
 bool op_errors_none(tape *t, const spoor_error *errors);
 #endif

@@ -1,10 +1,10 @@
-/* subset.c: probabilities of sets of classes: the log of weighted sums of exponentials, and the loss that says that the class is
- * one of a set. Sums are in double, row by row. */
+/* subset.c: probabilities of sets of classes: the log of weighted sums of exponentials, and the loss that says that the
+ * class is one of a set. Sums are in double, row by row. */
 #include "tensor/ops/refuse.h"
 #include <math.h>
 
-/* log sum_c w_c exp(x_c), w NULL: all 1 (log_sum.h has neither weights nor shares). share (may be NULL) gets w_c exp(x_c) divided by the sum. -INFINITY: no w_c is above
- * 0. NaN: an x_c is NaN or infinity. */
+/* log sum_c w_c exp(x_c), w NULL: all 1 (log_sum.h has neither weights nor shares). share (may be NULL) gets w_c
+ * exp(x_c) divided by the sum. -INFINITY: no w_c is above 0. NaN: an x_c is NaN or infinity. */
 static double log_sum(int64_t n, const real *x, const real *w, double *share) {
     double top = -INFINITY, sum = 0;
     for (int64_t c = 0; c < n; c++) {
@@ -60,7 +60,8 @@ tensor *op_log_mix(tape *t, tensor *x, const real *weight, int64_t groups) {
     for (int64_t i = 0; i < rows * groups; i++) {
         double y = log_sum(n, x->data + i / groups * n, weight + i % groups * n, row);
         if (y == -INFINITY) {
-            tape_fail(t, SPOOR_ERR_USAGE, "op_log_mix: no class of group %lld has a weight above 0", (long long)(i % groups));
+            tape_fail(t, SPOOR_ERR_USAGE, "op_log_mix: no class of group %lld has a weight above 0",
+                      (long long)(i % groups));
             return NULL;
         }
         out->data[i] = (real)y;
