@@ -3,14 +3,16 @@
 
     tools/few-shot.py SPOOR MODEL MANIFEST [--work DIR] [--shots 1,2,3,5] [--draws 5] [--trace]
 
-MODEL is calibrated for comparisons (spoor verify --calibrate). MANIFEST has columns path, split, label, source, page, setting; rows of
-split dev with setting "unknown" are sources to enroll (those that the model does not know from elsewhere), "same" and "cross" are
-known ones. For each number of shots and each draw (its number is the seed) so many recordings of every unknown source that has more are
-enrolled; the others are tested. A test is right where the answer among known and enrolled sources together is the source. Answers are computed here from embeddings that `spoor embed`
+MODEL is calibrated for comparisons (spoor verify --calibrate). MANIFEST has columns path, split, label, source, page,
+setting; rows of split dev with setting "unknown" are sources to enroll (those that the model does not know from
+elsewhere), "same" and "cross" are known ones. For each number of shots and each draw (its number is the seed) so many
+recordings of every unknown source that has more are enrolled; the others are tested. A test is right where the answer
+among known and enrolled sources together is the source. Answers are computed here from embeddings that `spoor embed`
 wrote and from the statistics in the model file; --trace runs spoor enroll and spoor trace for draw 0 and compares.
 
-The thresholds of MODEL were fitted on all of dev. Rows "other half": pages are cut into two halves, thresholds are fitted on each
-(spoor verify --calibrate) and used on the other, where only its own sources are enrolled; both together. Needs NumPy."""
+The thresholds of MODEL were fitted on all of dev. Rows "other half": pages are cut into two halves, thresholds are
+fitted on each (spoor verify --calibrate) and used on the other, where only its own sources are enrolled; both together.
+Needs NumPy."""
 import argparse
 import csv
 import json
@@ -118,8 +120,8 @@ def nearest(score, near, _):
 
 
 def at_rate(known, rate):
-    """Nearest centroid, but an enrolled source must be nearer than any known one by a margin that `rate` of the known recordings of
-    this very set reach: the best that a threshold can do."""
+    """Nearest centroid, but an enrolled source must be nearer than any known one by a margin that `rate` of the known
+    recordings of this very set reach: the best that a threshold can do."""
     def rule(score, near, _):
         margin = score.max(1) - near
         return score, margin > np.quantile(margin[known], 1 - rate)
@@ -136,7 +138,8 @@ def of_model(verify, shots):
 def both(parts):
     """Halves as one: shares of tests by tests, of known recordings by recordings."""
     (a, n, s, k), (b, m, t, j) = parts
-    rows = [(a[:, :2] * n + b[:, :2] * m) / (n + m)] + [(a[:, 2 + i:3 + i] * k[i] + b[:, 2 + i:3 + i] * j[i]) / (k[i] + j[i]) for i in (0, 1)]
+    rows = [(a[:, :2] * n + b[:, :2] * m) / (n + m)]
+    rows += [(a[:, 2 + i:3 + i] * k[i] + b[:, 2 + i:3 + i] * j[i]) / (k[i] + j[i]) for i in (0, 1)]
     return np.hstack(rows), n + m, f"{s} and {t}"
 
 
@@ -165,7 +168,8 @@ def halves(c):
 
 
 def pairs(c, u):
-    """AUROC of same source against another over all pairs of synthetic dev recordings; then of pairs from two pages alone."""
+    """AUROC of same source against another over all pairs of synthetic dev recordings; then of pairs from two pages
+    alone."""
     rows = np.flatnonzero(c.dev["unknown"] | c.dev["same"] | c.dev["cross"])
     i, j = np.triu_indices(len(rows), 1)
     score, same = (u[rows] @ u[rows].T)[i, j], c.source[rows][i] == c.source[rows][j]
@@ -191,7 +195,8 @@ def crossed(c, args, work):
                 w.writeheader()
                 w.writerows(r for i, r in enumerate(c.rows) if r["split"] == "train" or part[i])
             subprocess.run([args.spoor, "verify", "--calibrate", "-m", args.model, "--manifest", manifest, "--root",
-                            os.path.dirname(os.path.abspath(args.manifest)), "-o", model], check=True, stdout=sys.stderr)
+                            os.path.dirname(os.path.abspath(args.manifest)), "-o", model], check=True,
+                           stdout=sys.stderr)
         yield read_model(model)[0], parts[1 - h]
 
 
@@ -209,8 +214,8 @@ def run_trace(c, args, work, u, centre, verify):
     kind = np.concatenate([[name] * len(part) for name, part in parts.items()])
     rows = list(np.concatenate(list(parts.values())))
     files = "\n".join(os.path.join(root, c.rows[i]["path"]) for i in rows)
-    out = subprocess.run([args.spoor, "trace", "-m", args.model, "--gallery", gallery, "--jsonl", "--list", "-"], input=files, text=True,
-                         check=True, stdout=subprocess.PIPE).stdout
+    out = subprocess.run([args.spoor, "trace", "-m", args.model, "--gallery", gallery, "--jsonl", "--list", "-"],
+                         input=files, text=True, check=True, stdout=subprocess.PIPE).stdout
     answers = [json.loads(x) for x in out.splitlines()]
     e = unit(np.array([u[r].mean(0) for r in enrolled]))
     score = u @ e.T - 0.5 * (u @ centre.T).max(1)[:, None]
@@ -222,13 +227,14 @@ def run_trace(c, args, work, u, centre, verify):
     human = np.array([a["verdict"] == "bonafide" for a in answers])
     right = np.zeros(len(rows), bool)
     right[:len(tests)] = [a["enrolled"]["ranked"][0]["name"] == names[t] for a, t in zip(answers, truth)]
-    print(f"\nspoor trace, draw 0, 5 shots: scores differ from these by at most {apart:.1e}; at or above the threshold {near.sum()} of "
-          f"{len(rows)}, here {here}.\n")
-    print("| recordings | n | named rightly | with an enrolled name | called human | near enough, human or not | and right |")
+    print(f"\nspoor trace, draw 0, 5 shots: scores differ from these by at most {apart:.1e}; at or above the threshold "
+          f"{near.sum()} of {len(rows)}, here {here}.\n")
+    print("| recordings | n | named rightly | with an enrolled name | called human | near enough, human or not "
+          "| and right |")
     print("|---|---|---|---|---|---|---|")
     for k in ("test", "known", "human"):
         at = kind == k
-        cells = [(named & right)[at].mean(), named[at].mean(), human[at].mean(), near[at].mean(), (near & right)[at].mean()]
+        cells = [x[at].mean() for x in (named & right, named, human, near, near & right)]
         print(f"| {k} | {at.sum()} | " + " | ".join(f"{x:.3f}" for x in cells) + " |")
 
 
@@ -255,12 +261,15 @@ def main():
         raw_centre = unit(np.array([raw[c.train & (c.source == s)].mean(0) for s in classes]))
         centre = unit(tensors["means"])
         half = [] if args.no_halves else list(crossed(c, args, work))
-        print("| | shots | top-1 known + enrolled | top-1 enrolled alone | `same` taken | `cross` taken | tests of sources |")
+        print("| | shots | top-1 known + enrolled | top-1 enrolled alone | `same` taken | `cross` taken "
+              "| tests of sources |")
         print("|---|---|---|---|---|---|---|")
         for shots in (int(s) for s in args.shots.split(",")):
             members = c.dev["unknown"]
-            line("cosine, nearest centroid", shots, *measure(c, raw, raw_centre, members, known, shots, args.draws, nearest))
-            line("whitened, nearest centroid", shots, *measure(c, white, centre, members, known, shots, args.draws, nearest))
+            line("cosine, nearest centroid", shots,
+                 *measure(c, raw, raw_centre, members, known, shots, args.draws, nearest))
+            line("whitened, nearest centroid", shots,
+                 *measure(c, white, centre, members, known, shots, args.draws, nearest))
             for name, u, m in (("cosine", raw, raw_centre), ("whitened", white, centre)):
                 line(f"{name}, margin at 5 %", shots,
                      *measure(c, u, m, members, known, shots, args.draws, at_rate(known[0] | known[1], 0.05)))
@@ -268,8 +277,8 @@ def main():
             parts = []
             for section, part in half:
                 here = [k & part for k in known]
-                parts.append(measure(c, white, centre, members & part, here, shots, args.draws, of_model(section, shots)) +
-                             ([k.sum() for k in here],))
+                parts.append(measure(c, white, centre, members & part, here, shots, args.draws,
+                                     of_model(section, shots)) + ([k.sum() for k in here],))
             if half:
                 line("spoor, other half", shots, *both(parts))
         for name, u in (("cosine", raw), ("whitened", white)):

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Tables of results from finished runs, as Markdown: one column per recipe, the mean over its seeds with the lowest and the
-highest, and for the first seed the 95 % bootstrap interval by page.
-Usage: tools/results.py [--of pages,resynth,both,frechet] SPOOR CORPUS NAME=RUN[,RUN...] ...   (a RUN: a folder with model.safetensors;
---of: only the rows measured on these)
-Evaluates each model with `spoor eval` on the dev split of CORPUS/pages.csv and CORPUS/resynth.csv, and with `spoor frechet` on pages
-(no intervals)."""
+"""Tables of results from finished runs, as Markdown: one column per recipe, the mean over its seeds with the lowest and
+the highest, and for the first seed the 95 % bootstrap interval by page.
+Usage: tools/results.py [--of pages,resynth,both,frechet] SPOOR CORPUS NAME=RUN[,RUN...] ...
+(a RUN: a folder with model.safetensors; --of: only the rows measured on these)
+Evaluates each model with `spoor eval` on the dev split of CORPUS/pages.csv and CORPUS/resynth.csv, and with
+`spoor frechet` on pages (no intervals)."""
 import json
 import os
 import subprocess
@@ -66,7 +66,8 @@ def figure(report, path):
     else:
         wanted = "bonafide" if task == "bonafide task" else task
         groups = next((t["groups"] for t in report["tasks"] if t["task"] == wanted), [])
-    return next((g[name] for g in groups if g["name"] == group and g["group"] in ("all", "setting") and name in g), {"value": None})
+    return next((g[name] for g in groups if g["name"] == group and g["group"] in ("all", "setting") and name in g),
+                {"value": None})
 
 
 def cell(values):
@@ -92,7 +93,8 @@ def main():
     for title, which, path in FIGURES:
         if of and which not in of:
             continue
-        cells = [cell([figure(evaluate(spoor, corpus, r, which), path) for r in runs.split(",")]) for _, runs in recipes]
+        cells = [cell([figure(evaluate(spoor, corpus, r, which), path) for r in runs.split(",")])
+                 for _, runs in recipes]
         print(f"| {title} | " + " | ".join(cells) + " |")
 
 
