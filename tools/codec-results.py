@@ -7,12 +7,13 @@ CORPUS has pages.csv and resynth.csv; RUNS what docs/results.md says how to trai
   RUNS/BY-SEED/STAGE                   the models of recipes/codec/models.yaml, drawn by BY: vq, aux, dec
   RUNS/joint-SEED, RUNS/separate-SEED  recipes/codec/joint.yaml; lm-joint, lm-separate, lm-vq: with codec language models in training
   RUNS/resynth-SEED/STAGE              recipes/codec/resynth.yaml
-TABLE: counts, models, silence, attributes, joint, open, resynth (default: all). A cell is the mean over the seeds that are there (lowest-highest)
-[95 % interval of the first]; n says of how many seeds where it is not three. Lists of the three test sets are written to RUNS/lists, answers of
-spoor are kept in RUNS/results."""
+TABLE: counts, models, attributes, joint, open, resynth (default: all), or one of the last five with -silence, where leading, trailing and long inner
+silences are taken out of the test recordings first. A cell is the mean over the seeds that are there (lowest-highest) [95 % interval of the first]; n
+says of how many seeds where it is not three. Lists of the three test sets are written to RUNS/lists, answers of spoor are kept in RUNS/results."""
 import csv
 import json
 import os
+import random
 import subprocess
 import sys
 
@@ -23,6 +24,8 @@ TASKS = ("vq", "aux", "dec")
 SEEDS = (1, 2, 3)
 FEW = 20  # a class with fewer recordings is marked
 DEGRADED = "clean,mp3-64,opus-16,telephone,noise-20"
+SILENCE = ["--silence", "remove"]
+FOLDS = "5"  # as a training calibrates the answers of its own report
 
 
 class Runs:
@@ -58,7 +61,7 @@ class Runs:
     def table(self, run, silence=False, bonafide=None):
         """`spoor table` of a model on the three sets; None: it was not trained."""
         model = self.model(run)
-        more = (["--silence", "remove"] if silence else []) + (["--bonafide-score", bonafide] if bonafide else [])
+        more = (SILENCE if silence else []) + (["--bonafide-score", bonafide] if bonafide else [])
         return model and self.ask("table-" + run + "".join("-" + m.strip("-") for m in more), "table", model, *self.lists, "--root",
                                   self.corpus, *more)
 
@@ -150,12 +153,12 @@ def models(runs, silence=False):
         print_table(["", "", "EER %", "weighted F1 %", "macro F1 %"], rows)
 
 
-def attributes(runs):
+def attributes(runs, silence=False):
     """Table 4 of the paper: M1 and M2 answer all three questions however their clips were drawn."""
     rows = [["random", ""] + [guess(in_set(runs.guesses(), i, t, "macro_f1")) for i in range(3) for t in TASKS]]
     for model in ("M1", "M2"):
         for by in TASKS:
-            rows.append([model, by] + [cell_short([in_set(runs.table(f"{by}-{s}/{model}"), i, t, "macro_f1") for s in SEEDS])
+            rows.append([model, by] + [cell_short([in_set(runs.table(f"{by}-{s}/{model}", silence), i, t, "macro_f1") for s in SEEDS])
                                        for i in range(3) for t in TASKS])
     print_table(["macro F1 %", "drawn by"] + [f"({s[0]}) {t}" for s in SETS for t in TASKS], rows)
 
@@ -166,25 +169,45 @@ def cell_short(figures):
 
 # ---- what a training says of dev, crosswise calibrated ----
 
-def report(runs, run):
-    path = os.path.join(runs.folder, run, "dev-report.json")
-    if not os.path.exists(path):
+def dev_scores(runs, run, silence):
+    parts = ("results", "dev-" + run.replace("/", "-") + ".tsv") if silence else (run, "dev-scores.tsv")
+    return os.path.join(runs.folder, *parts)
+
+
+def report(runs, run, silence=False):
+    """What the training wrote, or the same on recordings without silences; None: it had no dev clips, or is not there."""
+    model, written = runs.model(run), os.path.join(runs.folder, run, "dev-report.json")
+    if model is None or not os.path.exists(written):
         return None
-    with open(path) as f:
+    if silence:
+        lists = [x for m in ("resynth", "pages") for x in ("--manifest", os.path.join(runs.corpus, m + ".csv"))]
+        families = [x for f in ("human", "neural-codec", "codec-lm") for x in ("--where", "family=" + f)]
+        return runs.ask("dev-" + run, "eval", model, *lists, *families, "--split", "dev", *SILENCE, "--folds", FOLDS, "--out",
+                        dev_scores(runs, run, True))
+    with open(written) as f:
         return json.load(f)
 
 
 def of_setting(rep, task, setting, figure):
     t = rep and named(rep["tasks"], task)
-    g = t and next((g for g in t["groups"] if g["group"] == "setting" and g["name"] == setting), None)
+    g = t and next((g for g in t["groups"] if (g["group"] == "setting" and g["name"] == setting) or g["group"] == setting == "all"), None)
     return g and g[figure]
 
 
-def contradictions(runs, run):
+def read_scores(path):
+    with open(path, newline="") as f:
+        return list(csv.DictReader((x for x in f if not x.startswith("#")), delimiter="\t"))
+
+
+def probabilities(row, task):
+    return {c.split("/", 2)[2]: float(v) for c, v in row.items() if c.startswith(f"score/{task}/") and v}
+
+
+def contradictions(runs, run, silence):
     """Of synthetic dev clips: share whose best codec has another value than is answered in some attribute, and share of answers that no
     codec of the model has together. None without a head for codecs."""
-    path = os.path.join(runs.folder, run, "dev-scores.tsv")
-    if not os.path.exists(path):
+    path = dev_scores(runs, run, silence)
+    if report(runs, run, silence) is None:
         return None, None
     values = {}
     for manifest in ("pages", "resynth"):
@@ -192,17 +215,16 @@ def contradictions(runs, run):
             for r in csv.DictReader(f):
                 values.setdefault(r["source"], [r[t] for t in TASKS])
     n = differ = nobody = 0
-    with open(path, newline="") as f:
-        for r in csv.DictReader((x for x in f if not x.startswith("#")), delimiter="\t"):
-            best, built = [], []
-            for t in ("source",) + TASKS:
-                of = {c.split("/", 2)[2]: float(v) for c, v in r.items() if c.startswith(f"score/{t}/") and v}
-                best.append(max(of, key=of.get) if of else None)
-                built = [values[c] for c in of if c in values and all(values[c])] if t == "source" else built
-            if r["is_bonafide"] == "0" and best[0]:
-                n += 1
-                differ += any(v and v != b for v, b in zip(values[best[0]], best[1:]))
-                nobody += best[1:] not in built
+    for r in read_scores(path):
+        best, built = [], []
+        for t in ("source",) + TASKS:
+            of = probabilities(r, t)
+            best.append(max(of, key=of.get) if of else None)
+            built = [values[c] for c in of if c in values and all(values[c])] if t == "source" else built
+        if r["is_bonafide"] == "0" and best[0]:
+            n += 1
+            differ += any(v and v != b for v, b in zip(values[best[0]], best[1:]))
+            nobody += best[1:] not in built
     return ({"value": differ / n}, {"value": nobody / n}) if n else (None, None)
 
 
@@ -211,7 +233,7 @@ def trained(runs, systems):
     return [s for s in systems if any(runs.model(s[1].format(seed)) for seed in SEEDS)]
 
 
-def joint(runs):
+def joint(runs, silence=False):
     for title, prefix, one in (("Codecs alone in training", "", "vq"), ("Codec language models too", "lm-", "lm-vq")):
         systems = trained(runs, [("joint head", prefix + "joint-{}"), ("separate heads", prefix + "separate-{}"),
                                  ("M1", one + "-{}/M1"), ("M2", one + "-{}/M2")])
@@ -222,36 +244,62 @@ def joint(runs):
 
         for i, name in enumerate(NAMES):
             for label, task, figure in [("EER %", None, "eer")] + [(f"{t} macro F1 %", t, "macro_f1") for t in TASKS]:
-                row(name, label, lambda run: in_set(runs.table(run), i, task, figure))
+                row(name, label, lambda run: in_set(runs.table(run, silence), i, task, figure))
         for setting in ("same", "cross"):
-            row("dev", f"codec named, `{setting}` %", lambda run: of_setting(report(runs, run), "source", setting, "accuracy"))
-        row("dev", "codec and attributes differ %", lambda run: contradictions(runs, run)[0])
-        row("dev", "attributes that no codec has %", lambda run: contradictions(runs, run)[1])
+            row("dev", f"codec named, `{setting}` %", lambda run: of_setting(report(runs, run, silence), "source", setting, "accuracy"))
+        row("dev", "codec and attributes differ %", lambda run: contradictions(runs, run, silence)[0])
+        row("dev", "attributes that no codec has %", lambda run: contradictions(runs, run, silence)[1])
         print(f"**{title}**\n")
         print_table(["", ""] + [s[0] for s in systems], rows)
 
 
-def open_set(runs):
+def ece(answers, bins=15):
+    """Expected calibration error of [(confidence, right)], in bins of equal width."""
+    gap = [0.0] * bins
+    for confidence, right in answers:
+        gap[min(int(confidence * bins), bins - 1)] += confidence - right
+    return sum(map(abs, gap)) / len(answers)
+
+
+def doubt(runs, run, task, setting, silence):
+    """Mean confidence in the answers of a task, and the expected calibration error that answers as sure as these would have on average if every
+    one were right as often as it says: few answers never have 0."""
+    if report(runs, run, silence) is None:
+        return {}
+    sure = []
+    for r in read_scores(dev_scores(runs, run, silence)):
+        of = probabilities(r, task)
+        if of and r["is_bonafide"] == "0" and r["true/" + task] and setting in ("all", r["setting"]):
+            sure.append(max(of.values()))
+    draw = random.Random(1)
+    drawn = [ece([(p, draw.random() < p) for p in sure]) for _ in range(1000)]
+    return {"confidence": {"value": sum(sure) / len(sure)}, "ece if calibrated": {"value": sum(drawn) / len(drawn)}}
+
+
+def open_set(runs, silence=False):
     systems = trained(runs, [("joint head", "lm-joint-{}"), ("separate heads", "lm-separate-{}"), ("M1", "lm-vq-{}/M1"),
                              ("M2", "lm-vq-{}/M2")])
     rows = []
     for task in TASKS:
-        for setting in ("same", "cross", "unknown"):
-            n = next((of_setting(report(runs, r.format(s)), task, setting, "n") for _, r in systems for s in SEEDS
-                      if report(runs, r.format(s))), None)
-            for figure in ("accuracy", "ece"):
-                rows.append([f"{task}, `{setting}`", str(n), figure] +
-                            [cell([of_setting(report(runs, r.format(s)), task, setting, figure) for s in SEEDS]) for _, r in systems])
+        for setting in ("same", "cross", "unknown", "all"):
+            n = next((of_setting(report(runs, r.format(s), silence), task, setting, "n") for _, r in systems for s in SEEDS
+                      if runs.model(r.format(s))), None)
+            figures = [[{**doubt(runs, run, task, setting, silence), **{f: of_setting(report(runs, run, silence), task, setting, f)
+                                                                        for f in ("accuracy", "ece")}}
+                        for run in (r.format(s) for s in SEEDS)] for _, r in systems]
+            for f in ("accuracy", "confidence", "ece", "ece if calibrated"):
+                rows.append([f"{task}, `{setting}`", str(n), f] + [cell([one.get(f) for one in of]) for of in figures])
     print_table(["", "n", "%"] + [s[0] for s in systems], rows)
 
 
 # ---- re-synthesis ----
 
-def resynth(runs):
+def resynth(runs, silence=False):
     def degraded(run):
         model = runs.model(run)
-        return model and runs.ask("degrade-" + run, "eval", model, "--manifest", os.path.join(runs.corpus, "resynth.csv"), "--split", "dev",
-                                  "--degrade", DEGRADED)
+        name = "degrade-" + run + ("-silence" if silence else "")
+        return model and runs.ask(name, "eval", model, "--manifest", os.path.join(runs.corpus, "resynth.csv"), "--split", "dev",
+                                  "--degrade", DEGRADED, *(SILENCE if silence else []))
 
     def figure(d, k, what):
         if d is None:
@@ -266,6 +314,8 @@ def resynth(runs):
             rows.append([condition if what == "accuracy" else "", title] +
                         [cell([figure(degraded(f"resynth-{s}/{stage}"), k, what) for s in SEEDS], 1, 3) for stage in stages])
     print_table(["", ""] + [f"augmentation: {s}" for s in stages], rows)
+    if silence:
+        return
     for k, condition in ((0, "clean"), (3, "telephone")):
         for stage in stages:
             confusion(condition, stage, [d["conditions"][k]["report"] for d in (degraded(f"resynth-{s}/{stage}") for s in SEEDS) if d])
@@ -289,8 +339,10 @@ def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
     runs = Runs(*sys.argv[1:4])
-    tables = {"counts": counts, "models": models, "silence": lambda r: models(r, True), "attributes": attributes, "joint": joint,
-              "open": open_set, "resynth": resynth}
+    both = {"models": models, "attributes": attributes, "joint": joint, "open": open_set, "resynth": resynth}
+    tables = {"counts": counts}
+    for name, table in both.items():
+        tables.update({name: table, name + "-silence": lambda runs, table=table: table(runs, True)})
     for name in sys.argv[4:] or tables:
         if name not in tables:
             sys.exit(f"{name} is none of {', '.join(tables)}")
