@@ -254,41 +254,54 @@ def joint(runs, silence=False):
 
 
 def ece(answers, bins=15):
-    """Expected calibration error of [(confidence, right)], in bins of equal width."""
+    """Expected calibration error of [(confidence, right, weight)], in bins of equal width."""
     gap = [0.0] * bins
-    for confidence, right in answers:
-        gap[min(int(confidence * bins), bins - 1)] += confidence - right
-    return sum(map(abs, gap)) / len(answers)
+    for confidence, right, weight in answers:
+        gap[min(int(confidence * bins), bins - 1)] += weight * (confidence - right)
+    return sum(map(abs, gap)) / sum(weight for _, _, weight in answers)
 
 
 def doubt(runs, run, task, setting, silence):
-    """Mean confidence in the answers of a task, and the expected calibration error that answers as sure as these would have on average if every
-    one were right as often as it says: few answers never have 0."""
+    """Of the answers of a task: share that is right, mean confidence, expected calibration error, and what that error would be on average if every
+    one of these answers were right as often as it says: few answers never have 0. Setting even: known and unknown sources count half each."""
     if report(runs, run, silence) is None:
         return {}
-    sure = []
+    answers = []
     for r in read_scores(dev_scores(runs, run, silence)):
         of = probabilities(r, task)
-        if of and r["is_bonafide"] == "0" and r["true/" + task] and setting in ("all", r["setting"]):
-            sure.append(max(of.values()))
+        if of and r["is_bonafide"] == "0" and r["true/" + task] and setting in ("all", "even", r["setting"]):
+            best = max(of, key=of.get)
+            answers.append((of[best], best == r["true/" + task], r["setting"] == "unknown"))
+    unknown = sum(u for _, _, u in answers)
+    weights = [0.5 / (unknown if u else len(answers) - unknown) if setting == "even" else 1 / len(answers) for _, _, u in answers]
+    answers = [(p, right, w) for (p, right, _), w in zip(answers, weights)]
     draw = random.Random(1)
-    drawn = [ece([(p, draw.random() < p) for p in sure]) for _ in range(1000)]
-    return {"confidence": {"value": sum(sure) / len(sure)}, "ece if calibrated": {"value": sum(drawn) / len(drawn)}}
+    drawn = [ece([(p, draw.random() < p, w) for p, _, w in answers]) for _ in range(1000)]
+    figures = {"accuracy": sum(w for _, right, w in answers if right), "confidence": sum(w * p for p, _, w in answers),
+               "ece": ece(answers), "ece if calibrated": sum(drawn) / len(drawn)}
+    return {name: {"value": value} for name, value in figures.items()}
 
 
 def open_set(runs, silence=False):
     systems = trained(runs, [("joint head", "lm-joint-{}"), ("separate heads", "lm-separate-{}"), ("M1", "lm-vq-{}/M1"),
                              ("M2", "lm-vq-{}/M2")])
+
+    def figures(run, task, setting):
+        """Those of the report, with their intervals, before those that are only counted here."""
+        rep = report(runs, run, silence)
+        reported = {f: of_setting(rep, task, setting, f) for f in ("accuracy", "ece")}
+        return {**doubt(runs, run, task, setting, silence), **{f: x for f, x in reported.items() if x}}
+
     rows = []
     for task in TASKS:
-        for setting in ("same", "cross", "unknown", "all"):
-            n = next((of_setting(report(runs, r.format(s), silence), task, setting, "n") for _, r in systems for s in SEEDS
-                      if runs.model(r.format(s))), None)
-            figures = [[{**doubt(runs, run, task, setting, silence), **{f: of_setting(report(runs, run, silence), task, setting, f)
-                                                                        for f in ("accuracy", "ece")}}
-                        for run in (r.format(s) for s in SEEDS)] for _, r in systems]
+        for setting in ("same", "cross", "unknown", "all", "even"):
+            n = next(str(of_setting(report(runs, r.format(s), silence), task, setting.replace("even", "all"), "n")) for _, r in systems
+                     for s in SEEDS if runs.model(r.format(s)))
+            of = [[figures(r.format(s), task, setting) for s in SEEDS] for _, r in systems]
             for f in ("accuracy", "confidence", "ece", "ece if calibrated"):
-                rows.append([f"{task}, `{setting}`", str(n), f] + [cell([one.get(f) for one in of]) for of in figures])
+                first = f == "accuracy"
+                rows.append([f"{task}, `{setting}`" if first else "", n if first else "", f] +
+                            [cell([one.get(f) for one in seeds]) for seeds in of])
     print_table(["", "n", "%"] + [s[0] for s in systems], rows)
 
 
