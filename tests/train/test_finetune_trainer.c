@@ -1,29 +1,8 @@
 /* Training a tiny wav2vec 2.0 together with the network behind it, from a manifest to a model file: what is to be frozen stays
  * as it was, the rest learns, the model traces as it did in training, and neither threads, interruptions, checkpointing nor
  * pieces of a batch change the result. */
-#include "frontend/checkpoints.h"
-#include "train/runs.h"
+#include "train/finetune_runs.h"
 #include <math.h>
-
-static const char *const RECIPE =
-    "name: tiny\nseed: 5\nbatch: 8\n"
-    "data:\n  manifests: [{path: m.csv}]\n  crop: 1600\n  tasks:\n    source: {smoothing: 0.05}\n"
-    "    bonafide: {column: label, weight: 0.5}\n"
-    "frontend: {kind: wav2vec2, weights: w2v, layers: [1, 2]}\n"
-    "network: {kind: conformer, dim: 8, depth: 1, heads: 2, kernel: 3, ff_mult: 1, max_distance: 8, dropout: 0.1,\n"
-    "          pooling: stats}\n"
-    "augment: [{kind: gain, p: 0.5, db: [-3, 3]}]\n"
-    "optimiser: {lr: 0.01}\nschedule: {epochs: 2, warmup: 0.5}\naverage: {kind: ema, decay: 0.9}\n"
-    "finetune: {lr_factor: 0.2, freeze: [feature_extractor], lr_factors: {encoder.layers.0: 0.5}}\n"
-    "dev: {every: 9, metrics: [{name: acc, task: source}]}\n";
-
-static int setup(void **state) {
-    runs_setup(state);
-    checkpoint_wav2vec2(folder_path("w2v"), 3);
-    folder_write("f.yaml", RECIPE);
-    recipe_file = "f.yaml";
-    return 0;
-}
 
 /* Largest difference of a matrix or bias of the checkpoint and of a model file. */
 static double moved(const char *out, const char *name) {
@@ -196,13 +175,6 @@ static void ways_to_compute(void **state) {
     assert_true(fabs(loss[4] - loss[0]) > 1e-4);
 }
 
-static void failing_memory(void **state) {
-    (void)state;
-    const char *const set[] = {"schedule.epochs=1", "mixup.kind=regmixup", "finetune.checkpoint=true", "finetune.accumulate=2",
-                               "spec_augment.time_masks=1"};
-    failing_memory_is_refused(set, 5);
-}
-
 static void mistakes(void **state) {
     (void)state;
     static const struct {
@@ -243,6 +215,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(it_learns), cmocka_unit_test(freezing),
                                        cmocka_unit_test(threads_change_nothing), cmocka_unit_test(cancelled_and_resumed),
                                        cmocka_unit_test(killed_ten_times), cmocka_unit_test(ways_to_compute),
-                                       cmocka_unit_test(failing_memory), cmocka_unit_test(mistakes)};
-    return cmocka_run_group_tests(tests, setup, folder_remove);
+                                       cmocka_unit_test(mistakes)};
+    return cmocka_run_group_tests(tests, finetune_setup, folder_remove);
 }
