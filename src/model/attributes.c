@@ -74,6 +74,9 @@ double model_known_probability(const spoor_model *m, double known) {
     if (isnan(known)) {
         return NAN;
     }
+    if (m->has_odds) {
+        return calibrate_logistic_p(&m->odds, known);
+    }
     bool above = known >= m->openset.threshold;
     double a = above ? m->accepted.known : 1 - m->accepted.known,
            b = above ? m->accepted.unknown : 1 - m->accepted.unknown;
@@ -94,15 +97,35 @@ static void add_softmax(const float *x, size_t n, int64_t without, double temper
     }
 }
 
+/* Adds share times what the evidence x is worth of an unseen source to p. */
+static void add_evidence(const model_task *t, const float *x, double share, double *p) {
+    float own[CALIBRATE_MAX_VALUES] = {0};
+    double of[CALIBRATE_MAX_VALUES] = {0};
+    int32_t map[CALIBRATE_MAX_VALUES];
+    size_t n = 0;
+    for (size_t c = 0; c < t->n_classes; c++) {
+        if ((int64_t)c != t->human && n < t->evidence->values) {
+            own[n] = x[c];
+            map[n++] = (int32_t)c;
+        }
+    }
+    calibrate_evidence_p(t->evidence, own, of);
+    for (size_t k = 0; k < n; k++) {
+        p[map[k]] += share * of[k];
+    }
+}
+
 void model_attribute(const spoor_model *m, size_t task, const float *row, double w, double *p) {
     const model_task *t = &m->tasks[task];
     int64_t human = t->human;
-    bool doubts = t->unseen > 0 && !isnan(w);
+    bool doubts = (t->unseen > 0 || t->evidence != NULL) && !isnan(w);
     for (size_t c = 0; c < t->n_classes; c++) {
         p[c] = 0;
     }
     add_softmax(row + model_offset(m, task), t->n_classes, human, t->temperature, doubts ? w : 1, p);
-    if (doubts) {
+    if (doubts && t->evidence != NULL) {
+        add_evidence(t, model_evidence(m, row, task), 1 - w, p);
+    } else if (doubts) {
         add_softmax(model_evidence(m, row, task), t->n_classes, human, t->unseen, 1 - w, p);
     }
 }

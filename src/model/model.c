@@ -55,6 +55,7 @@ void model_task_clear(spoor_context *ctx, model_task *task) {
     ctx_free(ctx, task->classes);
     ctx_free(ctx, task->name);
     ctx_free(ctx, task->parent);
+    ctx_free(ctx, task->evidence);
     *task = (model_task){0};
 }
 
@@ -141,6 +142,12 @@ static spoor_status read_task(spoor_model *m, const char *path, const json_t *it
         task->temperature = t.temperature;
     }
     const json_t *unseen = json_object_get(item, "calibration_unseen");
+    if (unseen != NULL && json_object_get(unseen, "shares") != NULL) {
+        task->evidence = ctx_calloc(m->ctx, 1, sizeof *task->evidence);
+        return task->evidence == NULL
+                   ? error_memory(err, "opening a model")
+                   : calibrate_evidence_from_json(unseen, n - (task->human >= 0), task->evidence, err);
+    }
     if (unseen != NULL) {
         calibrate_temperature t;
         TRY(calibrate_temperature_from_json(unseen, &t, err));
@@ -187,6 +194,9 @@ static spoor_status read_decision(spoor_model *m, const char *path, spoor_error 
               m->accepted.unknown <= 1)) {
             return bad(path, err, "the shares that its threshold accepts are not between 0 and 1");
         }
+        const json_t *odds = json_object_get(known, "odds");
+        m->has_odds = odds != NULL;
+        TRY(odds == NULL ? SPOOR_OK : calibrate_logistic_from_json(odds, &m->odds, err));
     } else {
         m->known_task = model_find_task(m, "source");
     }

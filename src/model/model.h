@@ -24,9 +24,9 @@
  * needs and no other (openset_tensors).
  *
  * taxonomy: taxonomy_json, of how the sources are built; absent: the one that is built in, where a task is one of its
- * attributes. A task's "calibration_unseen" (as calibration) is that of sources which the model does not know, and
- * "known"."accepted" the shares
- * {"known", "unknown"} of dev's recordings that the threshold accepts: see model_attribute.
+ * attributes. A task's "calibration_unseen" (calibrate_evidence_to_json, or as calibration) is that of sources which
+ * the model does not know, "known"."accepted" the shares {"known", "unknown"} of dev's recordings that the threshold
+ * accepts, "known"."odds" (calibrate_logistic_to_json) what the known score itself says: see model_attribute.
  *
  * A pretrained front end that is in the file has its tensors under "frontend."; one that is not ("embed": false) is
  * named by the path and the hash of its checkpoint.
@@ -57,6 +57,7 @@ typedef struct model_task {
     size_t from;        /* that task */
     double temperature; /* calibrated probabilities = softmax(mean logits / temperature) */
     double unseen;      /* the temperature of what is said of sources that the model does not know; 0: not fitted */
+    calibrate_evidence *evidence; /* how that was fitted where sources were left out of trainings; NULL: it was not */
 } model_task;
 
 /* How the tasks with a human class judge together whether speech is human. With p_k the probability of task k's human
@@ -89,6 +90,8 @@ struct spoor_model {
     size_t known_task;    /* which task's logits give the known score; SIZE_MAX: none */
     openset openset;
     model_accepted accepted;   /* what its threshold accepts */
+    bool has_odds;             /* what the known score says of P(known) was fitted: */
+    calibrate_logistic odds;
     openset_stats *openset_stats; /* what openset.stats points to; NULL: none */
     size_t bonafide_task; /* the task whose labels say what is bona fide; SIZE_MAX: none, no bona fide score */
     model_bonafide_kind bonafide_kind;
@@ -162,13 +165,14 @@ bool model_is_attribute(const spoor_model *m, size_t task);
 /* The logits that speak of sources outside of the list: the evidence of a parent of the joint head, else the task's
  * own. */
 const float *model_evidence(const spoor_model *m, const float *row, size_t task);
-/* P(the model knows the source), before the recording as likely as not, given on which side of the threshold its known
- * score is: a / (a + b) with the shares a of known and b of unknown sources that are there too. 1 or 0 where those were
- * not measured; NAN: it has no score. */
+/* P(the model knows the source), before the recording as likely as not, given its known score: by its odds, or, where
+ * they were not fitted, by the side of the threshold, a / (a + b) with the shares a of known and b of unknown sources
+ * that are there too. 1 or 0 where those were not measured; NAN: it has no score. */
 double model_known_probability(const spoor_model *m, double known);
 /* What is said of an attribute of a source. p[n_classes], given that the speech is synthetic (the class of human speech
- * has 0): w s + (1 - w) r with w = P(known), s = softmax(logits / temperature), r = softmax(evidence / the temperature
- * for unseen sources). s alone where that was not fitted or w is NAN. */
+ * has 0): w s + (1 - w) r with w = P(known), s = softmax(logits / temperature), r = what the evidence is worth where a
+ * source is unseen: calibrate_evidence_p, or softmax(evidence / temperature). s alone where that was not fitted or w is
+ * NAN. */
 void model_attribute(const spoor_model *m, size_t task, const float *row, double w, double *p);
 /* Another taxonomy (path NULL or "": the model's own or the one that is built in, where they fit). SPOOR_ERR_INPUT. */
 spoor_status model_take_taxonomy(spoor_model *m, const char *path, spoor_error *err);

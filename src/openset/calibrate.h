@@ -41,6 +41,34 @@ spoor_status calibrate_temperature_cross(spoor_context *ctx, const float *logits
 json_t *calibrate_temperature_to_json(const calibrate_temperature *c); /* new reference; NULL = out of memory */
 spoor_status calibrate_temperature_from_json(const json_t *json, calibrate_temperature *out, spoor_error *err);
 
+/* ---- evidence for sources that nobody heard ------------------------------------------------------------ */
+
+enum { CALIBRATE_MAX_VALUES = 64 };
+
+/* p = weight * softmax(scale * logits) + (1 - weight) * share: what is to be said of an attribute where the source was
+ * never heard. The evidence may be wrong of all that such a source makes, however sure it is; then only what is usual
+ * is left. */
+typedef struct calibrate_evidence {
+    double scale;                       /* in [1 / 64, 1] */
+    double weight;                      /* in [0, 1] */
+    double share[CALIBRATE_MAX_VALUES]; /* of the values; they sum to 1 */
+    size_t values, sources, n;          /* fitted on so many sources, with so many items */
+    double nll_before, nll;             /* mean over the sources of the mean of -ln p of their items: by the logits as
+                                         * they stand, and as fitted */
+} calibrate_evidence;
+
+void calibrate_evidence_p(const calibrate_evidence *c, const float *logits, double *p);
+/* The scale and the weight that minimise nll: sources count alike, however many items they have. logits[n, values];
+ * source[n] from 0 to n - 1; items with truth or source < 0 are left out. At each scale the sum is convex in the weight
+ * (bisection); of 97 scales the best, then golden sections. Nothing left, fewer than two values or more than the limit,
+ * shares that are not above 0 and sum to 1, a truth that is no value, a logit that is not finite: SPOOR_ERR_INPUT. */
+spoor_status calibrate_evidence_fit(spoor_context *ctx, const float *logits, const int32_t *truth,
+                                    const int32_t *source, size_t n, const double *share, size_t values,
+                                    calibrate_evidence *out, spoor_error *err);
+json_t *calibrate_evidence_to_json(const calibrate_evidence *c); /* new reference; NULL = out of memory */
+spoor_status calibrate_evidence_from_json(const json_t *json, size_t values, calibrate_evidence *out,
+                                          spoor_error *err);
+
 /* ---- two classes -------------------------------------------------------------------------------------- */
 
 typedef struct calibrate_logistic {

@@ -251,7 +251,7 @@ spoor_status tree_new(const spoor_model *m, const float *row, double known, doub
     }
     *t = (trace_tree){.ctx = m->ctx, .taxonomy = m->taxonomy, .bonafide = bonafide,
                       .known = model_known_probability(m, known),
-                      .measured = !isnan(known) && m->accepted.known > 0};
+                      .measured = !isnan(known) && (m->has_odds || m->accepted.known > 0)};
     spoor_status status = fill_attributes(m, row, t, err);
     if (status == SPOOR_OK && t->n_attributes > 0) {
         status = fill_sources(m, row, t, err);

@@ -111,6 +111,30 @@ static spoor_status thin(dataset *d, const recipe *r, size_t *train, size_t *n_t
     return SPOOR_OK;
 }
 
+/* Leaves out the training rows of one source; the others stay, in their order. */
+static spoor_status drop_source(dataset *d, const recipe *r, const char *source, size_t *train, size_t *n_train,
+                                spoor_error *err) {
+    size_t left = 0;
+    labels_task t = {0};
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        if (strcmp(r->task[i].name, r->source_task) == 0) {
+            t = (labels_task){r->task[i].name, r->task[i].column, r->task[i].n_columns, r->task[i].except,
+                              r->task[i].n_except};
+        }
+    }
+    for (size_t i = 0; i < *n_train; i++) {
+        if (strcmp(labels_text(d->manifest, train[i], &t), source) != 0) {
+            train[left++] = train[i];
+        }
+    }
+    if (left == *n_train) {
+        return error_set(err, SPOOR_ERR_INPUT, "data.without names %.80s, which no training row has in the task %.60s",
+                         source, r->source_task);
+    }
+    *n_train = left;
+    return SPOOR_OK;
+}
+
 static spoor_status choose_rows(dataset *d, const recipe *r, spoor_error *err) {
     size_t *train = NULL, *dev = NULL, n_train = 0, n_dev = 0;
     spoor_status status = labels_select(d->ctx, d->manifest, r->train.item, r->train.n, &train, &n_train, err);
@@ -119,6 +143,9 @@ static spoor_status choose_rows(dataset *d, const recipe *r, spoor_error *err) {
     }
     status = status == SPOOR_OK ? check_disjoint(d, train, n_train, dev, n_dev, err) : status;
     status = status == SPOOR_OK ? thin(d, r, train, &n_train, err) : status;
+    for (size_t i = 0; i < r->n_without && status == SPOOR_OK; i++) {
+        status = drop_source(d, r, r->without[i], train, &n_train, err);
+    }
     if (status == SPOOR_OK && n_train == 0) {
         status = error_set(err, SPOOR_ERR_INPUT, "no row of the manifests passes data.train, so there is nothing to "
                                                  "train on");

@@ -13,33 +13,37 @@ static spoor_status open_samples(const dataset *d, const float *samples, size_t 
     return audio_set_silence(*audio, NULL, err);
 }
 
-static spoor_status open_clip(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
-    const dataset *d = user;
-    size_t n;
-    TRY(cache_whole(d->cache, d->n_train + clip, owned, &n, err));
-    return open_samples(d, *owned, n, audio, err);
+/* Clips of the dataset, those of training with their first windows alone. */
+typedef struct clip_list {
+    const dataset *d;
+    size_t first;
+    const size_t *clip; /* NULL: from `first` on */
+} clip_list;
+
+static size_t listed(const clip_list *l, size_t i) { return l->clip ? l->clip[i] : l->first + i; }
+
+static spoor_status open_clip(void *user, size_t i, spoor_audio **audio, float **owned, spoor_error *err) {
+    const clip_list *l = user;
+    size_t n, clip = listed(l, i);
+    TRY(cache_whole(l->d->cache, clip, owned, &n, err));
+    bool whole = clip >= l->d->n_train || n < AUDIO_WINDOW;
+    return open_samples(l->d, *owned, whole ? n : AUDIO_WINDOW, audio, err);
 }
 
-static spoor_status open_first_window(void *user, size_t clip, spoor_audio **audio, float **owned, spoor_error *err) {
-    const dataset *d = user;
-    size_t n;
-    TRY(cache_whole(d->cache, clip, owned, &n, err));
-    return open_samples(d, *owned, n < AUDIO_WINDOW ? n : AUDIO_WINDOW, audio, err);
-}
-
-/* Clips first .. first + n - 1 of the dataset, each opened by `open`. */
-static spoor_status forward(const dataset *d, spoor_model *m, unsigned threads, size_t first, size_t n, score_open open,
-                            float *logits, float *embedding, spoor_error *err) {
+static spoor_status forward(const clip_list *l, spoor_model *m, unsigned threads, size_t n, float *logits,
+                            float *embedding, spoor_error *err) {
+    const dataset *d = l->d;
     spoor_error *errors = ctx_calloc(d->ctx, n, sizeof *errors);
     if (!errors) {
         return error_memory(err, "evaluating recordings");
     }
     spoor_status status =
-        score_all(d->ctx, m, threads, n, open, (void *)(uintptr_t)d, 0, logits, embedding, errors, err);
+        score_all(d->ctx, m, threads, n, open_clip, (void *)(uintptr_t)l, 0, logits, embedding, errors, err);
     for (size_t i = 0; status == SPOOR_OK && i < n; i++) {
         if (errors[i].status != SPOOR_OK) {
-            status = error_set(err, errors[i].status, "%s clip %.200s: %.250s", first == 0 ? "train" : "dev",
-                               d->paths[first + i], errors[i].message);
+            size_t clip = listed(l, i);
+            status = error_set(err, errors[i].status, "%s clip %.200s: %.250s", clip < d->n_train ? "train" : "dev",
+                               d->paths[clip], errors[i].message);
         }
     }
     ctx_free(d->ctx, errors);
@@ -48,12 +52,20 @@ static spoor_status forward(const dataset *d, spoor_model *m, unsigned threads, 
 
 spoor_status dev_forward(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
                          spoor_error *err) {
-    return forward(d, m, threads, d->n_train, d->n_dev, open_clip, logits, embedding, err);
+    clip_list l = {.d = d, .first = d->n_train};
+    return forward(&l, m, threads, d->n_dev, logits, embedding, err);
 }
 
 spoor_status dev_forward_train(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
                                spoor_error *err) {
-    return forward(d, m, threads, 0, d->n_train, open_first_window, logits, embedding, err);
+    clip_list l = {.d = d};
+    return forward(&l, m, threads, d->n_train, logits, embedding, err);
+}
+
+spoor_status dev_forward_clips(const dataset *d, spoor_model *m, unsigned threads, const size_t *clip, size_t n,
+                               float *logits, float *embedding, spoor_error *err) {
+    clip_list l = {.d = d, .clip = clip};
+    return forward(&l, m, threads, n, logits, embedding, err);
 }
 
 typedef struct work { /* of one metric */

@@ -11,6 +11,9 @@ spoor_status dev_forward(const dataset *d, spoor_model *m, unsigned threads, flo
  * remember. */
 spoor_status dev_forward_train(const dataset *d, spoor_model *m, unsigned threads, float *logits, float *embedding,
                                spoor_error *err);
+/* The same of n of the dataset's clips, training clips (their first windows) and dev clips, in this order. */
+spoor_status dev_forward_clips(const dataset *d, spoor_model *m, unsigned threads, const size_t *clip, size_t n,
+                               float *logits, float *embedding, spoor_error *err);
 /* value[r->n_metrics]; NaN where a metric is not defined. *select = mean of the metrics that dev.select names, of
  * rising merit (loss and eer count negative); -INFINITY where one of them is not defined. known[l->n]: known scores,
  * NULL: the model's, which then must not need the embedding. */

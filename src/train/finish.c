@@ -229,6 +229,7 @@ static spoor_status use_dev(trainer *t, float *embedding, double *known, json_t 
     TRY(dev_forward(t->d, &t->model, t->threads, t->logits, embedding, err));
     TRY(choose_known(t, embedding, table, err));
     TRY(*table ? log_table(t, *table, err) : SPOOR_OK);
+    TRY(trainer_learn_unseen(t, err));
     TRY(score_calibrate(&t->model, t->labels, t->logits, embedding, t->r->openset.by_eer ? 0 : t->r->acceptance,
                         t->r->prior, err));
     TRY(score_known_crossed(&t->model, t->labels, t->logits, embedding, FOLDS, known, err));

@@ -150,6 +150,10 @@ spoor_status known_describe(spoor_model *m, spoor_error *err) {
         known = NULL;
     }
     json_decref(accepted);
+    if (known && m->has_odds && json_object_set_new(known, "odds", calibrate_logistic_to_json(&m->odds)) != 0) {
+        json_decref(known);
+        known = NULL;
+    }
     return known && json_object_set_new(m->meta, "known", known) == 0 ? SPOOR_OK : error_memory(err, "calibrating");
 }
 
@@ -443,6 +447,7 @@ spoor_status known_choose(spoor_model *m, const known_train *train, const score_
     }
     openset_kinds kinds = candidates(o);
     openset_init(&m->openset);
+    m->has_odds = false; /* of another score */
     m->openset.temperature = o->temperature;
     m->openset.k = o->k;
     TRY(fit_statistics(m, train, o, &kinds, err));

@@ -68,6 +68,7 @@ static const setting SETTINGS[] = {
     {"ge2e", "task", TEXT, AT(ge2e.task), 0, 0, 0, "source"},
     {"ge2e", "kind", CHOICE, AT(ge2e.contrast), 0, 0, 0, "softmax|contrast"},
     {"joint", "task", TEXT, AT(joint.task), 0, 0, 0, "source"},
+    {"unseen", "folds", INTEGER, AT(unseen_folds), 0, 0, 64, NULL},
     {"sampler", "kind", CHOICE, AT(sampler), 0, 0, 0, "shuffled|balanced|taxonomy"},
     {"sampler", "by", TEXT, AT(sampler_by), 0, 0, 0, ""},
     {"sampler", "within", TEXT, AT(sampler_within), 0, 0, 0, "source"},
@@ -122,7 +123,7 @@ enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 /* Keys that are no plain settings: {section, key}. */
 static const char *const OTHERS[][2] = {
     {"data", "manifests"},      {"data", "train"},      {"data", "dev"},        {"data", "tasks"},
-    {"data", "groups"},         {"data", "silence"},    {"dev", "metrics"},     {"dev", "select"},
+    {"data", "groups"},         {"data", "silence"},    {"data", "without"},    {"dev", "metrics"},     {"dev", "select"},
     {"", "frontend"},           {"", "network"},        {"", "augment"},        {"finetune", "freeze"},
     {"finetune", "lr_factors"}, {"sampler", "matched"}, {"sampler", "resynth"}, {"openset", "scorers"},
     {"joint", "parents"}};

@@ -138,6 +138,8 @@ typedef struct recipe {
     recipe_manifest manifest[RECIPE_MAX_MANIFESTS];
     size_t n_manifests;
     recipe_where train, dev;
+    const char *const *without; /* classes of source_task whose training rows are left out; NULL or none */
+    size_t n_without;
     recipe_task *task;
     size_t n_tasks;
     const char *group[SAMPLER_MAX_GROUPS];
@@ -166,6 +168,7 @@ typedef struct recipe {
     int task_weights;       /* recipe_weights_kind */
     recipe_joint joint;
     const char *taxonomy; /* file that is kept in the model; "": none */
+    int64_t unseen_folds; /* trainings that leave sources out, to learn what is said of unseen ones; 0: none */
     int sampler;
     const char *sampler_task;
     const char *sampler_by, *sampler_within; /* columns of the taxonomy's classes, and of what a class consists of */

@@ -20,6 +20,7 @@ void recipe_free_parts(spoor_context *ctx, recipe *r) {
     free_where(ctx, &r->resynth.where);
     ctx_free(ctx, (void *)(uintptr_t)r->matched.content);
     ctx_free(ctx, (void *)(uintptr_t)r->joint.parents);
+    ctx_free(ctx, (void *)(uintptr_t)r->without);
     for (size_t i = 0; i < r->n_tasks; i++) {
         ctx_free(ctx, (void *)(uintptr_t)r->task[i].except);
     }
@@ -254,6 +255,7 @@ spoor_status recipe_read_data(spoor_context *ctx, recipe *r, spoor_error *err) {
     TRY(recipe_read_where(ctx, json_object_get(data, "train"), "data.train", &r->train, err));
     TRY(recipe_read_where(ctx, json_object_get(data, "dev"), "data.dev", &r->dev, err));
     TRY(read_tasks(ctx, json_object_get(data, "tasks"), r, err));
+    TRY(recipe_read_strings(ctx, json_object_get(data, "without"), "data.without", &r->without, &r->n_without, err));
     return read_groups(ctx, data, r, err);
 }
 

@@ -268,6 +268,10 @@ static spoor_status use_store(trainer *t, spoor_error *err) {
 }
 
 static spoor_status make(trainer *t, spoor_error *err) {
+    t->plain = t->r->unseen_folds > 0 ? json_deep_copy(t->r->resolved) : NULL;
+    if (t->r->unseen_folds > 0 && !t->plain) {
+        return error_memory(err, "starting a training");
+    }
     TRY(compute_new(t->ctx, t->threads, &t->compute, err));
     TRY(tape_new(t->ctx, t->compute, &t->tape, err));
     TRY(dataset_new(t->ctx, t->r, &t->d, err));
@@ -278,6 +282,7 @@ static spoor_status make(trainer *t, spoor_error *err) {
     TRY(weigh_tasks(t, err));
     TRY(make_optimiser(t, err));
     TRY(make_model(t, err));
+    TRY(trainer_plan_unseen(t, err));
     say_pairs(t);
     TRY(say_balance(t, err));
     skip_parts(t);
@@ -297,6 +302,8 @@ static void unmake(trainer *t) {
     taxonomy_free(t->model.taxonomy);
     openset_stats_free(t->model.openset_stats);
     ctx_free(t->ctx, t->logits);
+    json_decref(t->plain);
+    ctx_free(t->ctx, t->left_out);
     average_free(t->average);
     average_free(t->best);
     optimiser_free(t->optimiser);

@@ -49,6 +49,9 @@ typedef struct trainer {
     spoor_model model;    /* around net and front end; owns tasks and meta alone */
     score_labels *labels;
     float *logits;        /* [n_dev, L] */
+    /* what is said of unseen sources (unseen_folds.c) */
+    json_t *plain;        /* the recipe as it was read, for trainings that leave sources out; NULL: there are none */
+    int32_t *left_out;    /* [classes of the source task] of which of these */
     int log;              /* file descriptor */
     double started;       /* seconds, and batches run since then */
     uint64_t batches;
@@ -73,6 +76,14 @@ json_t *trainer_epoch_line(trainer *t, double seconds);
 json_t *trainer_weights(const trainer *t);
 /* To the caller; line: of an epoch that is over, else NULL. */
 void trainer_tell(trainer *t, const json_t *line);
+
+/* ---- unseen_folds.c ---- */
+/* Before anything is trained: which sources are left out of which training, where the recipe asks for such trainings.
+ * SPOOR_ERR_USAGE, SPOOR_ERR_INPUT: none can be. */
+spoor_status trainer_plan_unseen(trainer *t, spoor_error *err);
+/* When the known score is chosen: train them, each in FOLDER/unseen-K, and learn from what they say of their dev clips and
+ * of the sources that they were left without. */
+spoor_status trainer_learn_unseen(trainer *t, spoor_error *err);
 
 /* "FOLDER/NAME", freed with ctx_free; NULL = out of memory. */
 char *trainer_path(const trainer *t, const char *name);

@@ -95,7 +95,7 @@ static spoor_status fit_task(spoor_model *m, size_t task, const score_labels *l,
 
 spoor_status unseen_calibrate(spoor_model *m, const score_labels *l, const float *logits, spoor_error *err) {
     for (size_t k = 0; k < m->n_tasks; k++) {
-        TRY(model_is_attribute(m, k) ? fit_task(m, k, l, logits, err) : SPOOR_OK);
+        TRY(model_is_attribute(m, k) && !m->tasks[k].evidence ? fit_task(m, k, l, logits, err) : SPOOR_OK);
     }
     return SPOOR_OK;
 }
@@ -138,11 +138,11 @@ static spoor_status say_task(const spoor_model *m, size_t task, const score_labe
     spoor_status status = own.tasks && t && p ? SPOOR_OK : error_memory(err, "calibrating");
     if (status == SPOOR_OK) {
         memcpy(own.tasks, m->tasks, m->n_tasks * sizeof *own.tasks);
-        status = temperatures(m, task, l, logits, folds, t, err);
+        status = m->tasks[task].evidence ? SPOOR_OK : temperatures(m, task, l, logits, folds, t, err);
     }
     for (size_t i = 0; status == SPOOR_OK && i < l->n; i++) {
         float *to = scores + i * width + at;
-        own.tasks[task].unseen = t[i];
+        own.tasks[task].unseen = m->tasks[task].evidence ? 0 : t[i];
         model_attribute(&own, task, logits + i * width, model_known_probability(m, known[i]), p);
         for (size_t c = 0; c < n; c++) {
             to[c] = (float)p[c];
@@ -157,7 +157,7 @@ static spoor_status say_task(const spoor_model *m, size_t task, const score_labe
 spoor_status unseen_scores(const spoor_model *m, const score_labels *l, const float *logits, const double *known,
                            size_t folds, float *scores, spoor_error *err) {
     for (size_t k = 0; k < m->n_tasks; k++) {
-        if (model_is_attribute(m, k) && m->tasks[k].unseen > 0) {
+        if (model_is_attribute(m, k) && (m->tasks[k].unseen > 0 || m->tasks[k].evidence)) {
             TRY(say_task(m, k, l, logits, known, folds, scores, err));
         }
     }

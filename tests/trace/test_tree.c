@@ -116,6 +116,18 @@ static void sources_of_a_head(void **state) {
     support_close(t->attribute[0].value[0].p, 0.8 / 8 + 7.0 / 8 * 2 / 3, 1e-5, "mixture");
     support_close(t->attribute[1].value[0].p, 0.75, 1e-5, "no temperature");
     tree_free(t);
+    /* the evidence with the weight 1/2 and its root, 2 to 1, beside the shares S 0.3 and M 0.7; the known score says 3 to 1 */
+    m->tasks[1].unseen = 0;
+    m->tasks[1].evidence = ctx_alloc(m->ctx, 1, sizeof *m->tasks[1].evidence); /* the model's own */
+    *m->tasks[1].evidence = (calibrate_evidence){.scale = 0.5, .weight = 0.5, .share = {0.3, 0.7}, .values = 2};
+    m->has_odds = true;
+    m->odds = (calibrate_logistic){.scale = log(3), .offset = log(3), .prior = 0.5};
+    t = grow(m, p, 8, 0, 0.3);
+    support_close(t->known, 0.75, 1e-9, "P(known) by its odds");
+    assert_true(t->measured);
+    support_close(t->attribute[0].unseen[1], 0.5 * 2 / 3 + 0.35, 1e-5, "P(M) if unknown");
+    support_close(t->attribute[0].value[0].p, 0.75 * 0.8 + 0.25 * (0.5 * 2 / 3 + 0.35), 1e-5, "mixture with the evidence");
+    tree_free(t);
     spoor_model_free(m);
 }
 
@@ -164,6 +176,35 @@ static void no_tree_without_attributes(void **state) {
     spoor_model_free(m);
 }
 
+/* What was learned of unseen sources, read from a file and refused where it does not fit. */
+static void unseen_sources_in_a_file(void **state) {
+    (void)state;
+    static const char good[] = "{\"name\":\"vq\",\"classes\":[\"S\",\"real\",\"multi\"],\"calibration_unseen\":{\"scale\":0.5,\"weight\":0.25,"
+                               "\"shares\":[0.375,0.625]}}",
+                      bad[] = "{\"name\":\"vq\",\"classes\":[\"S\",\"real\",\"multi\"],\"calibration_unseen\":{\"scale\":0.5,\"weight\":0.25,"
+                              "\"shares\":[0.25,0.25,0.5]}}";
+    static const char known[] = ",\"known\":{\"task\":\"source\",\"openset\":{\"scorer\":\"energy\",\"temperature\":1,\"threshold\":0,\"acceptance\":0.5},\"odds\":{\"scale\":%s,"
+                                "\"offset\":-1,\"prior\":0.5,\"informative\":true}}";
+    char path[600], tasks[600], more[600];
+    spoor_error err = {0};
+    snprintf(tasks, sizeof tasks, SMALL_SOURCE ",%s", good);
+    snprintf(more, sizeof more, known, "2");
+    spoor_model *m = model("{" SMALL_POOLED "}", tasks, more);
+    const model_task *vq = &m->tasks[model_find_task(m, "vq")];
+    assert_true(vq->unseen == 0 && vq->evidence->scale == 0.5 && vq->evidence->weight == 0.25 && vq->evidence->share[1] == 0.625);
+    support_close(model_known_probability(m, 1), 1 / (1 + exp(-1)), 1e-12, "odds");
+    spoor_model_free(m);
+    snprintf(path, sizeof path, "%s/bad.safetensors", folder);
+    snprintf(more, sizeof more, known, "-2");
+    small_model(ctx, path, NULL, SMALL_FAST, "{" SMALL_POOLED "}", tasks, more, 3);
+    assert_int_equal(spoor_model_open(ctx, path, &m, &err), SPOOR_ERR_MODEL);
+    assert_non_null(strstr(err.message, "scale"));
+    snprintf(tasks, sizeof tasks, SMALL_SOURCE ",%s", bad); /* three shares of two values */
+    small_model(ctx, path, NULL, SMALL_FAST, "{" SMALL_POOLED "}", tasks, "", 3);
+    assert_int_equal(spoor_model_open(ctx, path, &m, &err), SPOOR_ERR_MODEL);
+    assert_non_null(strstr(err.message, "shares"));
+}
+
 static void a_bad_taxonomy_is_refused(void **state) {
     (void)state;
     spoor_error err = {0};
@@ -174,8 +215,9 @@ static void a_bad_taxonomy_is_refused(void **state) {
     assert_int_equal(spoor_model_open(ctx, path, &m, &err), SPOOR_ERR_MODEL);
     assert_non_null(strstr(err.message, "its taxonomy"));
     small_model(ctx, path, NULL, SMALL_FAST, "{" SMALL_POOLED "}", SMALL_SOURCE,
-                ",\"known\":{\"task\":\"source\",\"openset\":{\"scorer\":\"energy\",\"temperature\":1},\"accepted\":{\"known\":2,\"unknown\":0}}", 3);
+                ",\"known\":{\"task\":\"source\",\"openset\":{\"scorer\":\"energy\",\"temperature\":1,\"threshold\":0,\"acceptance\":0.5},\"accepted\":{\"known\":2,\"unknown\":0}}", 3);
     assert_int_equal(spoor_model_open(ctx, path, &m, &err), SPOOR_ERR_MODEL);
+    assert_non_null(strstr(err.message, "the shares that its threshold accepts"));
 }
 
 /* The n-th allocation fails: an error or a tree, and nothing is lost. */
@@ -208,6 +250,7 @@ static void failing_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attributes_alone),           cmocka_unit_test(sources_of_a_head),        cmocka_unit_test(sources_of_a_joint_head),
-        cmocka_unit_test(no_tree_without_attributes), cmocka_unit_test(a_bad_taxonomy_is_refused), cmocka_unit_test(failing_memory)};
+        cmocka_unit_test(no_tree_without_attributes), cmocka_unit_test(unseen_sources_in_a_file), cmocka_unit_test(a_bad_taxonomy_is_refused),
+        cmocka_unit_test(failing_memory)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

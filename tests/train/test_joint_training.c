@@ -1,6 +1,7 @@
 /* test_joint_training.c: trainings with a joint head on made-up codecs: a tone says the quantiser, a hiss the decoder. Attributes agree
  * with codecs in every row, also over windows; the model file says the same when it is opened again; interruptions change no bit; and
- * of codecs that were held out the attributes come with doubt that holds on other codecs that were held out too. */
+ * of codecs that were held out the attributes come with doubt that holds on other codecs that were held out too. Where codecs are left
+ * out of trainings in turn, each is heard by a network that does not know it. */
 #include "train/runs.h"
 
 typedef struct made_codec {
@@ -256,6 +257,89 @@ static void held_out(void **state) {
     close_clips(&d);
 }
 
+/* ---- sources left out of trainings in turn ---- */
+
+static const char *const LEFT_OUT[] = {"unseen.folds=3", "schedule.epochs=8", "openset.scorers=energy"};
+
+/* Each of the five codecs and the vocoder is left out once; e has no decoder and the vocoder neither. Dev's unknown codecs are not looked
+ * at, and the model file says the same when it is opened again. */
+static void left_out(void **state) {
+    (void)state;
+    spoor_error err;
+    watch w = {0};
+    clips d;
+    char *out = run_folder("left"), path[1400];
+    support_ok(train(out, 2, false, &w, LEFT_OUT, 3, &err), &err);
+    open_clips(&d, out, "dev");
+    const spoor_model *m = d.model;
+    const model_task *vq = &m->tasks[model_find_task(m, "vq")], *dec = &m->tasks[model_find_task(m, "dec")];
+    assert_true(vq->unseen == 0 && vq->evidence != NULL && vq->evidence->values == 2);
+    /* a, b and e are MVQ, c and d SVQ; classes are sorted */
+    support_close(vq->evidence->share[0], 4.0 / 7, 1e-12, "share");
+    const json_t *of = json_object_get(json_array_get(json_object_get(m->meta, "tasks"), model_find_task(m, "vq")), "calibration_unseen");
+    assert_int_equal(json_integer_value(json_object_get(of, "sources")), 5);
+    assert_int_equal(json_integer_value(json_object_get(of, "n")), 5 * EACH);
+    double right = json_real_value(json_object_get(json_object_get(of, "left_out"), "accuracy"));
+    assert_true(right >= 0.2 && right <= 1);
+    of = json_object_get(json_array_get(json_object_get(m->meta, "tasks"), model_find_task(m, "dec")), "calibration_unseen");
+    assert_int_equal(json_integer_value(json_object_get(of, "sources")), 4);
+    assert_true(dec->evidence != NULL && m->has_odds && m->odds.others == 6 * EACH && m->odds.prior == 0.5);
+    /* dev's clips of known codecs, each heard by the two networks that know it */
+    assert_int_equal(m->odds.targets, 2 * 6 * 2);
+    score_set *set;
+    support_ok(score_set_new(d.ctx, m, d.labels, d.logits, d.embedding, NULL, 5, &set, &err), &err);
+    snprintf(path, sizeof path, "%s/again.tsv", out);
+    support_ok(score_file_write(d.ctx, path, &set->set, &err), &err);
+    char want[65], got[65];
+    hash(out, "dev-scores.tsv", want);
+    hash(out, "again.tsv", got);
+    assert_string_equal(want, got);
+    score_set_free(set);
+    close_clips(&d);
+    for (int k = 1; k <= 3; k++) {
+        snprintf(path, sizeof path, "%s/unseen-%d/recipe.json", out, k);
+        assert_int_equal(access(path, F_OK), 0);
+    }
+}
+
+/* Stopped in the model's own training, in that of the second network without some codecs, and killed anywhere. */
+static void left_out_interrupted(void **state) {
+    (void)state;
+    spoor_error err;
+    char whole[65], parts[65], *two = run_folder("left-parts");
+    watch c = {.cancel_at = 11};
+    assert_int_equal(train(two, 1, true, &c, LEFT_OUT, 3, &err), SPOOR_ERR_CANCELLED);
+    c = (watch){.cancel_at = 50}; /* 32 and 24 are the model's and the first network's batches */
+    assert_int_equal(train(two, 3, true, &c, LEFT_OUT, 3, &err), SPOOR_ERR_CANCELLED);
+    c = (watch){0};
+    support_ok(train(two, 2, true, &c, LEFT_OUT, 3, &err), &err);
+    hash(run_folder("left"), "model.safetensors", whole);
+    hash(two, "model.safetensors", parts);
+    assert_string_equal(whole, parts);
+    killed_gives_the_same("left-killed", LEFT_OUT, 3, 6, 0.15);
+}
+
+static void left_out_memory(void **state) {
+    (void)state;
+    static const char *const set[] = {"unseen.folds=2", "schedule.epochs=1", "openset.scorers=energy"};
+    failing_memory_is_refused(set, 3);
+}
+
+static void left_out_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *set[2], *says;
+    } cases[] = {{{"unseen.folds=1", "batch=16"}, "2 trainings at least"},
+                 {{"unseen.folds=3", "from=m.safetensors"}, "m.safetensors"},
+                 {{"unseen.folds=3", "data.source_task=bonafide"}, "a source that alone has a value"},
+                 {{"unseen.folds=3", "data.dev.split=none"}, "no dev clips"},
+                 {{"unseen.folds=3", "data.source_task=none"}, "nothing to learn"},
+                 {{"data.without=nobody", "batch=16"}, "data.without names nobody"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        (void)refused_with(cases[i].set, cases[i].says);
+    }
+}
+
 static void interrupted(void **state) {
     (void)state;
     spoor_error err;
@@ -310,6 +394,8 @@ static void refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(consistent), cmocka_unit_test(windows_agree), cmocka_unit_test(held_out),
-                                       cmocka_unit_test(interrupted), cmocka_unit_test(variants), cmocka_unit_test(refused)};
+                                       cmocka_unit_test(interrupted), cmocka_unit_test(variants), cmocka_unit_test(refused), cmocka_unit_test(left_out),
+                                       cmocka_unit_test(left_out_interrupted), cmocka_unit_test(left_out_memory),
+                                       cmocka_unit_test(left_out_refused)};
     return cmocka_run_group_tests(tests, setup, folder_remove);
 }
