@@ -197,7 +197,7 @@ static void ensemble_forward(const net *n, tape *t, tensor *features, const net_
         out->n_members = n->n_members;
         out->members = members;
     } else if (out->n_members == 0) {
-        tape_fail(t, SPOOR_ERR_USAGE, "no member of the network learns by gradients; set schedule.epochs to 0");
+        tape_fail(t, SPOOR_ERR_USAGE, "no member of the network learns by gradients, and a training needs one that does");
     }
 }
 

@@ -35,7 +35,7 @@ spoor_status head_configure(const json_t *config, const net_task *tasks, size_t 
     const char *names[NET_MAX_TASKS + 1] = {NULL};
     for (size_t i = 0; i < n_tasks; i++) {
         names[i] = tasks[i].name;
-        out[i] = (head_options){.kind = HEAD_LINEAR};
+        out[i] = (head_options){.kind = HEAD_LINEAR, .kinds = 1};
     }
     if (config == NULL || n_tasks == 0) {
         return SPOOR_OK;
@@ -53,7 +53,12 @@ spoor_status head_configure(const json_t *config, const net_task *tasks, size_t 
         }
         TRY(config_choice(own, "network.task_heads", "kind", KINDS, 0, &kind, err));
         out[i].kind = (head_kind)kind;
-        if (kind != HEAD_ONE_CLASS) {
+        if (kind == HEAD_LINEAR) {
+            static const char *const KEYS[] = {"kind", "human", "kinds", NULL};
+            TRY(config_keys(own, "network.task_heads", KEYS, err));
+            TRY(config_int(own, "network.task_heads", "human", 0, 0, tasks[i].classes - 1, &out[i].human, err));
+            TRY(config_int(own, "network.task_heads", "kinds", 1, 1, NET_MAX_HUMANS, &out[i].kinds, err));
+        } else if (kind != HEAD_ONE_CLASS) {
             static const char *const KEYS[] = {"kind", NULL}, *const JOINT[] = {"kind", "human", "parents", NULL};
             TRY(config_keys(own, "network.task_heads", kind == HEAD_JOINT ? JOINT : KEYS, err));
             out[i].joint = kind == HEAD_JOINT ? json_deep_copy(own) : NULL;
@@ -78,11 +83,14 @@ bool head_describe(const head_options *heads, const net_task *tasks, size_t n_ta
     *out = NULL;
     for (size_t i = 0; i < n_tasks; i++) {
         const head_options *o = &heads[i];
-        if (o->kind == HEAD_LINEAR) {
+        if (o->kind == HEAD_LINEAR && o->kinds == 1) {
             continue;
         }
         *out = *out == NULL ? json_object() : *out;
         json_t *own = o->kind == HEAD_JOINT ? json_deep_copy(o->joint)
+                      : o->kind == HEAD_LINEAR
+                          ? json_pack("{s:s,s:I,s:I}", "kind", KINDS[o->kind], "human", (json_int_t)o->human, "kinds",
+                                      (json_int_t)o->kinds)
                       : o->kind == HEAD_CENTROIDS
                           ? json_pack("{s:s}", "kind", KINDS[o->kind])
                           : json_pack("{s:s,s:I,s:f,s:f,s:f,s:b,s:s}", "kind", KINDS[o->kind], "human",
@@ -117,7 +125,8 @@ spoor_status head_init(head *h, const head_options *o, params *p, const char *na
     char part[192];
     *h = (head){.o = *o};
     if (o->kind == HEAD_LINEAR || o->kind == HEAD_JOINT || o->linear) {
-        TRY(nn_linear_init(&h->linear, p, name, embedding, classes, true, err));
+        int64_t more = o->kind == HEAD_LINEAR ? o->kinds - 1 : 0;
+        TRY(nn_linear_init(&h->linear, p, name, embedding, classes + more, true, err));
     }
     if (o->kind == HEAD_ONE_CLASS) {
         int64_t dim[2] = {1, embedding};
@@ -157,6 +166,34 @@ static tensor *centroid_logits(const head *h, tape *t, tensor *embedding) {
     return op_reshape(t, op_add_row(t, scaled, h->offset), 2, cosine->dim);
 }
 
+/* Columns [first, first + count) of x[B,C]. */
+static tensor *classes_of(tape *t, tensor *x, int64_t first, int64_t count) {
+    tensor *y = x == NULL ? NULL : op_slice_frames(t, op_reshape(t, x, 3, (int64_t[]){x->dim[0], x->dim[1], 1}), first, count);
+    return y == NULL ? NULL : op_reshape(t, y, 2, (int64_t[]){x->dim[0], count});
+}
+
+/* z[B, C + kinds - 1] -> [B,C]: log-sum-exp of the human class' kinds, as the first of them minus its log-softmax among
+ * them. */
+static tensor *join_kinds(const head_options *o, tape *t, tensor *z) {
+    if (z == NULL) {
+        return NULL;
+    }
+    int64_t classes = z->dim[1] - o->kinds + 1, after = classes - o->human - 1;
+    tensor *first = classes_of(t, z, o->human, 1);
+    tensor *both[2] = {first, classes_of(t, z, classes, o->kinds - 1)};
+    tensor *share = classes_of(t, op_log_softmax(t, op_concat(t, both, 2, 1)), 0, 1);
+    tensor *part[3];
+    size_t n = 0;
+    if (o->human > 0) {
+        part[n++] = classes_of(t, z, 0, o->human);
+    }
+    part[n++] = op_add(t, first, share, -1);
+    if (after > 0) {
+        part[n++] = classes_of(t, z, o->human + 1, after);
+    }
+    return tape_ok(t) ? op_concat(t, part, n, 1) : NULL;
+}
+
 void head_forward(const head *h, tape *t, tensor *embedding, tensor *dropped, head_output *out) {
     *out = (head_output){.scale = h->scale, .offset = h->offset};
     if (h->centroids != NULL) {
@@ -164,6 +201,7 @@ void head_forward(const head *h, tape *t, tensor *embedding, tensor *dropped, he
     }
     if (h->linear.w != NULL) {
         out->linear = nn_linear_forward(&h->linear, t, dropped, OP_ACT_NONE);
+        out->linear = h->o.kinds > 1 ? join_kinds(&h->o, t, out->linear) : out->linear;
         out->logits = out->linear;
     }
     if (h->centre != NULL) {

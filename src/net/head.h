@@ -1,6 +1,11 @@
 /* head.h: from an embedding to the logits of one task. A linear layer; or One-Class Softmax's learned centre, the
  * cosine of the embedding to which says how human a clip is; or cosines to the classes' centroids, as GE2E compares. A
- * joint head (joint.h) begins as linear ones. */
+ * joint head (joint.h) begins as linear ones.
+ *
+ * A linear head may know several kinds of human speech (of several corpora, say): human speech is no one source, and one
+ * direction of an embedding may not find it all. The head's layer has a row of weights for each: rows 0 .. C-1 as ever,
+ * with the first kind in the human class' row, then the other kinds. The logit of the human class is the log-sum-exp of
+ * its kinds: its probability is the sum of theirs. */
 #ifndef NET_HEAD_H
 #define NET_HEAD_H
 #include "net/net.h"
@@ -14,10 +19,11 @@ typedef enum head_kind { HEAD_LINEAR, HEAD_ONE_CLASS, HEAD_CENTROIDS, HEAD_JOINT
 
 typedef struct head_options {
     head_kind kind;
-    int64_t human;         /* one-class: which of the two classes is the human one */
+    int64_t human;         /* which class is the human one (one-class: of two; linear: where it has several kinds) */
     double r_real, r_fake, alpha;
     bool linear;           /* one-class: a linear layer beside the centre */
     bool linear_judges;    /* its logits are the answer, not the centre's */
+    int64_t kinds;         /* linear: so many kinds of the class `human` have a row of weights each; 1: none has */
     json_t *joint;         /* joint: its settings (joint.h), a reference; the head itself is linear */
 } head_options;
 

@@ -196,7 +196,7 @@ static spoor_status copy_tasks(net *n, const net_task *tasks, size_t n_tasks, sp
     return SPOOR_OK;
 }
 
-/* Fitted members have linear heads; a training has one kind of head for a task, and no fusion. */
+/* Fitted members have linear heads; those that learn have one kind of head for a task, and a training has no fusion. */
 static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
     for (size_t i = 0; i < n->n_members; i++) {
         const member *m = &n->members[i];
@@ -221,9 +221,9 @@ static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
             return error_set(err, SPOOR_ERR_USAGE, "network.members: tasks of member %zu is empty, so that it learns "
                                                    "nothing", i + 1);
         }
-        if (trains && m->own_heads) {
+        if (trains && m->own_heads && m->logistic <= 0) {
             return error_set(err, SPOOR_ERR_USAGE, "network.members: in a training task_heads belongs to the network, "
-                                                   "not to a member");
+                                                   "not to a member that learns by gradients");
         }
     }
     return trains && n->fused ? error_set(err, SPOOR_ERR_USAGE, "network.fusion is made by spoor fuse and cannot be "
@@ -316,6 +316,8 @@ bool net_fit_at(const net *n, size_t i, net_fit *out) {
     const member *m = &n->members[i];
     *out = (net_fit){.l2 = m->logistic, .copies = m->copies, .mean = m->norm[0].mean, .var = m->norm[0].var};
     for (size_t k = 0; k < n->n_tasks; k++) {
+        out->human[k] = m->head_options[k].human;
+        out->kinds[k] = m->head_options[k].kinds;
         out->weight[k] = m->heads[k].linear.w;
         out->bias[k] = m->heads[k].linear.b;
     }

@@ -7,7 +7,7 @@
 #include <jansson.h>
 
 #define NET_NORM_EPS 1e-5 /* of nn_batch_norm */
-enum { NET_MAX_TASKS = 32, NET_MAX_CLASSES = 65536, NET_MAX_MEMBERS = 16 };
+enum { NET_MAX_TASKS = 32, NET_MAX_CLASSES = 65536, NET_MAX_MEMBERS = 16, NET_MAX_HUMANS = 64 };
 
 typedef struct net net;
 typedef struct net_joint net_joint; /* joint.h */
@@ -86,7 +86,8 @@ typedef struct net_output {
  *   "fusion.heads.TASK"; the embedding is z. average: log sum_g w_g p_g, or sum_g w_g log p_g, the weights divided by
  *   their
  *   sum over the models that answer the task; the embedding is the unit embeddings side by side.
- * and, of any of these, "task_heads": {TASK: {"kind": "linear"}} (the default) or, of a task with two classes,
+ * and, of any of these, "task_heads": {TASK: {"kind": "linear", "human": 0 (which class), "kinds": 1 (of the human
+ *   class)}} (the default, see head.h) or, of a task with two classes,
  *   {"kind": "one-class", "human": 0 (which class), "r_real": 0.9, "r_fake": 0.2, "alpha": 20,
  *    "linear": false (a linear layer beside the centre), "judge": "centre" | "linear"}: One-Class Softmax, see head.h
  *   {"kind": "joint", "human": 0, "parents": {TASK: [..]}}: its classes' logits are sums of those of the values that
@@ -133,7 +134,8 @@ typedef struct net_fit {
     double l2;
     int64_t copies;
     tensor *mean, *var;                                  /* [size] of the pooled vector */
-    tensor *weight[NET_MAX_TASKS], *bias[NET_MAX_TASKS]; /* [C_k, size], [C_k]; NULL: not its task */
+    int64_t human[NET_MAX_TASKS], kinds[NET_MAX_TASKS];  /* of the human class, see head.h; kinds 1: not in use */
+    tensor *weight[NET_MAX_TASKS], *bias[NET_MAX_TASKS]; /* [C_k + kinds_k - 1, size], [the same]; NULL: not its task */
 } net_fit;
 bool net_fits(const net *n); /* whether there is such a member at all */
 bool net_fit_at(const net *n, size_t i, net_fit *out);

@@ -99,6 +99,38 @@ static void standardise(const net_fit *to, float *x, size_t n) {
     }
 }
 
+/* Which kind of human speech a clip is, that is, which of the lists with human training clips it stands in (the last
+ * kind: all lists from there on), as a class behind the others. */
+static spoor_status split_humans(const fit *f, const net_fit *to, size_t task, int32_t *label, spoor_error *err) {
+    const dataset *d = f->o->d;
+    int32_t classes = (int32_t)d->task[task].n_classes, human = (int32_t)to->human[task], kinds = 0;
+    size_t n_lists = 0;
+    for (size_t i = 0; i < d->n_train; i++) {
+        size_t list = manifest_list(d->manifest, d->rows[i]);
+        n_lists = list >= n_lists ? list + 1 : n_lists;
+    }
+    int32_t *kind = ctx_calloc(f->ctx, n_lists, sizeof *kind);
+    if (kind == NULL) {
+        return error_memory(err, "fitting logistic regressions");
+    }
+    for (size_t i = 0; i < d->n_train; i++) {
+        kind[manifest_list(d->manifest, d->rows[i])] |= label[i] == human;
+    }
+    for (size_t i = 0; i < n_lists; i++) {
+        kind[i] = kind[i] != 0 ? kinds++ : 0;
+    }
+    for (size_t i = 0; i < d->n_train * (size_t)(1 + f->copies); i++) {
+        int32_t own = kind[manifest_list(d->manifest, d->rows[i % d->n_train])];
+        own = own < (int32_t)to->kinds[task] ? own : (int32_t)to->kinds[task] - 1;
+        label[i] = label[i] == human && own > 0 ? classes + own - 1 : label[i];
+    }
+    ctx_free(f->ctx, kind);
+    return kinds >= (int32_t)to->kinds[task]
+               ? SPOOR_OK
+               : error_set(err, SPOOR_ERR_USAGE, "network: humans: %lld, but the human training clips stand in %d of "
+                           "data.manifests", (long long)to->kinds[task], (int)kinds);
+}
+
 static spoor_status fit_member(fit *f, size_t m, const net_fit *to, int32_t *label, spoor_error *err) {
     const dataset *d = f->o->d;
     size_t n = d->n_train, rows = n * (size_t)(1 + f->own[m]);
@@ -107,11 +139,12 @@ static spoor_status fit_member(fit *f, size_t m, const net_fit *to, int32_t *lab
         if (to->weight[k] == NULL) { /* another member's */
             continue;
         }
-        for (size_t i = 0; i < rows; i++) {
+        for (size_t i = 0; i < n * (size_t)(1 + f->copies); i++) {
             label[i] = d->task[k].label[i % n];
         }
+        TRY(to->kinds[k] > 1 ? split_humans(f, to, k, label, err) : SPOOR_OK);
         logistic_problem p = {.x = f->pooled[m], .label = label, .n = (int64_t)rows, .d = tensor_count(to->mean),
-                              .classes = (int64_t)d->task[k].n_classes, .l2 = to->l2};
+                              .classes = (int64_t)d->task[k].n_classes + to->kinds[k] - 1, .l2 = to->l2};
         TRY(logistic_fit(f->ctx, &p, to->weight[k]->data, to->bias[k]->data, err));
     }
     return SPOOR_OK;

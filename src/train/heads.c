@@ -144,7 +144,54 @@ static spoor_status choose_joint(const recipe *r, const dataset *d, spoor_error 
     return status;
 }
 
+static bool answers(const json_t *network, const char *task) {
+    const json_t *list = json_object_get(network, "tasks"), *name;
+    size_t i;
+    bool listed = list == NULL;
+    json_array_foreach(list, i, name) {
+        listed = listed || (json_string_value(name) && strcmp(json_string_value(name), task) == 0);
+    }
+    return listed;
+}
+
+/* "humans" of a network or a member becomes the heads that it stands for. */
+static spoor_status choose_kinds(const dataset *d, json_t *network, spoor_error *err) {
+    const json_t *kinds = json_object_get(network, "humans");
+    if (kinds == NULL) {
+        return SPOOR_OK;
+    }
+    if (!json_is_integer(kinds) || json_integer_value(kinds) < 1 || json_integer_value(kinds) > NET_MAX_HUMANS ||
+        json_object_get(network, "logistic") == NULL || json_object_get(network, "task_heads") != NULL) {
+        return error_set(err, SPOOR_ERR_USAGE, "network: humans must be a whole number of 1 to %d, and goes with "
+                         "logistic and without task_heads", NET_MAX_HUMANS);
+    }
+    json_t *heads = json_object();
+    bool good = heads != NULL;
+    for (size_t k = 0; k < d->n_tasks; k++) {
+        for (size_t c = 0; c < d->task[k].n_classes && answers(network, d->task[k].from.name); c++) {
+            if (model_is_human(d->task[k].classes[c])) {
+                json_t *head = json_pack("{s:s,s:I,s:O}", "kind", "linear", "human", (json_int_t)c, "kinds", kinds);
+                good = json_object_set_new(heads, d->task[k].from.name, head) == 0 && good;
+            }
+        }
+    }
+    good = good && json_object_set(network, "task_heads", heads) == 0 && json_object_del(network, "humans") == 0;
+    json_decref(heads);
+    return good ? SPOOR_OK : error_memory(err, "choosing heads");
+}
+
+static spoor_status choose_all_kinds(const recipe *r, const dataset *d, spoor_error *err) {
+    json_t *network = json_object_get(r->resolved, "network"), *member;
+    size_t i;
+    TRY(choose_kinds(d, network, err));
+    json_array_foreach(json_object_get(network, "members"), i, member) {
+        TRY(choose_kinds(d, member, err));
+    }
+    return SPOOR_OK;
+}
+
 spoor_status heads_choose(const recipe *r, const dataset *d, spoor_error *err) {
+    TRY(choose_all_kinds(r, d, err));
     TRY(r->joint.n_parents > 0 ? choose_joint(r, d, err) : SPOOR_OK);
     TRY(r->oc.weight > 0 ? choose_one_class(r, d, err) : SPOOR_OK);
     return r->ge2e.weight > 0 ? choose_centroids(r, d, err) : SPOOR_OK;

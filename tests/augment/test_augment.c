@@ -245,7 +245,7 @@ static void masks_are_silence_of_their_length(void **state) {
 static const char EVERYTHING[] =
     "[{\"kind\":\"speed\"},{\"kind\":\"room\"},{\"kind\":\"noise\"},{\"kind\":\"eq\"},"
     "{\"kind\":\"rawboost\",\"algo\":[1,2,3,4,5]},{\"kind\":\"bandlimit\"},{\"kind\":\"resample\"},"
-    "{\"kind\":\"codec\"},{\"kind\":\"gain\"},{\"kind\":\"mask\"}]";
+    "{\"kind\":\"codec\"},{\"kind\":\"telephone\"},{\"kind\":\"gain\"},{\"kind\":\"mask\"}]";
 
 typedef struct job {
     const augment *a;
@@ -333,7 +333,7 @@ static void hard_inputs_give_finite_samples(void **state) {
     (void)state;
     static const size_t sizes[] = {1, 2, 7, 100, 1000, 5000};
     static const char *const kinds[] = {"noise", "room", "gain", "eq", "bandlimit", "resample", "speed", "mask", "codec",
-                                        "rawboost"};
+                                        "telephone", "rawboost"};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         char steps[100];
         snprintf(steps, sizeof steps, "[{\"kind\":\"%s\"%s}]", kinds[k],
@@ -352,7 +352,7 @@ static void hard_inputs_give_finite_samples(void **state) {
                     assert_true(isfinite(y[i]));
                 }
                 assert_true(y[n] == 123); /* nothing is written past the end */
-                if (what == 0 && strcmp(kinds[k], "codec") != 0) {
+                if (what == 0 && strcmp(kinds[k], "codec") != 0 && strcmp(kinds[k], "telephone") != 0) {
                     assert_true(helpers_power(y, n) == 0); /* silence stays silence */
                 }
             }
@@ -382,6 +382,8 @@ static void wrong_configurations_are_refused_by_name(void **state) {
         {"[{\"kind\":\"rawboost\",\"algo\":9}]", "algo"},
         {"[{\"kind\":\"codec\",\"codecs\":[\"aac\"]}]", "codecs"},
         {"[{\"kind\":\"codec\",\"narrowband\":-1}]", "narrowband"},
+        {"[{\"kind\":\"telephone\",\"codecs\":[\"opus\"]}]", "codecs must be a list of: mulaw, alaw, gsm, g721"},
+        {"[{\"kind\":\"telephone\",\"high\":[3000,4000]}]", "high"},
         {"[{\"kind\":\"resample\",\"rate\":[0,8000]}]", "rate"},
         {"[{\"kind\":\"speed\",\"factor\":[0,1]}]", "factor"},
         {"[{\"kind\":\"mask\",\"count\":[1,1e18]}]", "count"},

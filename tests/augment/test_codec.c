@@ -162,12 +162,29 @@ static void companding_equals_g711(void **state) {
     }
 }
 
+static void a_telephone_is_its_band_and_its_codec(void **state) {
+    (void)state;
+    static const char *const codecs[] = {"mulaw", "alaw", "gsm", "g721"};
+    for (size_t k = 0; k < 4; k++) {
+        char steps[200];
+        snprintf(steps, sizeof steps, "[{\"kind\":\"telephone\",\"low\":300,\"high\":3400,\"codecs\":[\"%s\"]}]", codecs[k]);
+        memcpy(y, signal, sizeof y);
+        helpers_run(ctx, steps, 1, y, N);
+        snprintf(steps, sizeof steps, "[{\"kind\":\"bandlimit\",\"low\":300,\"high\":3400},"
+                 "{\"kind\":\"codec\",\"codecs\":[\"%s\"],\"narrowband\":1}]", codecs[k]);
+        memcpy(z, signal, sizeof z);
+        helpers_run(ctx, steps, 1, z, N);
+        assert_memory_equal(y, z, sizeof y);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips_are_aligned_and_better_with_more_bits),
         cmocka_unit_test(a_loud_clip_is_not_clipped),
         cmocka_unit_test(the_same_clip_gives_the_same_bits),
         cmocka_unit_test(companding_equals_g711),
+        cmocka_unit_test(a_telephone_is_its_band_and_its_codec),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -217,6 +217,59 @@ static void its_description_makes_it_again(void **state) {
     end(&f);
 }
 
+static void kinds_of_human_speech_are_one_class(void **state) {
+    (void)state;
+    static const int64_t humans[] = {0, 2, 3};
+    fixture f;
+    begin(&f, 1);
+    for (size_t i = 0; i < 3; i++) {
+        char text[200];
+        int64_t h = humans[i];
+        snprintf(text, sizeof text, "{\"kind\":\"pooled\",\"pool_norm\":true,\"task_heads\":{\"source\":{\"kind\":\"linear\","
+                 "\"human\":%d,\"kinds\":3}}}", (int)h);
+        net *n = make(f.ctx, text, SPOOR_OK, NULL);
+        json_t *config = net_config(n);
+        char *described = json_dumps(config, JSON_COMPACT);
+        net *again = make(f.ctx, described, SPOOR_OK, NULL);
+        net_fit fit;
+        (void)net_fit_at(again, 0, &fit);
+        assert_int_equal(fit.human[0], h);
+        assert_int_equal(fit.kinds[0], 3);
+        assert_int_equal(fit.kinds[1], 1);
+        assert_int_equal(fit.weight[0]->dim[0], 4 + 2);
+        assert_int_equal(fit.weight[1]->dim[0], 2);
+        net_free(again);
+        free(described);
+        json_decref(config);
+        (void)net_fit_at(n, 0, &fit);
+        for (int64_t c = 0; c < 6; c++) {
+            fit.bias[0]->data[c] = (float)(0.3 * (double)c);
+        }
+        net_output out;
+        tape_begin(f.tape, false, false, 0);
+        net_forward(n, f.tape, features(&f), &out);
+        spoor_error err = {0};
+        support_ok(tape_status(f.tape, &err), &err);
+        assert_int_equal(out.logits[0]->dim[1], 4);
+        int64_t size = out.embedding->dim[1];
+        for (int64_t b = 0; b < CLIPS; b++) {
+            double z[6];
+            for (int64_t c = 0; c < 6; c++) {
+                z[c] = (double)fit.bias[0]->data[c];
+                for (int64_t e = 0; e < size; e++) {
+                    z[c] += (double)fit.weight[0]->data[c * size + e] * (double)out.embedding->data[b * size + e];
+                }
+            }
+            for (int64_t c = 0; c < 4; c++) {
+                double want = c == h ? log(exp(z[h]) + exp(z[4]) + exp(z[5])) : z[c];
+                support_close((double)out.logits[0]->data[b * 4 + c], want, 1e-5, "logit");
+            }
+        }
+        net_free(n);
+    }
+    end(&f);
+}
+
 static void wrong_ensembles_are_refused(void **state) {
     (void)state;
     spoor_context *ctx = support_context();
@@ -244,6 +297,9 @@ static void wrong_ensembles_are_refused(void **state) {
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{},{" SMALL ",\"tasks\":[]}]}", SPOOR_ERR_USAGE, "empty");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{},{\"tasks\":[],\"embeds\":false}]}", SPOOR_ERR_USAGE, "answers no task");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"task_heads\":{}}]}", SPOOR_ERR_USAGE, "task_heads");
+    make(ctx, "{" SMALL ",\"task_heads\":{\"source\":{\"human\":4,\"kinds\":2}}}", SPOOR_ERR_USAGE, "human");
+    make(ctx, "{" SMALL ",\"task_heads\":{\"source\":{\"kinds\":65}}}", SPOOR_ERR_USAGE, "kinds");
+    make(ctx, "{" SMALL ",\"task_heads\":{\"source\":{\"kinds\":0}}}", SPOOR_ERR_USAGE, "kinds");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{}],\"fusion\":{}}", SPOOR_ERR_USAGE, "spoor fuse");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[5]}]}", SPOOR_ERR_USAGE, "tasks");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"embeds\":false}]}", SPOOR_ERR_USAGE, "embeds");
@@ -256,6 +312,7 @@ int main(void) {
         cmocka_unit_test(a_member_learns_as_it_would_alone),
         cmocka_unit_test(members_may_leave_tasks_to_others),
         cmocka_unit_test(its_description_makes_it_again),
+        cmocka_unit_test(kinds_of_human_speech_are_one_class),
         cmocka_unit_test(wrong_ensembles_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 
 static const char RECIPE[] =
     "name: tiny\nseed: 5\nbatch: 8\n"
-    "data:\n  manifests: [{path: m.csv}]\n  crop: 3200\n  tasks:\n    source: {smoothing: 0.05}\n"
+    "data:\n  manifests: [{path: m.csv, where: {page: [page0, page1]}}, {path: m.csv, where: {page: [page2, page3, page4]}}]\n  crop: 3200\n  tasks:\n    source: {smoothing: 0.05}\n"
     "    bonafide: {column: label, weight: 0.5}\n    kind: {column: label, from: source}\n"
     "frontend:\n  kind: join\n  parts:\n    - {kind: whisper, weights: checkpoint, layer: 1, positions: 202}\n"
     "    - {kind: log-mel, n_mels: 16, n_fft: 1024, win_length: 800, hop_length: 320}\n"
@@ -18,7 +18,7 @@ static const char RECIPE[] =
     "    - {kind: conformer, first: 16, columns: 16, dim: 8, depth: 1, heads: 2, kernel: 3, ff_mult: 1, max_distance: 8,\n"
     "       pooling: stats, crop: 0.6, weight: 0.5}\n"
     "    - {kind: pooled, first: 16, columns: 16, pool_norm: true, embedding_dropout: 0.1, weight: 0.5}\n"
-    "    - {kind: pooled, first: 0, columns: 16, pool_norm: true, logistic: 0.01, copies: 1}\n"
+    "    - {kind: pooled, first: 0, columns: 16, pool_norm: true, logistic: 0.01, copies: 1, humans: 2}\n"
     "augment: [{kind: gain, p: 0.5, db: [-3, 3]}]\n"
     "optimiser: {lr: 0.02}\nschedule: {epochs: 6, warmup: 1}\naverage: {kind: ema, decay: 0.9}\n"
     "dev: {every: 3, metrics: [{name: acc, task: source}, {name: auroc, task: bonafide, kind: auroc}], select: [acc, auroc]}\n"
@@ -85,6 +85,28 @@ static void threads_and_interruptions_change_nothing(void **state) {
     assert_string_equal(one, other);
 }
 
+static void as_many_kinds_of_human_speech_as_lists(void **state) {
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"humans: 3", "stand in 2 of data.manifests"}, {"humans: 0", "humans must be a whole number"},
+        {"humans: 65", "humans must be a whole number"}, {"humans: two", "humans must be a whole number"}};
+    char text[sizeof RECIPE + 20], recipe[400], out[400];
+    snprintf(recipe, sizeof recipe, "%s/wrong.yaml", folder);
+    snprintf(out, sizeof out, "%s/run-wrong", folder);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const char *at = strstr(RECIPE, "humans: 2");
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - RECIPE), RECIPE, wrong[i][0], at + strlen("humans: 2"));
+        folder_write("wrong.yaml", text);
+        spoor_context *ctx = support_context();
+        spoor_error err = {0};
+        assert_int_equal(trainer_run(ctx, &(trainer_options){.recipe = recipe, .out = out, .threads = 1}, &err), SPOOR_ERR_USAGE);
+        if (strstr(err.message, wrong[i][1]) == NULL) {
+            fail_msg("%s: \"%s\"", wrong[i][0], err.message);
+        }
+        spoor_context_free(ctx);
+    }
+}
+
 /* The checkpoint is not needed any more; reduced precision changes little. */
 static void the_model_stands_alone(void **state) {
     (void)state;
@@ -129,6 +151,7 @@ static void the_model_stands_alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_and_interruptions_change_nothing),
+        cmocka_unit_test(as_many_kinds_of_human_speech_as_lists),
         cmocka_unit_test(the_model_stands_alone),
     };
     return cmocka_run_group_tests(tests, setup, folder_remove);

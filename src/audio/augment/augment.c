@@ -27,11 +27,12 @@ typedef struct kind_spec {
 static const char *const COLOURS[] = {"white", "pink", "brown", NULL};
 static const char *const ALGORITHMS[] = {"1", "2", "3", "4", "5", "6", "7", "8", NULL};
 static const char *const CODECS[] = {"opus", "vorbis", "mp3", "mulaw", "alaw", "adpcm", "gsm", "g721", NULL};
+static const char *const LINES[] = {"mulaw", "alaw", "gsm", "g721", NULL};
 static const char *const FFT_SIZES[] = {"256", "512", "1024", "2048", NULL};
 static const char *const EXCITATIONS[] = {"pulse", "noise", "mixed", NULL};
 
 enum { KIND_NOISE, KIND_BABBLE, KIND_ROOM, KIND_RAWBOOST, KIND_GAIN, KIND_EQ, KIND_BANDLIMIT, KIND_CODEC,
-       KIND_RESAMPLE, KIND_SPEED, KIND_MASK, KIND_GRIFFIN_LIM, KIND_MEL, KIND_SINUSOIDS, KIND_LPC, KIND_CHANNELS,
+       KIND_TELEPHONE, KIND_RESAMPLE, KIND_SPEED, KIND_MASK, KIND_GRIFFIN_LIM, KIND_MEL, KIND_SINUSOIDS, KIND_LPC, KIND_CHANNELS,
        KIND_ONE, KIND_NAMES, KIND_RECORDED_NOISE = KIND_NAMES, KIND_RECORDED_ROOM, /* noise and room with "files" */
        KINDS };
 
@@ -49,6 +50,9 @@ static const kind_spec SPECS[KINDS] = {
                         NULL, NULL, 0, NULL, 0},
     [KIND_CODEC] = {"codec", step_codec, {{"kbps", 8, 64, 6, 160, false}, {"quality", 0, 0.6, 0, 1, false}},
                     "codecs", CODECS, 31, "narrowband", 0.5},
+    [KIND_TELEPHONE] = {"telephone", step_telephone,
+                        {{"low", 200, 400, 0, 2000, false}, {"high", 3000, 3600, 2500, 3900, false}},
+                        "codecs", LINES, 3, NULL, 0},
     [KIND_RESAMPLE] = {"resample", step_resample, {{"rate", 6000, 15000, 2000, 16000, false}}, NULL, NULL, 0, NULL, 0},
     [KIND_SPEED] = {"speed", step_speed, {{"factor", 0.95, 1.05, 0.5, 2, false}}, NULL, NULL, 0, NULL, 0},
     [KIND_MASK] = {"mask", step_mask, {{"count", 1, 3, 0, 100, true}, {"seconds", 0.01, 0.1, 0, 10, false}},
@@ -237,8 +241,10 @@ static spoor_status try_codecs(const augment *a, const augment_step *step, spoor
     TRY(augment_scratch_new(a, &s, err));
     float x[640] = {0};
     spoor_status status = SPOOR_OK;
-    for (int codec = 0; CODECS[codec] != NULL && status == SPOOR_OK; codec++) {
-        if ((step->choices >> codec & 1) != 0) {
+    const char *const *names = SPECS[step->kind].names;
+    for (unsigned i = 0; names[i] != NULL && status == SPOOR_OK; i++) {
+        if ((step->choices >> i & 1) != 0) {
+            int codec = step->kind == KIND_TELEPHONE ? telephone_codec(i) : (int)i;
             double quality = codec == CODEC_VORBIS ? step->range[1][0] : step->range[0][0];
             status = codec_round_trip(s, codec, quality, x, 640, err);
         }
@@ -294,7 +300,7 @@ static spoor_status add_step(augment *a, const json_t *object, json_t **out, spo
     if (of_recordings(step)) {
         return add_set(a, object, *out, step, err);
     }
-    return step->kind == KIND_CODEC ? try_codecs(a, step, err) : SPOOR_OK;
+    return step->kind == KIND_CODEC || step->kind == KIND_TELEPHONE ? try_codecs(a, step, err) : SPOOR_OK;
 }
 
 /* The steps of which a step "one" (the last that was added) takes one. */

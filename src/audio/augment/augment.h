@@ -26,6 +26,8 @@
  *              "narrowband":0.5 probability that mulaw and alaw run at 8 kHz, as gsm and g721 always do. The delay of
  *              the
  *              codec is taken out
+ *   telephone  "low":[200,400], "high":[3000,3600] hertz, then "codecs": list of "mulaw","alaw","gsm","g721" (one is
+ *              drawn; default the first two) at 8 kHz: a call over a fixed line or GSM
  *   resample   "rate":[6000,15000] hertz: down to that rate and back
  *   speed      "factor":[0.95,1.05]: faster and higher, or slower and lower; cut or repeated to length
  *   mask       "count":[1,3], "seconds":[0.01,0.1]: stretches set to zero

@@ -191,6 +191,18 @@ spoor_status codec_round_trip(augment_scratch *s, int codec, double quality, flo
     return SPOOR_OK;
 }
 
+/* The codec at half the rate. */
+static spoor_status narrow_round_trip(augment_scratch *s, int codec, float *x, size_t n, spoor_error *err) {
+    size_t m = n / 2 + 1;
+    float *low = step_buffer(s, 1, m);
+    if (low == NULL) {
+        return error_memory(err, "coding a clip");
+    }
+    TRY(rate_convert(x, n, AUGMENT_RATE, low, m, AUGMENT_RATE / 2, SOXR_HQ, err));
+    TRY(codec_round_trip(s, codec, 0, low, m, err));
+    return rate_convert(low, m, AUGMENT_RATE / 2, x, n, AUGMENT_RATE, SOXR_HQ, err);
+}
+
 spoor_status step_codec(const step_run *run, float *x, size_t n, spoor_error *err) {
     int codec = (int)step_choose(run);
     double kbps = step_draw(run, 0), quality = step_draw(run, 1);
@@ -199,12 +211,16 @@ spoor_status step_codec(const step_run *run, float *x, size_t n, spoor_error *er
     if (!(g711 && narrow) && !always_narrow(codec)) {
         return codec_round_trip(run->scratch, codec, codec == CODEC_VORBIS ? quality : kbps, x, n, err);
     }
-    size_t m = n / 2 + 1;
-    float *low = step_buffer(run->scratch, 1, m);
-    if (low == NULL) {
-        return error_memory(err, "coding a clip");
-    }
-    TRY(rate_convert(x, n, AUGMENT_RATE, low, m, AUGMENT_RATE / 2, SOXR_HQ, err));
-    TRY(codec_round_trip(run->scratch, codec, 0, low, m, err));
-    return rate_convert(low, m, AUGMENT_RATE / 2, x, n, AUGMENT_RATE, SOXR_HQ, err);
+    return narrow_round_trip(run->scratch, codec, x, n, err);
+}
+
+int telephone_codec(unsigned i) {
+    static const int codecs[] = {CODEC_MULAW, CODEC_ALAW, CODEC_GSM, CODEC_G721};
+    return codecs[i];
+}
+
+spoor_status step_telephone(const step_run *run, float *x, size_t n, spoor_error *err) {
+    int codec = telephone_codec(step_choose(run));
+    TRY(step_bandlimit(run, x, n, err));
+    return narrow_round_trip(run->scratch, codec, x, n, err);
 }

@@ -53,6 +53,7 @@ spoor_status step_gain(const step_run *run, float *x, size_t n, spoor_error *err
 spoor_status step_eq(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_bandlimit(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_codec(const step_run *run, float *x, size_t n, spoor_error *err);
+spoor_status step_telephone(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_resample(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_speed(const step_run *run, float *x, size_t n, spoor_error *err);
 spoor_status step_mask(const step_run *run, float *x, size_t n, spoor_error *err);
@@ -96,6 +97,8 @@ void rawboost_notch(double centre, double width, size_t m, double *h);
 /* One coded round trip with settings fixed (codec.c). codec: index in CODEC_NAMES; quality: kbps or Vorbis quality. */
 enum { CODEC_OPUS, CODEC_VORBIS, CODEC_MP3, CODEC_MULAW, CODEC_ALAW, CODEC_ADPCM, CODEC_GSM, CODEC_G721 };
 spoor_status codec_round_trip(augment_scratch *s, int codec, double quality, float *x, size_t n, spoor_error *err);
+/* The codec of the i-th name of a telephone step. */
+int telephone_codec(unsigned i);
 /* G.711 companding of one 16-bit sample, there and back. */
 int codec_mulaw(int sample);
 int codec_alaw(int sample);
