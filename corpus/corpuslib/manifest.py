@@ -4,6 +4,7 @@ import re
 import tomllib
 
 SPLITS = ("train", "dev", "test")
+SPARE = "spare"               # training sentences by sources that are held out: see plan.spares()
 ROOT_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NEEDED = {
     "package": {"name": str, "kind": str, "version": str, "sha256": str, "bytes": int, "unpacked": int},

@@ -61,16 +61,25 @@ def spoken(generator, language, split, index, count, key, words, page, track):
                 crop=key, **{"in": None})
 
 
+def spoken_languages(generator, manifest):
+    """Of the sentences, those that it has a voice for."""
+    return [x for x in manifest["sentences"] if x in generator.get("voices", {}) or (x == "en" and "*" in generator["voices"])]
+
+
+def split_of(index):
+    return ("train", "train", "train", "dev", "test")[index % 5]
+
+
 def sentences(generator, manifest, small):
     """Track T: every sentence of each language that it has a voice for; of five sentences three are train, one dev, one test."""
     out, share = [], generator.get("small", 1.0) if small else 1.0
-    languages = [x for x in manifest["sentences"] if x in generator.get("voices", {}) or (x == "en" and "*" in generator["voices"])]
+    languages = spoken_languages(generator, manifest)
     if small and "en" in languages: # the packages of other voices are left out
         languages = ["en"]
     for language in languages:
         taken = dict.fromkeys(manifests.SPLITS, 0)
         for index, words in enumerate(manifest["sentences"][language]):
-            split = ("train", "train", "train", "dev", "test")[index % 5]
+            split = split_of(index)
             available = manifests.voices(generator, language, split)
             if not available:
                 continue
@@ -82,6 +91,21 @@ def sentences(generator, manifest, small):
                 step = n * (1 if small else generator.get("per_text", 1))
                 out.append(spoken(generator, language, split, step, count, f"sentences-{language}/{index}", words,
                                   f"sentences-{language}", "T"))
+    return out
+
+
+def spares(generator, manifest, small):
+    """The training sentences by a source of track T that is held out: no part of the protocol (spare.csv), for a model that is to know as
+    many sources as can be had."""
+    out = []
+    if small or "T" not in generator["tracks"] or "heldout" not in generator:
+        return out
+    for language in spoken_languages(generator, manifest):
+        for index, words in enumerate(manifest["sentences"][language]):
+            if split_of(index) == "train" and manifests.voices(generator, language, generator["heldout"]):
+                said = spoken(generator, language, generator["heldout"], len(out), 0, f"sentences-{language}/{index}", words,
+                              f"sentences-{language}", "T")
+                out.append(dict(said, split=manifests.SPARE))
     return out
 
 
@@ -113,6 +137,11 @@ def version_of(generator, folder, versions):
     return digest.hexdigest()
 
 
+def chunks(items, size, offset=0):
+    """[(place in the plan, items)]"""
+    return [(offset + first, items[first:first + size]) for first in range(0, len(items), size)]
+
+
 def jobs(generators, people, manifest, small, folder):
     """[{name, generator, items, key, seed}]: key is another where the clips may be other ones."""
     pinned = {package["name"]: package["sha256"] for package in manifest["package"]}
@@ -128,10 +157,10 @@ def jobs(generators, people, manifest, small, folder):
         need = generator["packages"] + ([] if small else generator.get("more_packages", []))
         version = version_of(generator, folder, [pinned[name] for name in need])
         chunk = generator.get("chunk", V_CHUNK if "V" in generator["tracks"] else T_CHUNK)
-        for first in range(0, len(items), chunk):
-            part = items[first:first + chunk]
+        for first, part in chunks(items, chunk) + chunks(spares(generator, manifest, small), chunk, len(items)):
             what = [[x.get(k) for k in ("id", "crop", "words", "voice", "language", "split", "made")] for x in part]
             key = hashlib.sha256((version + json.dumps(what)).encode()).hexdigest()
-            out.append({"name": f"{generator['name']}-{first // chunk:03d}", "generator": generator, "items": part, "key": key,
+            number = f"{first // chunk:03d}" if part[0]["split"] != manifests.SPARE else f"spare-{(first - len(items)) // chunk:03d}"
+            out.append({"name": f"{generator['name']}-{number}", "generator": generator, "items": part, "key": key,
                         "seed": int(hashlib.sha256(f"{generator['name']} {first}".encode()).hexdigest()[:4], 16)})
     return out

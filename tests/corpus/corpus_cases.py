@@ -245,6 +245,27 @@ class Corpus(unittest.TestCase):
         digest = {line.split("  ")[1]: line.split("  ")[0] for line in before.splitlines()}[clip]
         self.assertFalse(digest in stub.read("out", "SHA256SUMS"), "a clip of the first driver is still there")
 
+    def test_sources_that_are_held_out_say_the_training_sentences_apart(self):
+        held = 'driver = "tone.py"\nchunk = 4\nheldout = "test"\n[generator.voices.en]\ntest = ["300", "310"]'
+        both, alone = (self.stub(*made) for made in ((generator("tone", VOICES, '["T"]'), generator("held", held, '["T"]')),
+                                                     (generator("tone", VOICES, '["T"]'), generator("held", held + "\ndev = []", '["T"]'))))
+        self.assertEqual(both.build("out", "--plain").returncode, 0)
+        rows, spare = both.read("out", "protocol.csv"), both.read("out", "spare.csv")
+        self.assertEqual({row["text"] for row in rows if row["source"] == "held"}, {"sentences-en/4", "sentences-en/9"})
+        self.assertEqual([(row["source"], row["split"], row["setting"]) for row in spare], [("held", "train", "same")] * 6)
+        self.assertEqual({row["text"] for row in spare}, {row["text"] for row in rows if row["source"] == "tone" and row["split"] == "train"})
+        self.assertEqual({row["speaker"] for row in spare}, {"held/300", "held/310"})
+        self.assertEqual([row["path"].replace("audio/", "plain/") for row in spare], [row["path"] for row in both.read("out", "plain-spare.csv")])
+        for name in ["spare.csv", "plain-spare.csv"] + [row["path"] for row in spare]:
+            self.assertIn(name, both.read("out", "SHA256SUMS"))
+        state = {row["source"]: row for row in both.read("out", "sources.csv")}
+        self.assertEqual((state["held"]["train"], state["held"]["test"], state["held"]["spare"], state["tone"]["spare"]), ("0", "2", "6", "0"))
+        self.assertEqual(both.build("out").returncode, 0)
+        self.assertFalse(os.path.exists(os.path.join(both.folder, "out/plain-spare.csv")))
+        self.assertEqual(alone.build("out").returncode, 1) # a voice of another split
+        self.assertEqual(both.build("small", "--small").returncode, 0)
+        self.assertEqual(both.read("small", "spare.csv"), [])
+
     def test_one_sentence(self):
         stub = self.stub(generator("copy", "command = 'cp \"$IN\" \"$OUT\"'"), generator("tone", VOICES, '["T"]'),
                          generator("mute", "command = 'true'"))
