@@ -59,7 +59,8 @@ typedef struct net_output {
  *    "logistic": 0,             > 0, with "stats": not trained by gradients but fitted, before the training, as
  *    logistic
  *                               regressions with this L2 penalty on the standardised pool of the training clips,
- *    "copies": 0}               and of so many augmented copies of each
+ *    "copies": 0,               and of so many augmented copies of each
+ *    "humans": 1}               only a training makes something of it: heads of so many kinds (train/heads.h)
  *   {"kind": "aasist", and the settings of docs/recipe.md, "aasist"; from "pool_norm" on as above}
  *   {"kind": "ensemble",
  *    "members": [{"first": 0,   column of the features where its own begin
