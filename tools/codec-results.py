@@ -5,13 +5,15 @@
 
 CORPUS has pages.csv and resynth.csv; RUNS what docs/results.md says how to train:
   RUNS/BY-SEED/STAGE                   the models of recipes/codec/models.yaml, drawn by BY: vq, aux, dec
-  RUNS/joint-SEED, RUNS/separate-SEED  recipes/codec/joint.yaml; lm-joint, lm-separate, lm-vq: with codec language models in training
+  RUNS/joint-SEED, RUNS/separate-SEED  recipes/codec/joint.yaml --set unseen.folds=0; lm-joint, lm-separate, lm-vq: with codec language models in
+                                       training; lm-joint-unseen: with what the recipe has for unseen.folds
   RUNS/resynth-SEED/STAGE              recipes/codec/resynth.yaml
 TABLE: counts, models, attributes, joint, open, resynth (default: all), or one of the last five with -silence, where leading, trailing and long inner
 silences are taken out of the test recordings first. A cell is the mean over the seeds that are there (lowest-highest) [95 % interval of the first]; n
 says of how many seeds where it is not three. Lists of the three test sets are written to RUNS/lists, answers of spoor are kept in RUNS/results."""
 import csv
 import json
+import math
 import os
 import random
 import subprocess
@@ -263,7 +265,8 @@ def ece(answers, bins=15):
 
 def doubt(runs, run, task, setting, silence):
     """Of the answers of a task: share that is right, mean confidence, expected calibration error, and what that error would be on average if every
-    one of these answers were right as often as it says: few answers never have 0. Setting even: known and unknown sources count half each."""
+    one of these answers were right as often as it says: few answers never have 0; by source: if those of an unknown source are right or wrong
+    together, as they mostly are, with what 19 of 20 such draws stay below. Setting even: known and unknown sources count half each."""
     if report(runs, run, silence) is None:
         return {}
     answers = []
@@ -271,20 +274,28 @@ def doubt(runs, run, task, setting, silence):
         of = probabilities(r, task)
         if of and r["is_bonafide"] == "0" and r["true/" + task] and setting in ("all", "even", r["setting"]):
             best = max(of, key=of.get)
-            answers.append((of[best], best == r["true/" + task], r["setting"] == "unknown"))
-    unknown = sum(u for _, _, u in answers)
-    weights = [0.5 / (unknown if u else len(answers) - unknown) if setting == "even" else 1 / len(answers) for _, _, u in answers]
+            answers.append((of[best], best == r["true/" + task], r["source"] if r["setting"] == "unknown" else None))
+    unknown = sum(s is not None for _, _, s in answers)
+    weights = [0.5 / (unknown if s else len(answers) - unknown) if setting == "even" else 1 / len(answers) for _, _, s in answers]
+    sources = [s for _, _, s in answers]
     answers = [(p, right, w) for (p, right, _), w in zip(answers, weights)]
     draw = random.Random(1)
     drawn = [ece([(p, draw.random() < p, w) for p, _, w in answers]) for _ in range(1000)]
+    whole = []
+    for _ in range(1000 if unknown else 0):
+        of_source = {s: draw.random() for s in sorted({s for s in sources if s})}
+        whole.append(ece([(p, (of_source[s] if s else draw.random()) < p, w) for (p, _, w), s in zip(answers, sources)]))
     figures = {"accuracy": sum(w for _, right, w in answers if right), "confidence": sum(w * p for p, _, w in answers),
                "ece": ece(answers), "ece if calibrated": sum(drawn) / len(drawn)}
+    if whole:
+        figures["by source"] = sum(whole) / len(whole)
+        figures["19 of 20 below"] = sorted(whole)[len(whole) * 19 // 20]
     return {name: {"value": value} for name, value in figures.items()}
 
 
 def open_set(runs, silence=False):
-    systems = trained(runs, [("joint head", "lm-joint-{}"), ("separate heads", "lm-separate-{}"), ("M1", "lm-vq-{}/M1"),
-                             ("M2", "lm-vq-{}/M2")])
+    systems = trained(runs, [("joint head, sources left out", "lm-joint-unseen-{}"), ("joint head, fitted on dev", "lm-joint-{}"),
+                             ("separate heads", "lm-separate-{}"), ("M1", "lm-vq-{}/M1"), ("M2", "lm-vq-{}/M2")])
 
     def figures(run, task, setting):
         """Those of the report, with their intervals, before those that are only counted here."""
@@ -298,11 +309,43 @@ def open_set(runs, silence=False):
             n = next(str(of_setting(report(runs, r.format(s), silence), task, setting.replace("even", "all"), "n")) for _, r in systems
                      for s in SEEDS if runs.model(r.format(s)))
             of = [[figures(r.format(s), task, setting) for s in SEEDS] for _, r in systems]
-            for f in ("accuracy", "confidence", "ece", "ece if calibrated"):
+            for f in ("accuracy", "confidence", "ece", "ece if calibrated") + (("by source", "19 of 20 below") if setting in ("unknown", "even") else ()):
                 first = f == "accuracy"
                 rows.append([f"{task}, `{setting}`" if first else "", n if first else "", f] +
                             [cell([one.get(f) for one in seeds]) for seeds in of])
     print_table(["", "n", "%"] + [s[0] for s in systems], rows)
+    if not silence:
+        left_out(runs)
+
+
+def metadata(path):
+    with open(path, "rb") as f:
+        size = int.from_bytes(f.read(8), "little")
+        return json.loads(json.loads(f.read(size))["__metadata__"]["spoor"])
+
+
+def left_out(runs):
+    """What the trainings say themselves of sources that were left out of one of them, and then of the fit; and P(known) on dev."""
+    fits, w = {t: [] for t in TASKS}, {"0": [], "1": []}
+    for run in (f"lm-joint-unseen-{s}" for s in SEEDS if runs.model(f"lm-joint-unseen-{s}")):
+        about = metadata(runs.model(run))
+        odds = about["known"]["odds"]
+        for known, means in w.items():
+            of = [float(r["known"]) for r in read_scores(dev_scores(runs, run, False)) if r["is_known"] == known]
+            means.append({"value": sum(1 / (1 + math.exp(-(odds["scale"] * k + odds["offset"]))) for k in of) / len(of)})
+        for task in about["tasks"]:
+            if task["name"] in TASKS:
+                fits[task["name"]].append(task["calibration_unseen"])
+    rows = []
+    for task, of in fits.items():
+        if of:
+            rows.append([task, str(of[0]["sources"]), str(of[0]["n"])] +
+                        [cell([{"value": f["left_out"][k]} for f in of]) for k in ("accuracy", "confidence")] +
+                        [cell([{"value": f["left_out"]["nll"]} for f in of], 1, 2), cell([{"value": 1 / f["scale"]} for f in of], 1, 2),
+                         cell([{"value": f["weight"]} for f in of], 1, 2)])
+    if rows:
+        print_table(["sources left out", "sources", "clips", "right %", "sure %", "nll", "T", "λ"], rows)
+        print(f"P(known), mean over dev's clips: of known sources {cell(w['1'], 1, 2)}, of unknown ones {cell(w['0'], 1, 2)}\n")
 
 
 # ---- re-synthesis ----
