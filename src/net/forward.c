@@ -196,8 +196,6 @@ static void ensemble_forward(const net *n, tape *t, tensor *features, const net_
         fusion_forward(&n->fusion, t, models, n->n_tasks, out);
         out->n_members = n->n_members;
         out->members = members;
-    } else if (out->n_members == 0) {
-        tape_fail(t, SPOOR_ERR_USAGE, "no member of the network learns by gradients, and a training needs one that does");
     }
 }
 

@@ -198,8 +198,10 @@ static spoor_status copy_tasks(net *n, const net_task *tasks, size_t n_tasks, sp
 
 /* Fitted members have linear heads; those that learn have one kind of head for a task, and a training has no fusion. */
 static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
+    bool learns = false;
     for (size_t i = 0; i < n->n_members; i++) {
         const member *m = &n->members[i];
+        learns |= m->logistic <= 0;
         for (size_t k = 0; k < n->n_tasks; k++) {
             if (m->answers[k] && m->head_options[k].kind != HEAD_LINEAR && m->logistic > 0) {
                 return error_set(err, SPOOR_ERR_USAGE, "network.logistic fits linear heads alone: the task %.64s has "
@@ -225,6 +227,10 @@ static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
             return error_set(err, SPOOR_ERR_USAGE, "network.members: in a training task_heads belongs to the network, "
                                                    "not to a member that learns by gradients");
         }
+    }
+    if (trains && !learns) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.members: none learns by gradients (all are fitted: logistic), and "
+                                               "a training needs one that does");
     }
     return trains && n->fused ? error_set(err, SPOOR_ERR_USAGE, "network.fusion is made by spoor fuse and cannot be "
                                                                 "trained") : SPOOR_OK;

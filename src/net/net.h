@@ -55,7 +55,8 @@ typedef struct net_output {
  *    clips
  *    "mix": 0}                  L > 0: rows are L hidden states side by side; a learned weighted sum of them goes in
  *   {"kind": "pooled", "pooling": "stats" | "attentive" | "mean", "layers": [256, 256] (linear, ReLU between; default
- *   none), "hidden": 128, and from "pool_norm" on as above}: pooling alone
+ *   none), "hidden": 128, "neighbours": 0 (N > 0, with "stats": correlations of columns up to N apart as well), and from
+ *   "pool_norm" on as above}: pooling alone
  *    "logistic": 0,             > 0, with "stats": not trained by gradients but fitted, before the training, as
  *    logistic
  *                               regressions with this L2 penalty on the standardised pool of the training clips,

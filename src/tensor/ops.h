@@ -114,6 +114,10 @@ tensor *op_mean_pool(tape *t, tensor *x); /* [B,C] */
 tensor *op_max_pool(tape *t, tensor *x);  /* [B,C]; the gradient goes to the first maximum */
 /* [B,2C]: mean and standard deviation sqrt(biased variance + eps) side by side. */
 tensor *op_stats_pool(tape *t, tensor *x, real eps);
+/* [B, sum over d = 1..near of C - d]: the correlation over the frames of every column c with column c + d, those of d = 1
+ * first; 1 <= near < C. eps is added to the variances. The channel-wise correlations of Stafylakis et al. (SLT 2022), of
+ * neighbours alone. correlation_pool.c */
+tensor *op_correlation_pool(tape *t, tensor *x, int64_t near, real eps);
 /* Attentive statistics (Okabe et al. 2018): weights a[B,T,C] or [B,T,1] are softmax-ed over T here; [B,2C] as above. */
 tensor *op_attentive_pool(tape *t, tensor *x, tensor *a, real eps);
 /* Max pooling windows over H and W of x[B,H,W,C], no padding. pool2d.c */

@@ -289,6 +289,7 @@ static void wrong_ensembles_are_refused(void **state) {
     make(ctx, "{" SMALL ",\"mix\":5}", SPOOR_ERR_USAGE, "mix");
     make(ctx, "{\"kind\":\"pooled\",\"dim\":5}", SPOOR_ERR_USAGE, "dim");
     make(ctx, "{\"kind\":\"pooled\",\"crop\":0}", SPOOR_ERR_USAGE, "crop");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"pooled\",\"pool_norm\":true,\"logistic\":0.1}]}", SPOOR_ERR_USAGE, "none learns");
     make(ctx, "{" SMALL ",\"weight\":5}", SPOOR_ERR_USAGE, "weight");
     make(ctx, "{" SMALL ",\"tasks\":[\"source\"]}", SPOOR_ERR_USAGE, "tasks");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[\"source\"]}]}", SPOOR_ERR_USAGE, "bonafide");

@@ -101,6 +101,11 @@ static void attention_over_time_and_channels(void **state) {
     check_case("tcm");
 }
 
+static void correlations_of_neighbours(void **state) {
+    (void)state;
+    check_case("correlations");
+}
+
 static void threads_change_no_bit(void **state) {
     (void)state;
     vectors one, other;
@@ -122,7 +127,8 @@ static void wrong_settings_are_refused_with_a_sentence(void **state) {
     spoor_context *ctx = support_context();
     const char *bad[] = {"{\"dimm\": 12}", "{\"dim\": 0}", "{\"dim\": 10, \"heads\": 4}", "{\"pooling\": \"max\"}",
                          "{\"stem\": {}}", "{\"stem\": [{\"stride\": [2]}]}", "{\"depth\": 1.5}", "[]",
-                         "{\"attention\": \"tcm\", \"pooling\": \"stats\"}", "{\"attention\": \"none\"}",
+                         "{\"attention\": \"tcm\", \"pooling\": \"stats\"}", "{\"attention\": \"none\"}", "{\"kind\": \"pooled\", \"neighbours\": 8}",
+                         "{\"kind\": \"pooled\", \"neighbours\": 1, \"pooling\": \"mean\"}",
                          "{\"stem\": [{\"kernel\": [3,31], \"stride\": [1,16]},{\"kernel\":[1,3],\"stride\":[16,16]}], \"dropout\": 2}"};
     net_task task = {(char *)"source", 3};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -172,6 +178,7 @@ int main(void) {
         cmocka_unit_test(stem_and_attentive_pooling),
         cmocka_unit_test(long_kernel_and_wide),
         cmocka_unit_test(attention_over_time_and_channels),
+        cmocka_unit_test(correlations_of_neighbours),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(wrong_settings_are_refused_with_a_sentence),
         cmocka_unit_test(failed_allocations_leave_nothing),

@@ -61,6 +61,27 @@ static void naive_stats(const op_case *c, const double *const *in, double *out) 
     }
 }
 
+static tensor *build_correlation(tape *t, tensor *const *in, const void *arg) {
+    return op_correlation_pool(t, in[0], *(const int64_t *)arg, eps);
+}
+
+static void naive_correlation(const op_case *c, const double *const *in, double *out) {
+    clips s = clips_of(c);
+    for (int64_t clip = 0; clip < s.b; clip++) {
+        for (int64_t d = 1; d <= *(const int64_t *)c->arg; d++) {
+            for (int64_t col = 0; col + d < s.c; col++, out++) {
+                const double *x = in[0] + clip * s.t * s.c + col, *y = x + d;
+                double mx = naive_mean(s.t, x, s.c), my = naive_mean(s.t, y, s.c), sum = 0;
+                for (int64_t t = 0; t < s.t; t++) {
+                    sum += (x[t * s.c] - mx) * (y[t * s.c] - my);
+                }
+                *out = sum / (double)s.t /
+                       sqrt((naive_variance(s.t, x, s.c) + (double)eps) * (naive_variance(s.t, y, s.c) + (double)eps));
+            }
+        }
+    }
+}
+
 static void naive_avg(const op_case *c, const double *const *in, double *out) {
     clips s = clips_of(c);
     int64_t k = *(const int64_t *)c->arg, made = s.t / k;
@@ -111,6 +132,21 @@ static void test_pools(void **state) {
     }
     gradcheck_op(&(op_case){"op_stats_pool far from zero", build_stats, naive_stats, NULL,
                             {{3, {1, 40, 3}, .shift = 1000, .constant = true}}});
+}
+
+static void test_correlation_pool(void **state) {
+    (void)state;
+    for (int i = 0; i < SIZES; i++) {
+        for (int64_t near = 1; near < sizes[i].c && near < 5; near += 3) {
+            gradcheck_op(&(op_case){"op_correlation_pool", build_correlation, naive_correlation, &near,
+                                    {{3, {sizes[i].b, sizes[i].t, sizes[i].c}}}});
+        }
+    }
+    /* columns that move as one, against each other, and not at all */
+    double moves[4 * 3] = {1, -1, 7, 2, -2, 7, 4, -4, 7, 3, -3, 7};
+    int64_t near = 2;
+    gradcheck_op(&(op_case){"op_correlation_pool", build_correlation, naive_correlation, &near,
+                            {{3, {1, 4, 3}, .values = moves}}});
 }
 
 static void test_max_pool(void **state) {
@@ -212,10 +248,16 @@ static void test_refusals(void **state) {
     gradcheck_refuses(&(op_case){"empty", build_mean, NULL, NULL, {{3, {1, 0, 3}}}}, "mean_pool: a clip needs");
     gradcheck_refuses(&(op_case){"empty", build_max, NULL, NULL, {{3, {1, 0, 3}}}}, "max_pool: a clip needs");
     gradcheck_refuses(&(op_case){"empty", build_stats, NULL, NULL, {{3, {1, 0, 3}}}}, "stats_pool: a clip needs");
+    int64_t one = 1, three = 3;
+    gradcheck_refuses(&(op_case){"none", build_correlation, NULL, &zero, {{3, {1, 4, 3}}}}, "0 neighbours of 3 columns");
+    gradcheck_refuses(&(op_case){"all", build_correlation, NULL, &three, {{3, {1, 4, 3}}}}, "there must be 1 to 2");
+    gradcheck_refuses(&(op_case){"flat", build_correlation, NULL, &one, {{2, {4, 3}}}}, "correlation_pool: the input");
+    gradcheck_refuses(&(op_case){"empty", build_correlation, NULL, &one, {{3, {1, 0, 3}}}}, "at least one frame");
     gradcheck_refuses(&(op_case){"window", build_avg, NULL, &zero, {{3, {1, 4, 3}}}}, "avg_pool1d: the window");
     gradcheck_refuses(&(op_case){"scores", build_attentive, NULL, NULL, {{3, {1, 4, 3}}, {3, {1, 4, 2}}}}, "scores");
     gradcheck_refuses(&(op_case){"empty", build_attentive, NULL, NULL, {{3, {1, 0, 3}}, {3, {1, 0, 3}}}}, "one frame");
     gradcheck_memory(&(op_case){"op_mean_pool", build_mean, NULL, NULL, {{3, {1, 4, 3}}}});
+    gradcheck_memory(&(op_case){"op_correlation_pool", build_correlation, NULL, &one, {{3, {1, 4, 3}}}});
     gradcheck_memory(&(op_case){"op_max_pool", build_max, NULL, NULL, {{3, {1, 4, 3}}}});
     gradcheck_memory(&(op_case){"op_stats_pool", build_stats, NULL, NULL, {{3, {1, 4, 3}}}});
     gradcheck_memory(&(op_case){"op_attentive_pool", build_attentive, NULL, NULL, {{3, {1, 4, 3}}, {3, {1, 4, 3}}}});
@@ -224,6 +266,7 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_correlation_pool),
         cmocka_unit_test(test_max_pool),
         cmocka_unit_test(test_attentive_pool),
         cmocka_unit_test(test_max_pool2d),

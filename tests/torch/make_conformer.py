@@ -181,6 +181,27 @@ class Conformer(nn.Module):
         return e, {n: h(e) for n, h in self.heads.items()}
 
 
+class Pooled(nn.Module):
+    """Mean, deviation and, of columns up to c["neighbours"] apart, correlations over the frames."""
+
+    def __init__(self, c, bands, tasks):
+        super().__init__()
+        self.near = c["neighbours"]
+        size = 2 * bands + sum(bands - d for d in range(1, self.near + 1))
+        self.pool_norm = nn.BatchNorm1d(size)
+        self.embed = nn.Linear(size, c["embedding"])
+        self.heads = nn.ModuleDict({n: nn.Linear(c["embedding"], k) for n, k in tasks.items()})
+
+    def forward(self, x):
+        deviation = (x.var(1, unbiased=False) + 1e-5).sqrt()
+        away = x - x.mean(1, keepdim=True)
+        covariance = away.transpose(1, 2) @ away / x.shape[1]
+        r = covariance / (deviation[:, :, None] * deviation[:, None, :])
+        x = torch.cat([x.mean(1), deviation] + [r.diagonal(d, 1, 2) for d in range(1, self.near + 1)], -1)
+        e = self.embed(self.pool_norm(x))
+        return e, {n: h(e) for n, h in self.heads.items()}
+
+
 def n_pair(f, p, l2):
     """Sohn 2016: row-wise softmax cross-entropy of f p^T with the diagonal as target, plus the norm penalty."""
     return F.cross_entropy(f @ p.T, torch.arange(len(f))) + l2 * 0.5 * (f.pow(2).sum() + p.pow(2).sum()) / len(f)
@@ -200,7 +221,7 @@ def make(case, c, batch, frames, bands, seed, spread=0.0):
     cancel to the rounding of float32 in any implementation (PyTorch in float32: 2.7e-6 of blocks.0.norm.weight)."""
     torch.manual_seed(seed)
     tasks = {"source": 5, "bonafide": 2}
-    net = Conformer(c, bands, tasks)
+    net = (Pooled if c.get("kind") == "pooled" else Conformer)(c, bands, tasks)
     with torch.no_grad():
         for n, p in net.named_parameters():
             if p.dim() == 1:
@@ -255,3 +276,4 @@ make("stem", {**base, "pooling": "attentive", "depth": 1, "max_distance": 20, "e
      4, 21, 16, 3)
 make("wide", {**base, "dim": 24, "heads": 4, "depth": 1, "kernel": 31, "max_distance": 512, "pooling": "class-token"}, 4, 40, 20, 4)
 make("tcm", {**base, "heads": 3, "attention": "tcm", "pooling": "class-token"}, 6, 11, 10, 5)
+make("correlations", {"kind": "pooled", "neighbours": 3, "pool_norm": True, "embedding": 7}, 6, 12, 9, 6, spread=1.0)
