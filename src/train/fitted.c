@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { STREAM_COPY = 31 };
+enum { STREAM_COPY = 31, BLOCK = 64 };
 
 typedef struct worker {
     compute *compute;
@@ -26,6 +26,8 @@ typedef struct fit {
     int64_t own[NET_MAX_MEMBERS];   /* copies of each member */
     float *pooled[NET_MAX_MEMBERS]; /* [(1 + own) * n_train, size] of fitted members, the clips themselves first; else
                                      * NULL */
+    int64_t first; /* of the block of clips that is being pooled */
+    uint8_t job[NET_MAX_MEMBERS * NET_MAX_TASKS][2]; /* member and task of each regression */
 } fit;
 
 /* The pooled vectors of one clip (copy 0) or of an augmented copy of it. */
@@ -59,21 +61,29 @@ static void pool_item(void *arg, int64_t item, unsigned index) {
         w->error.status = ctx_check_cancel(f->ctx, &w->error);
     }
     if (w->error.status == SPOOR_OK) {
-        size_t n = f->o->d->n_train;
-        w->error.status = pool_clip(f, w, (size_t)item % n, (size_t)item / n, &w->error);
+        size_t n = f->o->d->n_train, at = (size_t)(f->first + item);
+        w->error.status = pool_clip(f, w, at % n, at / n, &w->error);
     }
 }
 
-static spoor_status pool_clips(fit *f, spoor_error *err) {
-    pool *p;
-    TRY(pool_new(f->ctx, f->o->threads, &p, err));
-    pool_run(p, (1 + f->copies) * (int64_t)f->o->d->n_train, pool_item, f);
-    pool_free(p);
+/* The first failure of a thread. */
+static spoor_status failure(const fit *f, spoor_error *err) {
     for (unsigned i = 0; i < f->o->threads; i++) {
         if (f->workers[i].error.status != SPOOR_OK) {
             *err = f->workers[i].error;
             return err->status;
         }
+    }
+    return SPOOR_OK;
+}
+
+static spoor_status pool_clips(fit *f, pool *p, spoor_error *err) {
+    int64_t total = (1 + f->copies) * (int64_t)f->o->d->n_train;
+    for (f->first = 0; f->first < total; f->first += BLOCK) {
+        int64_t n = total - f->first < BLOCK ? total - f->first : BLOCK;
+        pool_run(p, n, pool_item, f);
+        TRY(failure(f, err));
+        ctx_progress(f->ctx, (uint64_t)(f->first + n), (uint64_t)total);
     }
     return SPOOR_OK;
 }
@@ -131,36 +141,51 @@ static spoor_status split_humans(const fit *f, const net_fit *to, size_t task, i
                            "data.manifests", (long long)to->kinds[task], (int)kinds);
 }
 
-static spoor_status fit_member(fit *f, size_t m, const net_fit *to, int32_t *label, spoor_error *err) {
+/* The regression of one task of one member. label: [(1 + copies) n_train], scratch. */
+static spoor_status fit_task(const fit *f, size_t m, size_t task, int32_t *label, spoor_error *err) {
     const dataset *d = f->o->d;
+    net_fit to;
+    (void)net_fit_at(f->net, m, &to);
     size_t n = d->n_train, rows = n * (size_t)(1 + f->own[m]);
-    standardise(to, f->pooled[m], rows);
-    for (size_t k = 0; k < d->n_tasks; k++) {
-        if (to->weight[k] == NULL) { /* another member's */
-            continue;
-        }
-        for (size_t i = 0; i < n * (size_t)(1 + f->copies); i++) {
-            label[i] = d->task[k].label[i % n];
-        }
-        TRY(to->kinds[k] > 1 ? split_humans(f, to, k, label, err) : SPOOR_OK);
-        logistic_problem p = {.x = f->pooled[m], .label = label, .n = (int64_t)rows, .d = tensor_count(to->mean),
-                              .classes = (int64_t)d->task[k].n_classes + to->kinds[k] - 1, .l2 = to->l2};
-        TRY(logistic_fit(f->ctx, &p, to->weight[k]->data, to->bias[k]->data, err));
+    for (size_t i = 0; i < n * (size_t)(1 + f->copies); i++) {
+        label[i] = d->task[task].label[i % n];
     }
-    return SPOOR_OK;
+    TRY(to.kinds[task] > 1 ? split_humans(f, &to, task, label, err) : SPOOR_OK);
+    logistic_problem p = {.x = f->pooled[m], .label = label, .n = (int64_t)rows, .d = tensor_count(to.mean),
+                          .classes = (int64_t)d->task[task].n_classes + to.kinds[task] - 1, .l2 = to.l2};
+    return logistic_fit(f->ctx, &p, to.weight[task]->data, to.bias[task]->data, err);
 }
 
-static spoor_status fit_members(fit *f, spoor_error *err) {
+static void fit_item(void *arg, int64_t item, unsigned index) {
+    fit *f = arg;
+    worker *w = &f->workers[index];
+    if (w->error.status != SPOOR_OK) {
+        return;
+    }
     int32_t *label = ctx_alloc(f->ctx, f->o->d->n_train, (size_t)(1 + f->copies) * sizeof *label);
-    spoor_status status = label == NULL ? error_memory(err, "fitting logistic regressions") : SPOOR_OK;
-    for (size_t m = 0; m < net_members(f->net) && status == SPOOR_OK; m++) {
+    w->error.status = label == NULL ? error_memory(&w->error, "fitting logistic regressions")
+                                    : fit_task(f, (size_t)f->job[item][0], (size_t)f->job[item][1], label, &w->error);
+    ctx_free(f->ctx, label);
+}
+
+static spoor_status fit_members(fit *f, pool *p, spoor_error *err) {
+    int64_t jobs = 0;
+    for (size_t m = 0; m < net_members(f->net); m++) {
         net_fit to;
-        if (net_fit_at(f->net, m, &to)) {
-            status = fit_member(f, m, &to, label, err);
+        if (!net_fit_at(f->net, m, &to)) {
+            continue;
+        }
+        standardise(&to, f->pooled[m], f->o->d->n_train * (size_t)(1 + f->own[m]));
+        for (size_t k = 0; k < f->o->d->n_tasks; k++) {
+            if (to.weight[k] != NULL) { /* else another member's */
+                f->job[jobs][0] = (uint8_t)m;
+                f->job[jobs++][1] = (uint8_t)k;
+            }
         }
     }
-    ctx_free(f->ctx, label);
-    return status;
+    ctx_log(f->ctx, SPOOR_LOG_INFO, "fitting %lld logistic regressions", (long long)jobs);
+    pool_run(p, jobs, fit_item, f);
+    return failure(f, err);
 }
 
 static spoor_status make_worker(fit *f, worker *w, spoor_error *err) {
@@ -220,13 +245,18 @@ spoor_status fitted_run(spoor_context *ctx, net *n, const fitted_options *option
     fit f = {.ctx = ctx, .net = n, .o = options, .sources = {options->d->n_train, options->d->cache, cache_round}};
     spoor_error local = {0};
     spoor_error *e = err == NULL ? &local : err;
+    pool *p = NULL;
     spoor_status status = make(&f, e);
     if (status == SPOOR_OK) {
-        status = pool_clips(&f, e);
+        status = pool_new(ctx, options->threads, &p, e);
     }
     if (status == SPOOR_OK) {
-        status = fit_members(&f, e);
+        status = pool_clips(&f, p, e);
     }
+    if (status == SPOOR_OK) {
+        status = fit_members(&f, p, e);
+    }
+    pool_free(p);
     unmake(&f);
     return status;
 }
