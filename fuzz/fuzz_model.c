@@ -1,6 +1,7 @@
 /* fuzz_model.c: any text as the metadata of a model whose tensors are those of a small network, or, where it has the word
  * "fusion", of a fusion of two, or, where it has the word "backends", of one with a back end for each task, or, where it has the
- * word "statistics", of the small network with statistics of a train set (the
+ * word "statistics", of the small network with statistics of a train set, or, where it has the word "neighbours", of pooling
+ * with correlations (the
  * container itself is fuzz_safetensors' part). One accepted model in sixteen traces a sound. */
 #define _GNU_SOURCE
 #include "model/model.h"
@@ -17,12 +18,15 @@ static const char FUSED[] = "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"poo
 static const char SPLIT[] = "{\"kind\":\"aasist\",\"backends\":\"task\",\"project\":4,\"channels\":[2,3],\"graph\":[3,2],"
                             "\"attention\":2}";
 
-typedef struct made { /* of the plain network, of the fusion, of the plain network with statistics, of back ends for each task */
+static const char CORRELATED[] = "{\"kind\":\"pooled\",\"neighbours\":3,\"pool_norm\":true}";
+
+typedef struct made { /* of the plain network, of the fusion, of the plain network with statistics, of back ends for each task,
+                       * of correlations */
     json_t *tensors;       /* the header without metadata */
     unsigned char *values; /* all tensors, back to back */
     size_t size;
 } made;
-static made networks[4];
+static made networks[5];
 
 static void add_tensor(made *to, const char *name, int rank, const int64_t *dim, const float *data) {
     json_t *shape = json_array();
@@ -79,6 +83,7 @@ static unsigned char *make_file(const uint8_t *data, size_t size, size_t *n) {
     const made *from = &networks[memmem(data, size, "fusion", 6) != NULL        ? 1
                                  : memmem(data, size, "backends", 8) != NULL    ? 3
                                  : memmem(data, size, "statistics", 10) != NULL ? 2
+                                 : memmem(data, size, "neighbours", 10) != NULL ? 4
                                                                                 : 0];
     json_t *text = json_stringn((const char *)data, size), *header = json_copy(from->tensors);
     if (text == NULL) {
@@ -140,6 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         make_tensors(ctx, NETWORK, 40, &networks[2]);
         add_statistics(&networks[2]);
         make_tensors(ctx, SPLIT, 40, &networks[3]);
+        make_tensors(ctx, CORRELATED, 40, &networks[4]);
     }
     unsigned char *file = make_file(data, size, &n);
     if (file != NULL) {
