@@ -37,7 +37,7 @@ BODY_CLASS(aasist)
 static const char *const conformer_keys[] = {"pooling",   "stem",   "dim",          "depth",   "heads",     "ff_mult",
                                              "conv_mult", "kernel", "max_distance", "dropout", "attention", NULL};
 /* A pooled body may be fitted (net.h): the settings of that are read by net.c. */
-static const char *const pooled_keys[] = {"pooling", "neighbours", "hidden", "layers", "logistic", "copies", "humans", NULL};
+static const char *const pooled_keys[] = {"pooling", "neighbours", "hidden", "layers", "logistic", "copies", "humans", "gate", NULL};
 
 static const char *const aasist_keys[] = {
     "input",      "project",     "sinc",          "sinc_kernel",  "first_pool",  "channels",

@@ -126,6 +126,7 @@ static void member_forward(const net *n, const member *m, tape *t, tensor *featu
 typedef struct group {
     size_t first, size, count;
     const member *who[NET_MAX_MEMBERS];
+    tensor *gate[NET_MAX_MEMBERS]; /* [B,1]; NULL: none */
     net_output *said; /* [count] */
 } group;
 
@@ -139,10 +140,11 @@ static tensor *product(const net *n, tape *t, size_t k, const group *g, bool evi
         if (!g->who[i]->answers[k] || (evidence && own == NULL)) {
             continue;
         }
+        own = alone ? own : op_log_softmax(t, own);
+        own = g->gate[i] != NULL ? op_scale_rows(t, own, g->gate[i]) : own;
         if (alone) {
             return weight == 1 ? own : op_scale(t, own, weight);
         }
-        own = op_log_softmax(t, own);
         all = all == NULL ? op_scale(t, own, weight) : op_add(t, all, own, weight);
     }
     return all;
@@ -161,6 +163,8 @@ static void group_forward(const net *n, tape *t, tensor *features, const net_ste
         if (m->embeds) {
             joined[embedded++] = g->said[g->count].embedding;
         }
+        g->gate[g->count] =
+            m->gated ? nn_linear_forward(&m->gate, t, g->said[g->count].embedding, OP_ACT_SIGMOID) : NULL;
         g->who[g->count++] = m;
     }
     *out = (net_output){0};

@@ -45,6 +45,10 @@ static spoor_status configure(member *m, const json_t *config, int kind, int64_t
     m->width = columns;
     TRY(config_number(config, "network", "logistic", 0, 0, 1e6, &m->logistic, err));
     TRY(config_int(config, "network", "copies", 0, 0, 16, &m->copies, err));
+    TRY(config_bool(config, "network", "gate", false, &m->gated, err));
+    if (m->gated && m->logistic <= 0) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.gate goes with logistic");
+    }
     const char *pooling = json_string_value(json_object_get(config, "pooling"));
     if (m->logistic > 0 && (!m->pool_norm || m->feature_norm || m->embedding > 0 || m->mix > 0 ||
                             json_object_get(config, "layers") != NULL ||
@@ -299,6 +303,7 @@ json_t *member_describe(const net *n, const member *m) {
                 body_describe(&m->body, out) &&
                 (m->logistic <= 0 || json_object_set_new(out, "logistic", json_real(m->logistic)) == 0) &&
                 (m->copies == 0 || json_object_set_new(out, "copies", json_integer(m->copies)) == 0) &&
+                (!m->gated || json_object_set_new(out, "gate", json_true()) == 0) &&
                 (m->crop >= 1 || json_object_set_new(out, "crop", json_real(m->crop)) == 0) &&
                 (!m->feature_norm || json_object_set_new(out, "feature_norm", json_true()) == 0) &&
                 json_object_set_new(out, "pool_norm", json_boolean(m->pool_norm)) == 0 &&

@@ -124,6 +124,10 @@ static spoor_status init_member(net *n, size_t index, spoor_error *err) {
     }
     TRY(body_init(&m->body, n->params, prefix, err));
     TRY(body_splits(&m->body) ? SPOOR_OK : init_way(n, m, 0, prefix, err));
+    if (m->gated) {
+        (void)snprintf(name, sizeof name, "%sgate", prefix);
+        TRY(nn_linear_init(&m->gate, n->params, name, body_pooled(&m->body), 1, true, err));
+    }
     for (size_t i = 0; i < n->n_tasks; i++) {
         if (m->answers[i] && body_splits(&m->body)) {
             (void)snprintf(name, sizeof name, "%sbackends.%s.", prefix, n->tasks[i].name);
@@ -228,6 +232,9 @@ static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
                                                    "not to a member that learns by gradients");
         }
     }
+    if (!n->ensemble && n->members[0].gated) {
+        return error_set(err, SPOOR_ERR_USAGE, "network.gate belongs to a member of an ensemble");
+    }
     if (trains && !learns) {
         return error_set(err, SPOOR_ERR_USAGE, "network.members: none learns by gradients (all are fitted: logistic), and "
                                                "a training needs one that does");
@@ -320,7 +327,8 @@ bool net_fits(const net *n) {
 
 bool net_fit_at(const net *n, size_t i, net_fit *out) {
     const member *m = &n->members[i];
-    *out = (net_fit){.l2 = m->logistic, .copies = m->copies, .mean = m->norm[0].mean, .var = m->norm[0].var};
+    *out = (net_fit){.l2 = m->logistic, .copies = m->copies, .mean = m->norm[0].mean, .var = m->norm[0].var,
+                     .gate_weight = m->gate.w, .gate_bias = m->gate.b};
     for (size_t k = 0; k < n->n_tasks; k++) {
         out->human[k] = m->head_options[k].human;
         out->kinds[k] = m->head_options[k].kinds;

@@ -61,6 +61,8 @@ typedef struct net_output {
  *    logistic
  *                               regressions with this L2 penalty on the standardised pool of the training clips,
  *    "copies": 0,               and of so many augmented copies of each
+ *    "gate": false,             of a member of an ensemble: its log probabilities count by the probability, fitted on the
+ *                               same vector, that a recording is as the training clips are, not as their augmented copies
  *    "humans": 1}               only a training makes something of it: heads of so many kinds (train/heads.h)
  *   {"kind": "aasist", and the settings of docs/recipe.md, "aasist"; from "pool_norm" on as above}
  *   {"kind": "ensemble",
@@ -97,9 +99,9 @@ typedef struct net_output {
  *   other tasks and of their own, and the other tasks' probabilities sums of theirs; see joint.h. One task at most
  *   {"kind": "centroids"}: cosines to the means of the training clips' embeddings, which net_centroids gives to be
  * filled The members of an ensemble are trained side by side, each by its own loss, of its own tasks. Their embeddings
- * are joined, and the logits of a task are sum_m weight_m * log_softmax(logits_m) over the members that answer it: a
- * product of experts, large only where they agree. Of a task that one member alone answers they are that member's own
- * logits times its weight. Every task needs a member.
+ * are joined, and the logits of a task are sum_m weight_m * gate_m * log_softmax(logits_m) over the members that answer
+ * it (gate_m = 1 without a gate): a product of experts, large only where they agree. Of a task that one member alone answers they are that member's own
+ * logits times its weight (and gate). Every task needs a member.
  * A training step leaves fitted members out: net_forward then gives the members that learn, and logits of these.
  * Unknown keys and impossible sizes are refused (config may come from a hostile file). tasks is copied. The initial
  * weights depend on `seed` and parameter names alone. */
@@ -136,6 +138,7 @@ typedef struct net_fit {
     double l2;
     int64_t copies;
     tensor *mean, *var;                                  /* [size] of the pooled vector */
+    tensor *gate_weight, *gate_bias;                     /* [1, size], [1]; NULL: no gate */
     int64_t human[NET_MAX_TASKS], kinds[NET_MAX_TASKS];  /* of the human class, see head.h; kinds 1: not in use */
     tensor *weight[NET_MAX_TASKS], *bias[NET_MAX_TASKS]; /* [C_k + kinds_k - 1, size], [the same]; NULL: not its task */
 } net_fit;

@@ -30,6 +30,8 @@ typedef struct member {
     body body;
     double logistic;     /* > 0: fitted with this L2 penalty, not trained */
     int64_t copies;      /* augmented copies of each clip that it is fitted on besides */
+    bool gated;          /* what it says counts as far as the recording is as the training clips are */
+    nn_linear gate;
     bool pool_norm;      /* batch norm on the pooled vector */
     int64_t embedding;   /* 0: no layer of its own */
     nn_batch_norm norm[NET_MAX_TASKS]; /* behind the back end of task k; behind one for all tasks: [0] */

@@ -87,8 +87,8 @@ void report_text_result(FILE *out, const spoor_result *r, size_t top) {
     if (r->verdict != SPOOR_BONAFIDE) {
         for (size_t i = 0; i < n && i < top; i++) {
             int bar = (int)lround(30.0 * source[i].p);
-            fprintf(out, "  %2zu. %-22s %5.1f %% %.*s\n", i + 1, source[i].name, 100.0 * source[i].p, bar,
-                    "##############################");
+            fprintf(out, "  %2zu. %-22s %5.1f %%%.*s\n", i + 1, source[i].name, 100.0 * source[i].p, bar > 0 ? bar + 1 : 0,
+                    " ##############################");
         }
         task_line(out, r, "vocoder", "waveform maker");
         task_line(out, r, "family", "family");

@@ -23,11 +23,11 @@ typedef struct fit {
     worker *workers;
     int64_t rows[FRONTEND_MAX_PARTS];
     int64_t copies;                 /* the most that any member wants */
-    int64_t own[NET_MAX_MEMBERS];   /* copies of each member */
+    int64_t own[NET_MAX_MEMBERS];   /* copies that a member's regressions, or its gate, need */
     float *pooled[NET_MAX_MEMBERS]; /* [(1 + own) * n_train, size] of fitted members, the clips themselves first; else
                                      * NULL */
     int64_t first; /* of the block of clips that is being pooled */
-    uint8_t job[NET_MAX_MEMBERS * NET_MAX_TASKS][2]; /* member and task of each regression */
+    uint8_t job[NET_MAX_MEMBERS * (NET_MAX_TASKS + 1)][2]; /* member and task of each regression; NET_MAX_TASKS: gate */
 } fit;
 
 /* The pooled vectors of one clip (copy 0) or of an augmented copy of it. */
@@ -88,8 +88,8 @@ static spoor_status pool_clips(fit *f, pool *p, spoor_error *err) {
     return SPOOR_OK;
 }
 
-/* Mean and variance over the clips into the member's norm, x standardised as the norm will do it. */
-static void standardise(const net_fit *to, float *x, size_t n) {
+/* Mean and variance over the first n rows into the member's norm, all x[rows, size] standardised as the norm will do it. */
+static void standardise(const net_fit *to, float *x, size_t n, size_t rows) {
     size_t size = (size_t)tensor_count(to->mean);
     for (size_t c = 0; c < size; c++) {
         double sum = 0, squares = 0;
@@ -103,7 +103,7 @@ static void standardise(const net_fit *to, float *x, size_t n) {
         to->mean->data[c] = mean;
         to->var->data[c] = (float)(squares / (double)n);
         double scale = 1 / sqrt((double)to->var->data[c] + NET_NORM_EPS);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < rows; i++) {
             x[i * size + c] = (float)(((double)x[i * size + c] - (double)mean) * scale);
         }
     }
@@ -146,7 +146,7 @@ static spoor_status fit_task(const fit *f, size_t m, size_t task, int32_t *label
     const dataset *d = f->o->d;
     net_fit to;
     (void)net_fit_at(f->net, m, &to);
-    size_t n = d->n_train, rows = n * (size_t)(1 + f->own[m]);
+    size_t n = d->n_train, rows = n * (size_t)(1 + to.copies);
     for (size_t i = 0; i < n * (size_t)(1 + f->copies); i++) {
         label[i] = d->task[task].label[i % n];
     }
@@ -156,6 +156,28 @@ static spoor_status fit_task(const fit *f, size_t m, size_t task, int32_t *label
     return logistic_fit(f->ctx, &p, to.weight[task]->data, to.bias[task]->data, err);
 }
 
+/* Clips as they are against as many augmented copies of them: the difference of the two classes' rows is the gate. */
+static spoor_status fit_gate(const fit *f, size_t m, int32_t *label, spoor_error *err) {
+    net_fit to;
+    (void)net_fit_at(f->net, m, &to);
+    int64_t n = (int64_t)f->o->d->n_train, d = tensor_count(to.mean);
+    for (int64_t i = 0; i < 2 * n; i++) {
+        label[i] = i >= n;
+    }
+    float *w = ctx_alloc(f->ctx, 2 * (size_t)d, sizeof *w), b[2];
+    if (w == NULL) {
+        return error_memory(err, "fitting logistic regressions");
+    }
+    logistic_problem p = {.x = f->pooled[m], .label = label, .n = 2 * n, .d = d, .classes = 2, .l2 = to.l2};
+    spoor_status status = logistic_fit(f->ctx, &p, w, b, err);
+    for (int64_t c = 0; c < d && status == SPOOR_OK; c++) {
+        to.gate_weight->data[c] = w[c] - w[d + c];
+        to.gate_bias->data[0] = b[0] - b[1];
+    }
+    ctx_free(f->ctx, w);
+    return status;
+}
+
 static void fit_item(void *arg, int64_t item, unsigned index) {
     fit *f = arg;
     worker *w = &f->workers[index];
@@ -163,8 +185,10 @@ static void fit_item(void *arg, int64_t item, unsigned index) {
         return;
     }
     int32_t *label = ctx_alloc(f->ctx, f->o->d->n_train, (size_t)(1 + f->copies) * sizeof *label);
-    w->error.status = label == NULL ? error_memory(&w->error, "fitting logistic regressions")
-                                    : fit_task(f, (size_t)f->job[item][0], (size_t)f->job[item][1], label, &w->error);
+    size_t m = f->job[item][0], task = f->job[item][1];
+    w->error.status = label == NULL            ? error_memory(&w->error, "fitting logistic regressions")
+                      : task == NET_MAX_TASKS ? fit_gate(f, m, label, &w->error)
+                                               : fit_task(f, m, task, label, &w->error);
     ctx_free(f->ctx, label);
 }
 
@@ -175,7 +199,12 @@ static spoor_status fit_members(fit *f, pool *p, spoor_error *err) {
         if (!net_fit_at(f->net, m, &to)) {
             continue;
         }
-        standardise(&to, f->pooled[m], f->o->d->n_train * (size_t)(1 + f->own[m]));
+        size_t n = f->o->d->n_train;
+        standardise(&to, f->pooled[m], n * (size_t)(1 + to.copies), n * (size_t)(1 + f->own[m]));
+        if (to.gate_weight != NULL) {
+            f->job[jobs][0] = (uint8_t)m;
+            f->job[jobs++][1] = NET_MAX_TASKS;
+        }
         for (size_t k = 0; k < f->o->d->n_tasks; k++) {
             if (to.weight[k] != NULL) { /* else another member's */
                 f->job[jobs][0] = (uint8_t)m;
@@ -209,9 +238,9 @@ static spoor_status make(fit *f, spoor_error *err) {
     for (size_t m = 0; good && m < net_members(f->net); m++) {
         net_fit to;
         if (net_fit_at(f->net, m, &to)) {
-            size_t rows = o->d->n_train * (size_t)(1 + to.copies);
-            f->own[m] = to.copies;
-            f->copies = to.copies > f->copies ? to.copies : f->copies;
+            f->own[m] = to.gate_weight != NULL && to.copies == 0 ? 1 : to.copies;
+            f->copies = f->own[m] > f->copies ? f->own[m] : f->copies;
+            size_t rows = o->d->n_train * (size_t)(1 + f->own[m]);
             f->pooled[m] = ctx_alloc(f->ctx, rows, (size_t)tensor_count(to.mean) * sizeof **f->pooled);
             good = f->pooled[m] != NULL;
         }

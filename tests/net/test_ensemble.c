@@ -105,6 +105,47 @@ static void members_see_their_columns_and_are_multiplied(void **state) {
     end(&f);
 }
 
+static void a_gate_scales_what_its_member_says(void **state) {
+    (void)state;
+    static const char text[] = "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"pooled\",\"columns\":3},"
+                               "{\"kind\":\"pooled\",\"first\":4,\"pool_norm\":true,\"logistic\":0.1,\"gate\":true,\"weight\":0.5}]}";
+    fixture f;
+    begin(&f, 2);
+    net *n = make(f.ctx, text, SPOOR_OK, NULL);
+    json_t *config = net_config(n);
+    assert_true(json_is_true(json_object_get(json_array_get(json_object_get(config, "members"), 1), "gate")));
+    json_decref(config);
+    net_fit fit;
+    assert_false(net_fit_at(n, 0, &fit));
+    assert_null(fit.gate_weight);
+    assert_true(net_fit_at(n, 1, &fit));
+    assert_int_equal(fit.gate_weight->dim[1], 16);
+    fit.gate_bias->data[0] = (real)-0.25;
+    net_output out;
+    tape_begin(f.tape, false, false, 0);
+    net_forward(n, f.tape, features(&f), &out);
+    spoor_error err = {0};
+    support_ok(tape_status(f.tape, &err), &err);
+    for (int64_t b = 0; b < CLIPS; b++) {
+        double z = -0.25, sum[2] = {0, 0};
+        for (int64_t e = 0; e < 16; e++) {
+            z += (double)fit.gate_weight->data[e] * (double)out.members[1].embedding->data[b * 16 + e];
+        }
+        for (int m = 0; m < 2; m++) {
+            for (int64_t c = 0; c < 4; c++) {
+                sum[m] += exp((double)out.members[m].logits[0]->data[b * 4 + c]);
+            }
+        }
+        for (int64_t c = 0; c < 4; c++) {
+            double want = (double)out.members[0].logits[0]->data[b * 4 + c] - log(sum[0]) +
+                          0.5 / (1 + exp(-z)) * ((double)out.members[1].logits[0]->data[b * 4 + c] - log(sum[1]));
+            support_close((double)out.logits[0]->data[b * 4 + c], want, 1e-5, "product with a gate");
+        }
+    }
+    net_free(n);
+    end(&f);
+}
+
 static void a_member_learns_as_it_would_alone(void **state) {
     (void)state;
     fixture f;
@@ -290,6 +331,8 @@ static void wrong_ensembles_are_refused(void **state) {
     make(ctx, "{\"kind\":\"pooled\",\"dim\":5}", SPOOR_ERR_USAGE, "dim");
     make(ctx, "{\"kind\":\"pooled\",\"crop\":0}", SPOOR_ERR_USAGE, "crop");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"pooled\",\"pool_norm\":true,\"logistic\":0.1}]}", SPOOR_ERR_USAGE, "none learns");
+    make(ctx, "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"pooled\",\"gate\":true}]}", SPOOR_ERR_USAGE, "gate goes with logistic");
+    make(ctx, "{\"kind\":\"pooled\",\"pool_norm\":true,\"logistic\":0.1,\"gate\":true}", SPOOR_ERR_USAGE, "member of an ensemble");
     make(ctx, "{" SMALL ",\"weight\":5}", SPOOR_ERR_USAGE, "weight");
     make(ctx, "{" SMALL ",\"tasks\":[\"source\"]}", SPOOR_ERR_USAGE, "tasks");
     make(ctx, "{\"kind\":\"ensemble\",\"members\":[{" SMALL ",\"tasks\":[\"source\"]}]}", SPOOR_ERR_USAGE, "bonafide");
@@ -310,6 +353,7 @@ static void wrong_ensembles_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_see_their_columns_and_are_multiplied),
+        cmocka_unit_test(a_gate_scales_what_its_member_says),
         cmocka_unit_test(a_member_learns_as_it_would_alone),
         cmocka_unit_test(members_may_leave_tasks_to_others),
         cmocka_unit_test(its_description_makes_it_again),

@@ -19,6 +19,7 @@ static const char RECIPE[] =
     "       pooling: stats, crop: 0.6, weight: 0.5}\n"
     "    - {kind: pooled, first: 16, columns: 16, pool_norm: true, embedding_dropout: 0.1, weight: 0.5}\n"
     "    - {kind: pooled, first: 0, columns: 16, pool_norm: true, logistic: 0.01, copies: 1, humans: 2}\n"
+    "    - {kind: pooled, first: 16, columns: 16, pool_norm: true, logistic: 0.02, neighbours: 2, gate: true}\n"
     "augment: [{kind: gain, p: 0.5, db: [-3, 3]}]\n"
     "optimiser: {lr: 0.02}\nschedule: {epochs: 6, warmup: 1}\naverage: {kind: ema, decay: 0.9}\n"
     "dev: {every: 3, metrics: [{name: acc, task: source}, {name: auroc, task: bonafide, kind: auroc}], select: [acc, auroc]}\n"
@@ -107,6 +108,70 @@ static void as_many_kinds_of_human_speech_as_lists(void **state) {
     }
 }
 
+/* One member that says nearly nothing, and one with a gate, so that the logits are log probabilities times the gate. */
+static const char GATED[] =
+    "name: gated\nseed: 5\nbatch: 8\n"
+    "data: {manifests: [{path: m.csv}], crop: 3200, tasks: {source: {}}}\n"
+    "frontend: {kind: log-mel, n_mels: 16, n_fft: 1024, win_length: 800, hop_length: 800}\n"
+    "network: {kind: ensemble, members: [{kind: pooled, weight: 0.000001},\n"
+    "  {kind: pooled, pool_norm: true, logistic: 0.001, gate: true}]}\n"
+    "augment: [{kind: gain, p: 1, db: [10, 10]}]\n"
+    "schedule: {epochs: 1, warmup: 0}\n";
+
+/* The gate of a recording: of the sum of the probabilities, what the logits are short of. */
+static double gate_of(spoor_session *s, const float *samples, double loudness) {
+    static float window[64600];
+    float logits[16], embedding[128];
+    spoor_error err = {0};
+    for (int i = 0; i < 64600; i++) {
+        window[i] = (float)loudness * samples[i % SYNTHETIC_SAMPLES];
+    }
+    support_ok(trace_window_forward(s, window, logits, embedding, &err), &err);
+    double sum = 0, least = 0;
+    for (int c = 0; c < 4; c++) {
+        sum += exp((double)logits[c]);
+        least = fmin(least, (double)logits[c]);
+    }
+    return least > -0.5 ? 0 : log(sum) < 0.1 ? 1 : 0.5; /* shut: all logits near 0; open: probabilities */
+}
+
+static void a_gate_knows_clips_from_their_copies(void **state) {
+    (void)state;
+    char recipe[400], out[400], path[500];
+    spoor_error err = {0};
+    folder_write("gated.yaml", GATED);
+    snprintf(recipe, sizeof recipe, "%s/gated.yaml", folder);
+    snprintf(out, sizeof out, "%s/run-gated", folder);
+    spoor_context *ctx = support_context();
+    support_ok(trainer_run(ctx, &(trainer_options){.recipe = recipe, .out = out, .threads = 2}, &err), &err);
+    snprintf(path, sizeof path, "%s/model.safetensors", out);
+    spoor_model *m;
+    spoor_session *s;
+    support_ok(spoor_model_open(ctx, path, &m, &err), &err);
+    support_ok(spoor_session_new(m, &s, &err), &err);
+    int open = 0, shut = 0, clips = 0;
+    for (int i = 0; i < SYNTHETIC_CLIPS; i++) {
+        unsigned char *file;
+        size_t size;
+        float samples[SYNTHETIC_SAMPLES];
+        snprintf(path, sizeof path, "%s/c%d.wav", folder, i);
+        support_ok(io_read_file(ctx, path, 1 << 20, &file, &size, &err), &err);
+        for (int k = 0; k < SYNTHETIC_SAMPLES; k++) {
+            samples[k] = (float)(int16_t)(file[44 + 2 * k] | file[45 + 2 * k] << 8) / 32768;
+        }
+        ctx_free(ctx, file);
+        clips++;
+        open += gate_of(s, samples, 1) > 0.9;
+        shut += gate_of(s, samples, pow(10, 0.5)) < 0.1;
+    }
+    if (open < clips - 2 || shut < clips - 2) {
+        fail_msg("of %d clips the gate is open for %d, and shut for %d of them 10 dB louder", clips, open, shut);
+    }
+    spoor_session_free(s);
+    spoor_model_free(m);
+    spoor_context_free(ctx);
+}
+
 /* The checkpoint is not needed any more; reduced precision changes little. */
 static void the_model_stands_alone(void **state) {
     (void)state;
@@ -152,6 +217,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_and_interruptions_change_nothing),
         cmocka_unit_test(as_many_kinds_of_human_speech_as_lists),
+        cmocka_unit_test(a_gate_knows_clips_from_their_copies),
         cmocka_unit_test(the_model_stands_alone),
     };
     return cmocka_run_group_tests(tests, setup, folder_remove);
