@@ -1,7 +1,7 @@
 /* fuzz_model.c: any text as the metadata of a model whose tensors are those of a small network, or, where it has the word
  * "fusion", of a fusion of two, or, where it has the word "backends", of one with a back end for each task, or, where it has the
  * word "statistics", of the small network with statistics of a train set, or, where it has the word "neighbours", of pooling
- * with correlations (the
+ * with correlations beside a member with a gate (the
  * container itself is fuzz_safetensors' part). One accepted model in sixteen traces a sound. */
 #define _GNU_SOURCE
 #include "model/model.h"
@@ -18,10 +18,11 @@ static const char FUSED[] = "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"poo
 static const char SPLIT[] = "{\"kind\":\"aasist\",\"backends\":\"task\",\"project\":4,\"channels\":[2,3],\"graph\":[3,2],"
                             "\"attention\":2}";
 
-static const char CORRELATED[] = "{\"kind\":\"pooled\",\"neighbours\":3,\"pool_norm\":true}";
+static const char CORRELATED[] = "{\"kind\":\"ensemble\",\"members\":[{\"kind\":\"pooled\",\"neighbours\":3,\"pool_norm\":true},"
+                                 "{\"kind\":\"pooled\",\"pool_norm\":true,\"logistic\":0.5,\"gate\":true}]}";
 
 typedef struct made { /* of the plain network, of the fusion, of the plain network with statistics, of back ends for each task,
-                       * of correlations */
+                       * of correlations and a gate */
     json_t *tensors;       /* the header without metadata */
     unsigned char *values; /* all tensors, back to back */
     size_t size;
