@@ -235,7 +235,7 @@ static spoor_status check_heads(const net *n, bool trains, spoor_error *err) {
     if (!n->ensemble && n->members[0].gated) {
         return error_set(err, SPOOR_ERR_USAGE, "network.gate belongs to a member of an ensemble");
     }
-    if (trains && !learns) {
+    if (trains && n->ensemble && !learns) {
         return error_set(err, SPOOR_ERR_USAGE, "network.members: none learns by gradients (all are fitted: logistic), and "
                                                "a training needs one that does");
     }
