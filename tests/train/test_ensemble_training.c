@@ -183,7 +183,7 @@ static void the_model_stands_alone(void **state) {
     assert_int_equal(rename(path, moved), 0);
     snprintf(path, sizeof path, "%s/run-alone/model.safetensors", folder);
     spoor_context *ctx = support_context();
-    float samples[64600], logits[2][16], embedding[128];
+    float samples[64600], logits[2][16], embedding[256];
     for (int i = 0; i < 64600; i++) {
         samples[i] = (float)(0.3 * sin(0.1 * i));
     }
@@ -197,6 +197,7 @@ static void the_model_stands_alone(void **state) {
         support_ok(spoor_model_open_with(ctx, path, &o, &m, &err), &err);
         assert_null(json_object_get(json_array_get(json_object_get(json_object_get(m->meta, "frontend"), "parts"), 0), "weights"));
         assert_int_equal(m->n_tasks, 3);
+        assert_true(net_embedding_size(m->net) <= 256);
         assert_null(m->tasks[0].parent);
         assert_non_null(m->tasks[2].parent);
         assert_string_equal(m->tasks[2].name, "kind");
