@@ -1,6 +1,6 @@
 /* ceiling.h: what one thread of this machine can do at best: multiply-adds a second in independent chains in registers, in
  * float32, and where the processor has the instructions with pairs of bfloat16 (vdpbf16ps) and fours of 8-bit numbers
- * (vpdpbusd). Every other figure of the benchmarks is held against these. */
+ * (vpdpbusd), or with AMX those by tiles. Every other figure of the benchmarks is held against these. */
 #ifndef BENCH_CEILING_H
 #define BENCH_CEILING_H
 #include <math.h>
@@ -132,6 +132,48 @@ __attribute__((target("avx512f,avx512vnni"))) static float int8_dots(long rounds
 }
 #endif
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "tensor/product_amx.h"
+/* Four tiles of sums, each product 16 x 16 x 64 bytes: TILE_OPS operations with pairs of bfloat16, twice as many with 8 bits. */
+enum { TILE_OPS = 2 * 16 * 16 * 32 };
+
+__attribute__((target("amx-tile,amx-bf16,amx-int8"))) static void tile_dots(bool int8, long rounds) {
+    _tile_loadconfig(amx_tiles);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_zero(4);
+    _tile_zero(5);
+    for (long r = 0; r < rounds; r++) {
+        if (int8) {
+            _tile_dpbusd(0, 4, 5);
+            _tile_dpbusd(1, 4, 5);
+            _tile_dpbusd(2, 4, 5);
+            _tile_dpbusd(3, 4, 5);
+        } else {
+            _tile_dpbf16ps(0, 4, 5);
+            _tile_dpbf16ps(1, 4, 5);
+            _tile_dpbf16ps(2, 4, 5);
+            _tile_dpbf16ps(3, 4, 5);
+        }
+    }
+    _tile_release();
+}
+
+static inline double tile_ceiling(bool int8) {
+    const long rounds = 400000;
+    double best = 0;
+    for (int k = 0; k < 7; k++) {
+        double start = cpu_seconds();
+        tile_dots(int8, rounds);
+        double rate = 4.0 * TILE_OPS * (double)rounds * (int8 ? 2 : 1) / (cpu_seconds() - start) / 1e9;
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+#endif
+
 /* 10^9 operations (a multiplication and an addition are two) a second, the best of seven; 0 where there are no such
  * instructions. */
 static inline double ceiling(ceiling_kind kind) {
@@ -154,6 +196,12 @@ static inline double ceiling(ceiling_kind kind) {
         double rate = each / (cpu_seconds() - start) / 1e9;
         best = rate > best ? rate : best;
     }
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (kind != CEILING_F32 && amx_ready()) {
+        double tiles = tile_ceiling(kind == CEILING_INT8);
+        best = tiles > best ? tiles : best;
+    }
+#endif
     return best;
 }
 #endif

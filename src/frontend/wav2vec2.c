@@ -180,14 +180,12 @@ static tensor *norm(const wav2vec2 *m, tape *t, const nn_layer_norm *l, tensor *
 
 static tensor *conv_stage(const wav2vec2 *m, tape *t, tensor *x, int64_t i) {
     const w2v_conv *c = &m->convs[i];
-    x = op_conv1d(t, x, c->w, c->b, c->stride, 1, 0, 0, 1);
-    if (m->s.conv_layer_norm) {
-        return op_layer_norm_act(t, x, c->norm.g, c->norm.b, W2V_CONV_EPS, OP_ACT_GELU);
+    if (i == 0 && !m->s.conv_layer_norm) { /* each channel over time */
+        x = op_group_norm(t, op_conv1d(t, x, c->w, c->b, c->stride, 1, 0, 0, 1), c->norm.g, c->norm.b, m->s.conv_dim[0],
+                          W2V_CONV_EPS);
+        return op_activation(t, x, OP_ACT_GELU);
     }
-    if (i == 0) { /* each channel over time */
-        x = op_group_norm(t, x, c->norm.g, c->norm.b, m->s.conv_dim[0], W2V_CONV_EPS);
-    }
-    return op_activation(t, x, OP_ACT_GELU);
+    return op_conv1d_norm_act(t, x, c->w, c->b, c->stride, 0, c->norm.g, c->norm.b, W2V_CONV_EPS, OP_ACT_GELU);
 }
 
 /* What goes into the first layer. An even positional kernel with padding of half its length gives one frame too many,

@@ -142,7 +142,7 @@ void whisper_free(whisper *m) {
 
 static tensor *conv_stage(tape *t, tensor *x, void *user) {
     const whisper_conv *c = user;
-    return op_activation(t, op_conv1d(t, x, c->w, c->b, c->stride, 1, 1, 1, 1), OP_ACT_GELU);
+    return op_conv1d_norm_act(t, x, c->w, c->b, c->stride, 1, NULL, NULL, 0, OP_ACT_GELU);
 }
 
 /* x[B,T,C] + the first T rows of the positions. */

@@ -55,12 +55,20 @@ spoor_status compute_weight_new(spoor_context *ctx, const real *w, int64_t n, in
                                 compute_weight **out, spoor_error *err);
 void compute_weight_free(compute_weight *w);
 size_t compute_weight_bytes(const compute_weight *w);
-/* y[m,n] = act(x[m,k] W^T + bias); act is an op_act of ops.h. Rows of x are ldx apart, which may be less than k: rows
- * may overlap, so a strided conv1d over [T][C] is one such product. bias may be NULL. Runs on the calling thread alone;
- * worker is the number that compute_for gave (0 outside): primitives and scratch are kept for each. A row of y has the
- * same bits whatever other rows there are beside it. */
+/* What becomes of each row of a product while it is in the cache: act(norm(row + bias)). */
+typedef struct compute_finish {
+    const real *bias;         /* [n]; NULL: none */
+    const real *gain, *shift; /* [n], of a layer norm over the row; NULL: none */
+    real eps;                 /* of the layer norm */
+    int act;                  /* an op_act of ops.h; GELU as kernels.h's gelu */
+} compute_finish;
+
+/* y[m,n] = finish(x[m,k] W^T). Rows of x are ldx apart, which may be less than k: rows may overlap, so a strided conv1d
+ * over [T][C] is one such product. finish: NULL for none. Runs on the calling thread alone; worker is the number that
+ * compute_for gave (0 outside): primitives and scratch are kept for each. A row of y has the same bits whatever other
+ * rows there are beside it. */
 spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_weight *w, int64_t m, const real *x,
-                                  int64_t ldx, const real *bias, int act, real *y, int64_t ldy, spoor_error *err);
+                                  int64_t ldx, const compute_finish *finish, real *y, int64_t ldy, spoor_error *err);
 
 /* From now on every product that compute_weight_apply makes is shown to `watch` first, on the thread that makes it: its
  * weights, and rows of inputs as they were given. NULL: no longer. For measuring (int8_measure.c). */

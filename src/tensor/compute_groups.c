@@ -131,8 +131,12 @@ static spoor_status run_group(product_cache *products, const block *b, int64_t g
     size_t chunk = (size_t)(w->channels * STEP * STEP) * compute_number_bytes(w->kind);
     lay_side_by_side(b, group);
     for (int64_t j = 0; j < n; j++) {
-        TRY(product_run(products, w->panels[group * n + j], b->padded, b->matrix + (size_t)j * chunk,
-                        STEP * w->channels, b->sums, j > 0, err));
+        const product_weight *panel = w->panels[group * n + j];
+        const unsigned char *x = b->matrix + (size_t)j * chunk;
+        if (product_own(panel)) {
+            TRY(product_bring(products, panel, b->padded, x, STEP * w->channels, err));
+        }
+        TRY(product_run(products, panel, b->padded, x, b->sums, outs, j > 0, err));
     }
     for (int64_t i = 0; i < b->places; i++) {
         float *y = b->y + i * w->n + group * outs;

@@ -1,7 +1,6 @@
-/* compute_product.h: products with a matrix that was laid out once, in three kinds of numbers: by oneDNN where there is
- * AVX-512, else by our own kernel, because there oneDNN chooses among routines by the number of rows, which changes a
- * row's bits. Only compute_weight.c uses it; rounding, scales, bias and activation are its business. The double build
- * has none. */
+/* compute_product.h: products with a matrix that was laid out once, in three kinds of numbers: floats by our own
+ * kernel, the others by oneDNN or, where there is AMX, by product_amx.h. Only compute_weight.c and compute_groups.c use
+ * it; rounding, scales, bias and activation are their business. The double build has none. */
 #ifndef TENSOR_COMPUTE_PRODUCT_H
 #define TENSOR_COMPUTE_PRODUCT_H
 #include "base/context.h"
@@ -31,11 +30,17 @@ typedef struct product_cache product_cache; /* primitives by shape; belongs to o
 spoor_status product_cache_new(spoor_context *ctx, product_cache **out, spoor_error *err);
 void product_cache_free(product_cache *c);
 
-/* m below must be a multiple of this, for a row to have the same bits beside any others. 1: our own kernel. */
+bool product_own(const product_weight *w); /* by a kernel of our own, not by oneDNN */
+/* m below must be a multiple of this, for a row to have the same bits beside any others. */
 int64_t product_row_step(const product_weight *w);
-/* y[m,n] = x[m,k] W^T, m >= 1; with add, y += (float results only). Rows of x are ldx numbers apart: k, or with our own
- * kernel any number. On the calling thread alone. */
-spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx, void *y,
+/* For products of our own alone: lays out m <= KERNELS_STRIP_ROWS rows of x (numbers of w's kind), ldx numbers apart, for
+ * products with weights of as many columns as w. */
+spoor_status product_bring(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx,
+                           spoor_error *err);
+/* y[m,n] = x[m,k] W^T, m >= 1, rows of x side by side; with add, y += (float results only). With a kernel of our own
+ * x is what was brought last (and is ignored), and rows of y are ldy numbers apart; else ldy is n. On the calling thread
+ * alone. */
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, int64_t ldy,
                          bool add, spoor_error *err);
 
 /* The two products of attention over heads side by side, for some rows of a clip: q[rows, heads * size], k and v

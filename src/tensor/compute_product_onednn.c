@@ -1,8 +1,9 @@
-/* compute_product_onednn.c: see compute_product.h. With AVX-512 weights lie in the layout that oneDNN asks for at
- * PACK_ROWS rows, which it then takes for any number of rows (brgemm); a primitive is made for a shape when it first
- * comes by. Elsewhere they lie in the strips of kernels_product.h. */
+/* compute_product_onednn.c: see compute_product.h. By oneDNN weights lie in the layout that it asks for at PACK_ROWS rows,
+ * which it then takes for any number of rows (brgemm); a primitive is made for a shape when it first comes by. Floats
+ * lie in the strips of kernels_product.h, and where there is AMX the others in the tiles of product_amx.h. */
 #include "tensor/compute_product.h"
 #include "tensor/kernels.h"
+#include "tensor/product_amx.h"
 #ifndef SPOOR_DOUBLE
 #include <oneapi/dnnl/dnnl.h>
 #include <string.h>
@@ -33,7 +34,10 @@ static void threads_back(int before) {
 }
 
 bool product_native(product_kind kind) {
-    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(), amx = (unsigned)dnnl_cpu_isa_avx512_core_amx;
+    if (kind != PRODUCT_F32 && (isa & amx) == amx) { /* ours or none: there oneDNN chooses by the number of rows */
+        return amx_ready();
+    }
     unsigned need = kind == PRODUCT_BF16 ? (unsigned)dnnl_cpu_isa_avx512_core_bf16
                     : kind == PRODUCT_INT8 ? (unsigned)dnnl_cpu_isa_avx512_core_vnni
                                            : 0;
@@ -73,9 +77,10 @@ struct product_weight {
     spoor_context *ctx;
     product_kind kind;
     int64_t n, k;
-    const kernels *kernels; /* whose strips these are; NULL: oneDNN's */
-    float *strips;          /* in the caller's room */
-    dnnl_engine_t engine;
+    const kernels *kernels; /* whose strips these are; NULL: none */
+    bool amx;               /* these are its tiles */
+    void *own;              /* strips or tiles, in the caller's room */
+    dnnl_engine_t engine;   /* else oneDNN's */
     dnnl_memory_desc_t layout;
     dnnl_memory_t memory; /* NULL until it is filled */
     size_t bytes;
@@ -133,7 +138,7 @@ static int64_t strips_of(int64_t n) { return (n + KERNELS_STRIP - 1) / KERNELS_S
 
 static void lay_strips(product_weight *p, const float *w) {
     for (int64_t o = 0; o < strips_of(p->n) * KERNELS_STRIP; o++) {
-        float *to = p->strips + o / KERNELS_STRIP * p->k * KERNELS_STRIP + o % KERNELS_STRIP;
+        float *to = (float *)p->own + o / KERNELS_STRIP * p->k * KERNELS_STRIP + o % KERNELS_STRIP;
         for (int64_t i = 0; i < p->k; i++) {
             to[i * KERNELS_STRIP] = o < p->n ? w[o * p->k + i] : 0;
         }
@@ -149,10 +154,15 @@ spoor_status product_weight_new(spoor_context *ctx, product_kind kind, int64_t n
         return error_memory(err, what);
     }
     *p = (product_weight){.ctx = ctx, .kind = kind, .n = n, .k = k};
-    const kernels *table = kernels_choose();
-    if (kind == PRODUCT_F32 && (!product_has_heads() || strcmp(table->name, "avx512") != 0)) {
-        p->kernels = table;
-        p->bytes = (size_t)strips_of(n) * (size_t)k * KERNELS_STRIP * sizeof *p->strips;
+    if (kind == PRODUCT_F32) {
+        p->kernels = kernels_choose();
+        p->bytes = (size_t)strips_of(n) * (size_t)k * KERNELS_STRIP * sizeof(float);
+        *out = p;
+        return SPOOR_OK;
+    }
+    if (amx_ready()) {
+        p->amx = true;
+        p->bytes = amx_weight_bytes(kind, n, k);
         *out = p;
         return SPOOR_OK;
     }
@@ -177,9 +187,13 @@ done:
 }
 
 spoor_status product_weight_fill(product_weight *p, const void *w, void *room, spoor_error *err) {
+    p->own = room;
     if (p->kernels != NULL) {
-        p->strips = room;
         lay_strips(p, w);
+        return SPOOR_OK;
+    }
+    if (p->amx) {
+        amx_weight_lay(p->kind, p->n, p->k, w, room);
         return SPOOR_OK;
     }
     spoor_status status = SPOOR_OK;
@@ -200,7 +214,8 @@ void product_weight_free(product_weight *w) {
 }
 
 size_t product_weight_bytes(const product_weight *w) { return w->bytes; }
-int64_t product_row_step(const product_weight *w) { return w->kernels != NULL ? 1 : ROW_STEP; }
+bool product_own(const product_weight *w) { return w->kernels != NULL || w->amx; }
+int64_t product_row_step(const product_weight *w) { return product_own(w) ? 1 : ROW_STEP; }
 
 /* ---- primitives ---- */
 
@@ -223,7 +238,9 @@ struct product_cache {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     uint64_t products;
-    float *spare; /* of our own kernel */
+    void *rows_block; /* of rows that were brought for a product of our own: rows_room bytes from `rows` on */
+    void *rows;
+    size_t rows_room;
     cached items[CACHE_SIZE];
 };
 
@@ -262,7 +279,7 @@ void product_cache_free(product_cache *c) {
         }
         (void)dnnl_stream_destroy(c->stream);
         (void)dnnl_engine_destroy(c->engine);
-        ctx_free(c->ctx, c->spare);
+        ctx_free(c->ctx, c->rows_block);
         ctx_free(c->ctx, c);
     }
 }
@@ -386,14 +403,39 @@ done:
     return status;
 }
 
-spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx, void *y,
-                         bool add, spoor_error *err) {
-    if (w->kernels != NULL) {
-        c->spare = c->spare != NULL ? c->spare : ctx_alloc(c->ctx, KERNELS_STRIP_SPARE, sizeof *c->spare);
-        if (c->spare == NULL) {
+static size_t rows_bytes(const product_weight *w, int64_t m) {
+    return w->amx ? amx_rows_bytes(w->kind, m, w->k) : (size_t)w->kernels->strips_room(m, w->k) * sizeof(float);
+}
+
+spoor_status product_bring(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx,
+                           spoor_error *err) {
+    size_t need = rows_bytes(w, m);
+    if (c->rows_room < need) {
+        ctx_free(c->ctx, c->rows_block);
+        c->rows_room = 0;
+        c->rows_block = ctx_alloc(c->ctx, need + ALIGNMENT, 1);
+        if (c->rows_block == NULL) {
             return error_memory(err, "a matrix product");
         }
-        w->kernels->strips(m, w->n, w->k, x, ldx, w->strips, add, c->spare, y, w->n);
+        c->rows = (unsigned char *)c->rows_block + (ALIGNMENT - (uintptr_t)c->rows_block % ALIGNMENT);
+        c->rows_room = need;
+    }
+    if (w->amx) {
+        amx_rows_lay(w->kind, m, w->k, x, ldx, c->rows);
+    } else {
+        w->kernels->strips_rows(m, w->k, x, ldx, c->rows);
+    }
+    return SPOOR_OK;
+}
+
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, int64_t ldy,
+                         bool add, spoor_error *err) {
+    if (w->kernels != NULL) {
+        w->kernels->strips(m, w->n, w->k, c->rows, w->own, add, y, ldy);
+        return SPOOR_OK;
+    }
+    if (w->amx) {
+        amx_product(w->kind, m, w->n, w->k, c->rows, w->own, add, y, ldy);
         return SPOOR_OK;
     }
     shape wanted = {add ? PLAIN_ADD : PLAIN, w->kind, m, w->n, w->k, 0};

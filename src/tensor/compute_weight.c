@@ -220,10 +220,10 @@ spoor_status compute_products(spoor_context *ctx, compute_worker *worker, spoor_
 typedef struct call {
     const compute_weight *w;
     const kernels *k;
-    const float *x, *bias;
+    const float *x;
     float *y;
     int64_t ldx, ldy;
-    int act;
+    compute_finish finish;
     int64_t step;            /* a block has a multiple of so many rows */
     unsigned char *in, *out; /* of a block */
     float *row_scale;        /* int8: of a block */
@@ -258,10 +258,23 @@ static void bring_row(const call *c, int64_t i, const float *x, unsigned char *s
     }
 }
 
-/* Row i of a block, outputs [first, first + n): from the product to y. */
+/* The whole row or, without a layer norm, a part of it. */
+static void norm_and_activate(const kernels *k, const compute_finish *f, int64_t n, float *y) {
+    if (f->gain != NULL) {
+        float mean, rstd;
+        k->layer_norm(1, n, f->eps, y, f->gain, f->shift, y, &mean, &rstd);
+    }
+    if (f->act == OP_ACT_GELU) {
+        k->gelu(n, y, y);
+    } else if (f->act != OP_ACT_NONE) {
+        k->activate(f->act, n, y, y);
+    }
+}
+
+/* Row i of a block, outputs [first, first + n): from the product to y, where the row begins at y - first. */
 static void finish_row(const call *c, int64_t i, int64_t first, int64_t n, const unsigned char *from, float *y) {
     const compute_weight *w = c->w;
-    const float *bias = c->bias == NULL ? NULL : c->bias + first;
+    const float *bias = c->finish.bias == NULL ? NULL : c->finish.bias + first;
     if (w->kind == PRODUCT_INT8) {
         c->k->dequantise(n, (const int32_t *)(const void *)from, c->row_zero[i], w->sums + first, c->row_scale[i],
                          w->scale + first, bias, y);
@@ -279,10 +292,10 @@ static void finish_row(const call *c, int64_t i, int64_t first, int64_t n, const
     if (bias != NULL) {
         c->k->add_row(1, n, bias, y);
     }
-    if (c->act == OP_ACT_GELU) {
-        c->k->gelu(n, y, y);
-    } else if (c->act != OP_ACT_NONE) {
-        c->k->activate(c->act, n, y, y);
+    if (c->finish.gain == NULL) {
+        norm_and_activate(c->k, &c->finish, n, y);
+    } else if (first + n == w->n) {
+        norm_and_activate(c->k, &c->finish, w->n, y - first);
     }
 }
 
@@ -290,8 +303,9 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
     const compute_weight *w = c->w;
     int64_t padded = (rows + c->step - 1) / c->step * c->step;
     const float *x = c->x + begin * c->ldx;
-    bool in_place = w->precision == COMPUTE_F32 && padded == rows && (c->ldx == w->k || c->step == 1);
-    bool out_place = w->kind != PRODUCT_INT8 && w->n_panels == 1 && c->ldy == w->n && padded == rows;
+    bool own = product_own(w->panels[0]);
+    bool in_place = w->precision == COMPUTE_F32 && padded == rows && (own || c->ldx == w->k);
+    bool out_place = (w->kind != PRODUCT_INT8 && w->n_panels == 1 && c->ldy == w->n && padded == rows);
     size_t row_bytes = (size_t)w->k * compute_number_bytes(w->kind);
     if (!in_place) {
         for (int64_t i = 0; i < rows; i++) {
@@ -299,14 +313,17 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
         }
         memset(c->in + (size_t)rows * row_bytes, 0, (size_t)(padded - rows) * row_bytes);
     }
+    const void *from = in_place ? (const void *)x : c->in;
+    if (own) {
+        TRY(product_bring(worker->products, w->panels[0], rows, from, in_place ? c->ldx : w->k, err));
+    }
     for (int64_t p = 0; p < w->n_panels; p++) {
-        int64_t n = panel_size(w, p);
+        int64_t n = panel_size(w, p), ld = out_place ? c->ldy : n;
         float *y = c->y + begin * c->ldy + p * COMPUTE_PANEL;
         unsigned char *to = out_place ? (unsigned char *)(void *)y : c->out;
-        TRY(product_run(worker->products, w->panels[p], padded, in_place ? (const void *)x : c->in,
-                        in_place ? c->ldx : w->k, to, false, err));
+        TRY(product_run(worker->products, w->panels[p], padded, from, to, ld, false, err));
         for (int64_t i = 0; i < rows; i++) {
-            finish_row(c, i, p * COMPUTE_PANEL, n, to + (size_t)(i * n) * 4, y + i * c->ldy);
+            finish_row(c, i, p * COMPUTE_PANEL, n, to + (size_t)(i * ld) * 4, y + i * c->ldy);
         }
     }
     return SPOOR_OK;
@@ -328,8 +345,9 @@ static spoor_status take_room(spoor_context *ctx, compute_worker *worker, call *
 }
 
 spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_weight *w, int64_t m, const real *x,
-                                  int64_t ldx, const real *bias, int act, real *y, int64_t ldy, spoor_error *err) {
-    call job = {.w = w, .k = c->kernels, .x = x, .bias = bias, .y = y, .ldx = ldx, .ldy = ldy, .act = act};
+                                  int64_t ldx, const compute_finish *finish, real *y, int64_t ldy, spoor_error *err) {
+    call job = {.w = w, .k = c->kernels, .x = x, .y = y, .ldx = ldx, .ldy = ldy,
+                .finish = finish != NULL ? *finish : (compute_finish){.act = OP_ACT_NONE}};
     if (m == 0 || w->n == 0) {
         return SPOOR_OK;
     }
@@ -339,8 +357,8 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
     if (w->k == 0) {
         for (int64_t i = 0; i < m; i++) {
             memset(y + i * ldy, 0, (size_t)w->n * sizeof *y);
-            c->kernels->add_row(bias == NULL ? 0 : 1, w->n, bias, y + i * ldy);
-            c->kernels->activate(act, w->n, y + i * ldy, y + i * ldy);
+            c->kernels->add_row(job.finish.bias == NULL ? 0 : 1, w->n, job.finish.bias, y + i * ldy);
+            norm_and_activate(c->kernels, &job.finish, w->n, y + i * ldy);
         }
         return SPOOR_OK;
     }

@@ -52,7 +52,7 @@ void compute_weight_free(compute_weight *w) {
 size_t compute_weight_bytes(const compute_weight *w) { return (size_t)(w->n * w->k) * sizeof *w->values; }
 
 spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_weight *w, int64_t m, const real *x,
-                                  int64_t ldx, const real *bias, int act, real *y, int64_t ldy, spoor_error *err) {
+                                  int64_t ldx, const compute_finish *finish, real *y, int64_t ldy, spoor_error *err) {
     (void)worker;
     (void)err;
     const kernels *k = compute_kernels(c);
@@ -65,12 +65,16 @@ spoor_status compute_weight_apply(compute *c, unsigned worker, const compute_wei
                              .lda = ldx < w->k ? w->k : ldx, .b = w->values, .ldb = w->k, .c = y + i * ldy,
                              .ldc = ldy});
     }
-    for (int64_t i = 0; i < m; i++) {
-        if (bias != NULL) {
-            k->add_row(1, w->n, bias, y + i * ldy);
+    for (int64_t i = 0; finish != NULL && i < m; i++) {
+        real mean, rstd, *row = y + i * ldy;
+        if (finish->bias != NULL) {
+            k->add_row(1, w->n, finish->bias, row);
         }
-        if (act != OP_ACT_NONE) {
-            k->activate(act, w->n, y + i * ldy, y + i * ldy);
+        if (finish->gain != NULL && w->n > 0) {
+            k->layer_norm(1, w->n, finish->eps, row, finish->gain, finish->shift, row, &mean, &rstd);
+        }
+        if (finish->act != OP_ACT_NONE) {
+            k->activate(finish->act, w->n, row, row);
         }
     }
     return SPOOR_OK;

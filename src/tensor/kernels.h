@@ -10,8 +10,7 @@ enum {
     KERNELS_LANES = 16, /* partial sums of a reduction; columns of a slab (correlate) */
     KERNELS_BLOCK = 16, /* rows that correlate makes at a time */
     KERNELS_STRIP = 16, /* outputs whose weights lie side by side (strips) */
-    KERNELS_STRIP_ROWS = 256,
-    KERNELS_STRIP_SPARE = KERNELS_STRIP_ROWS * 400 /* values of the room that strips needs */
+    KERNELS_STRIP_ROWS = 256 /* at most so many rows at once */
 };
 
 /* Of panel: y[i][j] (+)= bias[j] + sum_s sum_q a[i a_row + q a_step + s a_segment] * b[q b_step + s b_segment + j],
@@ -75,7 +74,7 @@ typedef struct kernels {
     /* dx = a * dy + b * (x - mean) + s; dx += with add */
     void (*affine_backward)(int64_t rows, int64_t n, const real *x, const real *dy, const real *mean, const real *a,
                             const real *b, const real *s, bool add, real *dx);
-    /* Layer norm of each row, n >= 1; mean, rstd: [rows] */
+    /* Layer norm of each row, n >= 1; mean, rstd: [rows]; y may be x */
     void (*layer_norm)(int64_t rows, int64_t n, real eps, const real *x, const real *g, const real *b, real *y,
                        real *mean, real *rstd);
     /* dx as above or NULL; dg[n] and db[n] are added to. */
@@ -90,11 +89,13 @@ typedef struct kernels {
     void (*panel)(const kernels_panel *p); /* kernels_panel.h */
 
     /* ---- products with weights in strips (kernels_product.h) ---- */
-    /* y[m,n] = x[m,k] W^T; y += with add. w holds W[n,k] as strips of KERNELS_STRIP outputs, the last filled up with
-     * zeros: output s * KERNELS_STRIP + j, column i at (s * k + i) * KERNELS_STRIP + j. Rows of x are ldx apart, which
-     * may be less than k. A row of y has the same bits whatever other rows there are. */
-    void (*strips)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx, const real *w, bool add, real *spare,
-                   real *y, int64_t ldy);
+    /* y[m,n] = x[m,k] W^T, m <= KERNELS_STRIP_ROWS; y += with add. x as strips_rows put it, of which strips_room values
+     * are needed. w holds W[n,k] as strips of KERNELS_STRIP outputs, the last filled up with zeros: output
+     * s * KERNELS_STRIP + j, column i at (s * k + i) * KERNELS_STRIP + j. Rows of x, which may overlap, are ldx apart,
+     * those of y ldy. A row of y has the same bits whatever other rows there are. */
+    int64_t (*strips_room)(int64_t m, int64_t k);
+    void (*strips_rows)(int64_t m, int64_t k, const real *x, int64_t ldx, real *rows);
+    void (*strips)(int64_t m, int64_t n, int64_t k, const real *rows, const real *w, bool add, real *y, int64_t ldy);
 
     /* ---- reduced precision (kernels_reduced.h) ---- */
     /* y[i] = x[i] rounded to bfloat16, the upper half of a float: to nearest, ties to even */

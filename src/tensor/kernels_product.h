@@ -1,92 +1,140 @@
-/* kernels_product.h: a matrix product with weights in strips; see kernels.h for what it computes. For processors on
- * which oneDNN's routines depend on the number of rows (all without AVX-512): here a row has the same bits beside any
- * others. A tile of rows x KERNELS_STRIP outputs stays in registers over a block of columns; the strip's block (24 KB)
- * stays in the first cache for all rows, and the rows' block in the second, so that weights come from memory once.
- * Included by kernels_body.h only. */
+/* kernels_product.h: a matrix product with weights in strips; see kernels.h for what it computes. Here a row has the
+ * same bits beside any others, which oneDNN's routines without AVX-512 do not give. A tile of rows x outputs stays in
+ * registers over a block of columns; the block of the tile's strips stays in the first caches for all rows, the rows'
+ * block in the second, so that weights come from memory once, and while they are multiplied the next strips' are
+ * fetched. Included by kernels_body.h only. */
 #include "tensor/kernels_vec.h"
 
 enum {
     TILE_VECS = KERNELS_STRIP / VEC,
-    TILE_ROWS = VEC >= 16 ? 12 : VEC == 8 ? 6 : 2, /* sums that fit the registers beside a line of weights */
+    TILE_STRIPS = (int)VEC == (int)KERNELS_STRIP ? 2 : 1, /* of a wide tile: a number of x that was loaded serves two */
+    TILE_ROWS = VEC >= 16 ? 12 : VEC == 8 ? 6 : 2,        /* sums that fit the registers beside a line of weights */
     TILE_COLUMNS = 384,
-    TILE_STRIDE = TILE_COLUMNS + 16 /* rows a power of two apart would share a few lines of the first cache */
+    TILE_STRIDE = TILE_COLUMNS + 16, /* rows a power of two apart would share a few lines of the first cache */
+    TILE_LINE = 64 / (int)sizeof(real) /* values of a cache line */
 };
-_Static_assert((int)KERNELS_STRIP_ROWS * (int)TILE_STRIDE <= (int)KERNELS_STRIP_SPARE, "rows fit the spare room");
 
-/* rows is a constant at every call. fresh: y is the sum, else the sum is added to it. */
-static inline __attribute__((always_inline)) void tile(int rows, int64_t k, const real *x, int64_t ldx, const real *w,
-                                                       bool fresh, real *y, int64_t ldy) {
-    vec sum[TILE_ROWS][TILE_VECS];
-#pragma GCC unroll 12
-    for (int r = 0; r < rows; r++) {
-        __builtin_prefetch(y + r * ldy, 1); /* needed at the end */
+typedef vec tile_sums[TILE_ROWS][TILE_STRIPS * TILE_VECS];
+
+/* rows and strips are constants at every call. */
+static inline __attribute__((always_inline)) void tile_columns(int rows, int strips, int64_t begin, int64_t end,
+                                                               const real *x, const real *w, int64_t apart,
+                                                               tile_sums sum) {
+    int vecs = strips * TILE_VECS;
+    for (int64_t i = begin; i < end; i++) {
+        vec line[TILE_STRIPS * TILE_VECS];
 #pragma GCC unroll 8
-        for (int v = 0; v < TILE_VECS; v++) {
-            sum[r][v] = (vec){0};
-        }
-    }
-    for (int64_t i = 0; i < k; i++) {
-        vec line[TILE_VECS];
-#pragma GCC unroll 8
-        for (int v = 0; v < TILE_VECS; v++) {
-            line[v] = vec_load(w + i * KERNELS_STRIP + v * VEC);
+        for (int v = 0; v < vecs; v++) {
+            line[v] = vec_load(w + v / TILE_VECS * apart + i * KERNELS_STRIP + v % TILE_VECS * VEC);
         }
 #pragma GCC unroll 12
         for (int r = 0; r < rows; r++) {
-            real a = x[r * ldx + i];
+            real a = x[r * TILE_STRIDE + i];
 #pragma GCC unroll 8
-            for (int v = 0; v < TILE_VECS; v++) {
+            for (int v = 0; v < vecs; v++) {
                 sum[r][v] += a * line[v];
             }
         }
     }
+}
+
+/* Strips of w are `apart`. next: an address (perhaps behind the weights) from which a line is fetched for each `fetch`
+ * columns, none where fetch is 0. fresh: y is the sum, else the sum is added to it. */
+static inline __attribute__((always_inline)) void tile(int rows, int strips, int64_t k, const real *x, const real *w,
+                                                       int64_t apart, uintptr_t next, int64_t fetch, bool fresh,
+                                                       real *y, int64_t ldy) {
+    tile_sums sum;
+    int vecs = strips * TILE_VECS;
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++) {
+        __builtin_prefetch(y + r * ldy, 1); /* needed at the end */
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) {
+            sum[r][v] = (vec){0};
+        }
+    }
+    int64_t done = 0;
+    for (; fetch > 0 && done + fetch <= k; done += fetch, next += TILE_LINE * sizeof *w) {
+        __builtin_prefetch((const void *)next, 0, 2);
+        tile_columns(rows, strips, done, done + fetch, x, w, apart, sum);
+    }
+    tile_columns(rows, strips, done, k, x, w, apart, sum);
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 8
-        for (int v = 0; v < TILE_VECS; v++) {
+        for (int v = 0; v < vecs; v++) {
             real *to = y + r * ldy + v * VEC;
             vec_store(to, fresh ? sum[r][v] : sum[r][v] + vec_load(to));
         }
     }
 }
 
-/* A tile at the edge: fewer rows, or a strip of which only n outputs are wanted. One row at a time: the same sums. */
-static void tile_edge(int64_t rows, int64_t n, int64_t k, const real *x, int64_t ldx, const real *w, bool fresh,
-                      real *y, int64_t ldy) {
+/* A strip of which only n outputs are wanted. */
+static void tile_edge(int64_t rows, int64_t n, int64_t k, const real *x, const real *w, bool fresh, real *y,
+                      int64_t ldy) {
     for (int64_t r = 0; r < rows; r++) {
         real line[KERNELS_STRIP] = {0};
         memcpy(line, y + r * ldy, (fresh ? 0 : (size_t)n) * sizeof *line);
-        tile(1, k, x + r * ldx, ldx, w, fresh, line, KERNELS_STRIP);
+        tile(1, 1, k, x + r * TILE_STRIDE, w, 0, 0, 0, fresh, line, KERNELS_STRIP);
         memcpy(y + r * ldy, line, (size_t)n * sizeof *line);
     }
 }
 
-/* One block of columns and at most KERNELS_STRIP_ROWS rows, which lie in `block`. */
-static void strips_block(int64_t m, int64_t n, int64_t k, int64_t begin, int64_t columns, const real *block,
-                         const real *w, bool fresh, real *y, int64_t ldy) {
-    for (int64_t o = 0; o < n; o += KERNELS_STRIP) {
-        const real *strip = w + o * k + begin * KERNELS_STRIP;
-        int64_t outs = n - o < KERNELS_STRIP ? n - o : KERNELS_STRIP, i = 0;
-        for (; outs == KERNELS_STRIP && i + TILE_ROWS <= m; i += TILE_ROWS) {
-            tile(TILE_ROWS, columns, block + i * TILE_STRIDE, TILE_STRIDE, strip, fresh, y + i * ldy + o, ldy);
-        }
-        for (; outs == KERNELS_STRIP && i + TILE_ROWS / 2 <= m; i += TILE_ROWS / 2) {
-            tile(TILE_ROWS / 2, columns, block + i * TILE_STRIDE, TILE_STRIDE, strip, fresh, y + i * ldy + o, ldy);
-        }
-        tile_edge(m - i, outs, columns, block + i * TILE_STRIDE, TILE_STRIDE, strip, fresh, y + i * ldy + o, ldy);
+/* All rows of a wide tile's outputs. The strips behind them are fetched on the way: each tile fetches its share. */
+static inline __attribute__((always_inline)) void tile_rows(int strips, int64_t m, int64_t columns, const real *block,
+                                                            const real *w, int64_t apart, bool fresh, real *y,
+                                                            int64_t ldy) {
+    int64_t tiles = m / TILE_ROWS, lines = columns * KERNELS_STRIP / TILE_LINE, i = 0, share = 0, fetch = 0;
+    if (strips > 1 && tiles > 0) {
+        share = (strips * lines + tiles - 1) / tiles;
+        fetch = columns / share;
+        fetch = fetch < 1 ? 1 : fetch;
+    }
+    for (; i + TILE_ROWS <= m; i += TILE_ROWS) {
+        int64_t at = i / TILE_ROWS * share;
+        uintptr_t next = (uintptr_t)w + (uintptr_t)((strips + at / lines) * apart + at % lines * TILE_LINE) * sizeof *w;
+        tile(TILE_ROWS, strips, columns, block + i * TILE_STRIDE, w, apart, next, fetch, fresh, y + i * ldy, ldy);
+    }
+    for (; i + TILE_ROWS / 2 <= m; i += TILE_ROWS / 2) {
+        tile(TILE_ROWS / 2, strips, columns, block + i * TILE_STRIDE, w, apart, 0, 0, fresh, y + i * ldy, ldy);
+    }
+    for (; i < m; i++) {
+        tile(1, strips, columns, block + i * TILE_STRIDE, w, apart, 0, 0, fresh, y + i * ldy, ldy);
     }
 }
 
-static void k_strips(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx, const real *w, bool add, real *spare,
-                     real *y, int64_t ldy) {
-    for (int64_t first = 0; first < m; first += KERNELS_STRIP_ROWS) {
-        int64_t rows = m - first < KERNELS_STRIP_ROWS ? m - first : KERNELS_STRIP_ROWS;
-        for (int64_t begin = 0; begin < k; begin += TILE_COLUMNS) {
-            int64_t columns = k - begin < TILE_COLUMNS ? k - begin : TILE_COLUMNS;
-            for (int64_t i = 0; i < rows; i++) {
-                memcpy(spare + i * TILE_STRIDE, x + (first + i) * ldx + begin, (size_t)columns * sizeof *x);
-            }
-            strips_block(rows, n, k, begin, columns, spare, w, begin == 0 && !add, y + first * ldy, ldy);
+/* One block of columns of the rows, which lie in `block`. */
+static void strips_block(int64_t m, int64_t n, int64_t k, int64_t begin, int64_t columns, const real *block,
+                         const real *w, bool fresh, real *y, int64_t ldy) {
+    int64_t o = 0, apart = k * KERNELS_STRIP;
+    w += begin * KERNELS_STRIP;
+    for (; TILE_STRIPS > 1 && o + TILE_STRIPS * KERNELS_STRIP <= n; o += TILE_STRIPS * KERNELS_STRIP) {
+        tile_rows(TILE_STRIPS, m, columns, block, w + o * k, apart, fresh, y + o, ldy);
+    }
+    for (; o + KERNELS_STRIP <= n; o += KERNELS_STRIP) {
+        tile_rows(1, m, columns, block, w + o * k, apart, fresh, y + o, ldy);
+    }
+    if (o < n) {
+        tile_edge(m, n - o, columns, block, w + o * k, fresh, y + o, ldy);
+    }
+}
+
+static int64_t k_strips_room(int64_t m, int64_t k) { return (k + TILE_COLUMNS - 1) / TILE_COLUMNS * m * TILE_STRIDE; }
+
+/* Block of columns by block of columns, rows TILE_STRIDE apart. */
+static void k_strips_rows(int64_t m, int64_t k, const real *x, int64_t ldx, real *rows) {
+    for (int64_t begin = 0; begin < k; begin += TILE_COLUMNS, rows += m * TILE_STRIDE) {
+        int64_t columns = k - begin < TILE_COLUMNS ? k - begin : TILE_COLUMNS;
+        for (int64_t i = 0; i < m; i++) {
+            memcpy(rows + i * TILE_STRIDE, x + i * ldx + begin, (size_t)columns * sizeof *x);
         }
+    }
+}
+
+static void k_strips(int64_t m, int64_t n, int64_t k, const real *rows, const real *w, bool add, real *y,
+                     int64_t ldy) {
+    for (int64_t begin = 0; begin < k; begin += TILE_COLUMNS, rows += m * TILE_STRIDE) {
+        int64_t columns = k - begin < TILE_COLUMNS ? k - begin : TILE_COLUMNS;
+        strips_block(m, n, k, begin, columns, rows, w, begin == 0 && !add, y, ldy);
     }
 }

@@ -87,6 +87,10 @@ tensor *op_graph_attention(tape *t, tensor *y, tensor *x, tensor *w, tensor *b, 
  * is [O,C/groups,K].) b may be NULL, here and in the two below. */
 tensor *op_conv1d(tape *t, tensor *x, tensor *w, tensor *b, int64_t stride, int64_t dilation, int64_t pad_left,
                   int64_t pad_right, int64_t groups);
+/* act(layer norm over the outputs of each place (conv1d of x with `pad` zeros on both sides)); g and shift [O], or NULL
+ * for no norm. With frozen weights one pass over the result; GELU is then kernels.h's gelu. */
+tensor *op_conv1d_norm_act(tape *t, tensor *x, tensor *w, tensor *b, int64_t stride, int64_t pad, tensor *g,
+                           tensor *shift, real eps, op_act act);
 /* x[B,H,W,C] * w[O,KH,KW,C] (+ b[O]) -> [B,H',W',O], symmetric zero padding. (PyTorch's weight is [O,C,KH,KW].) */
 tensor *op_conv2d(tape *t, tensor *x, tensor *w, tensor *b, int64_t stride_h, int64_t stride_w, int64_t pad_h,
                   int64_t pad_w);

@@ -28,7 +28,8 @@ static void check_product(const product *c, compute_precision precision) {
     if (ldy > c->n && c->m > 0) {
         y[c->n] = 78;
     }
-    support_ok(compute_weight_apply(engine, 0, weight, c->m, x, ldx, c->bias ? bias : NULL, (int)c->act, y, ldy, &err), &err);
+    compute_finish finish = {.bias = c->bias ? bias : NULL, .act = (int)c->act};
+    support_ok(compute_weight_apply(engine, 0, weight, c->m, x, ldx, &finish, y, ldy, &err), &err);
     assert_true(y[outs] == 77 && (ldy == c->n || c->m == 0 || y[c->n] == 78)); /* nothing written beside the result */
     double top = 1e-3, worst = 0;
     for (int64_t i = 0; i < c->m * c->n; i++) {
@@ -89,7 +90,7 @@ static void test_product_error(void **state) {
         compute_weight *weight;
         support_ok(compute_weight_new(ctx, w, n, k, (compute_precision)p, &weight, &err), &err);
         bytes[p] = compute_weight_bytes(weight);
-        support_ok(compute_weight_apply(engine, 0, weight, m, x, k, NULL, OP_ACT_NONE, y, n, &err), &err);
+        support_ok(compute_weight_apply(engine, 0, weight, m, x, k, NULL, y, n, &err), &err);
         double noise = 0, signal = 0;
         for (int64_t i = 0; i < m * n; i++) {
             noise += ((double)y[i] - want[i]) * ((double)y[i] - want[i]);
@@ -116,7 +117,7 @@ static void test_product_error(void **state) {
 
 /* ---- a row is the same beside any others ---- */
 
-static void rows_alike(spoor_context *ctx, int64_t n, int64_t k, compute_precision precision) {
+static void rows_alike(spoor_context *ctx, int64_t n, int64_t k, int64_t ldx, compute_precision precision) {
     enum { ROWS = 300 };
     static const int64_t counts[] = {1, 2, 7, 8, 9, 31, 64, 100, 199, 299};
     spoor_error err;
@@ -125,11 +126,12 @@ static void rows_alike(spoor_context *ctx, int64_t n, int64_t k, compute_precisi
     float *x = random_values((size_t)(ROWS * k), 1, 0.1), *w = random_values((size_t)(n * k), 2, 0);
     float *all = random_values((size_t)(ROWS * n), 3, 0), *some = random_values((size_t)(ROWS * n), 4, 0);
     support_ok(compute_new(ctx, 1, &engine, &err), &err);
+    compute_finish finish = {.bias = w, .act = OP_ACT_GELU};
     support_ok(compute_weight_new(ctx, w, n, k, precision, &weight, &err), &err);
-    support_ok(compute_weight_apply(engine, 0, weight, ROWS, x, k, w, OP_ACT_GELU, all, n, &err), &err);
+    support_ok(compute_weight_apply(engine, 0, weight, ROWS, x, ldx, &finish, all, n, &err), &err);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         for (int64_t at = 0; at + counts[i] <= ROWS; at += counts[i] + 37) {
-            support_ok(compute_weight_apply(engine, 0, weight, counts[i], x + at * k, k, w, OP_ACT_GELU, some, n, &err),
+            support_ok(compute_weight_apply(engine, 0, weight, counts[i], x + at * ldx, ldx, &finish, some, n, &err),
                        &err);
             if (memcmp(all + at * n, some, (size_t)(counts[i] * n) * sizeof *some) != 0) {
                 fail_msg("%s %lld x %lld: %lld rows from %lld differ from those among %d", PRECISIONS[precision],
@@ -147,11 +149,12 @@ static void rows_alike(spoor_context *ctx, int64_t n, int64_t k, compute_precisi
 
 static void test_rows_alike(void **state) {
     (void)state;
-    static const int64_t sizes[][2] = {{1, 5}, {48, 64}, {37, 129}, {512, 10}, {64, 1536}, {130, 2050}, {768, 300}};
+    static const int64_t sizes[][2] = {{1, 5}, {48, 64}, {37, 129}, {512, 10}, {64, 1536}, {130, 2050}, {768, 300}, {512, 1024}};
     spoor_context *ctx = support_context();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         for (int p = COMPUTE_F32; p <= COMPUTE_INT8; p++) {
-            rows_alike(ctx, sizes[i][0], sizes[i][1], (compute_precision)p);
+            rows_alike(ctx, sizes[i][0], sizes[i][1], sizes[i][1], (compute_precision)p);
+            rows_alike(ctx, sizes[i][0], sizes[i][1], (sizes[i][1] * 2 + 2) / 3, (compute_precision)p); /* overlapping */
         }
     }
     spoor_context_free(ctx);
@@ -173,7 +176,7 @@ static void test_not_finite(void **state) {
         support_ok(compute_weight_new(ctx, w, N, K, (compute_precision)p, &weight, &err), &err);
         for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
             x[K + 35] = odd[i];
-            support_ok(compute_weight_apply(engine, 0, weight, 3, x, K, NULL, OP_ACT_NONE, y, N, &err), &err);
+            support_ok(compute_weight_apply(engine, 0, weight, 3, x, K, NULL, y, N, &err), &err);
             for (int j = 0; j < N; j++) {
                 assert_true(isfinite(y[j]) && isfinite(y[2 * N + j])); /* the rows beside it do not suffer */
                 assert_true(i == 3 || !isfinite(y[N + j]));
@@ -196,7 +199,7 @@ static spoor_status make_and_apply(spoor_context *ctx, compute_precision precisi
     TRY(compute_new(ctx, 1, &engine, err));
     spoor_status status = compute_weight_new(ctx, w, 30, 50, precision, &weight, err);
     for (int64_t m = 5; m <= 13 && status == SPOOR_OK; m += 8) {
-        status = compute_weight_apply(engine, 0, weight, m, x, 50, NULL, OP_ACT_NONE, y, 30, err);
+        status = compute_weight_apply(engine, 0, weight, m, x, 50, NULL, y, 30, err);
     }
     compute_weight_free(weight);
     weight = NULL;
@@ -249,8 +252,7 @@ static void test_many_shapes(void **state) {
         for (int64_t n = 1; n <= 150; n++) {
             compute_weight *weight;
             support_ok(compute_weight_new(ctx, w, n, 1, COMPUTE_F32, &weight, &err), &err);
-            support_ok(compute_weight_apply(engine, 0, weight, 1, x, 1, NULL, OP_ACT_NONE, round == 0 ? first : again, n,
-                                            &err), &err);
+            support_ok(compute_weight_apply(engine, 0, weight, 1, x, 1, NULL, round == 0 ? first : again, n, &err), &err);
             compute_weight_free(weight);
         }
     }

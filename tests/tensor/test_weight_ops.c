@@ -101,6 +101,69 @@ static void test_ops(void **state) {
     spoor_context_free(ctx);
 }
 
+/* ---- convolution, norm and activation in one pass ---- */
+
+/* Against the same three ops one after the other; the pass has another GELU, good to 2e-6 (kernels.h). */
+static void check_fused(spoor_context *ctx, compute_precision precision, const int64_t dim[3], int64_t outputs,
+                        int64_t stride, int64_t pad, bool normed, bool recording) {
+    enum { TAPS = 3 };
+    spoor_error err;
+    compute *engine;
+    tape *t;
+    compute_weight *packed;
+    size_t count = (size_t)(outputs * TAPS * dim[2]);
+    float *x = random_values((size_t)(dim[0] * dim[1] * dim[2]), 1, 0.2), *w = random_values(count, 2, 0);
+    float *bias = random_values((size_t)outputs, 3, 0), *gain = random_values((size_t)outputs, 4, 1);
+    float *shift = random_values((size_t)outputs, 5, 0);
+    support_ok(compute_new(ctx, 2, &engine, &err), &err);
+    support_ok(tape_new(ctx, engine, &t, &err), &err);
+    support_ok(compute_weight_new(ctx, w, outputs, TAPS * dim[2], precision, &packed, &err), &err);
+    tape_begin(t, recording, false, 0);
+    tensor *in = tape_view(t, 3, dim, x), *b = tape_view(t, 1, &outputs, bias);
+    tensor *g = normed ? tape_view(t, 1, &outputs, gain) : NULL, *sh = normed ? tape_view(t, 1, &outputs, shift) : NULL;
+    tensor weight = {.ndim = 3, .dim = {outputs, TAPS, dim[2]}, .packed = packed};
+    tensor *one = op_conv1d_norm_act(t, in, &weight, b, stride, pad, g, sh, 1e-5f, OP_ACT_GELU);
+    tensor *y = op_conv1d(t, in, &weight, b, stride, 1, pad, pad, 1);
+    y = normed ? op_layer_norm_act(t, y, g, sh, 1e-5f, OP_ACT_GELU) : op_activation(t, y, OP_ACT_GELU);
+    support_ok(tape_status(t, &err), &err);
+    assert_int_equal(tensor_count(one), tensor_count(y));
+    for (int64_t i = 0; i < tensor_count(y); i++) {
+        assert_true(fabsf(one->data[i] - y->data[i]) <= 3e-6f * fmaxf(1, fabsf(y->data[i])));
+    }
+    if (normed) {
+        int64_t wrong = outputs + 1;
+        float *much = random_values((size_t)wrong, 6, 0);
+        assert_null(op_conv1d_norm_act(t, in, &weight, b, stride, pad, tape_view(t, 1, &wrong, much), sh, 1e-5f,
+                                       OP_ACT_GELU));
+        assert_int_equal(tape_status(t, &err), SPOOR_ERR_USAGE);
+        free(much);
+    }
+    compute_weight_free(packed);
+    tape_free(t);
+    compute_free(engine);
+    free(x);
+    free(w);
+    free(bias);
+    free(gain);
+    free(shift);
+}
+
+static void test_fused(void **state) {
+    (void)state;
+    static const int64_t dims[][3] = {{2, 500, 12}, {1, 1300, 24}, {3, 3, 5}};
+    static const int64_t outputs[] = {40, 530, 16}; /* one panel, two, less than a row of tiles */
+    spoor_context *ctx = support_context();
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
+        for (int p = COMPUTE_F32; p <= COMPUTE_INT8; p++) {
+            for (int k = 0; k < 8; k++) {
+                check_fused(ctx, (compute_precision)p, dims[i], outputs[i], 1 + k % 2, k / 2 % 2, k / 4 == 1, false);
+            }
+            check_fused(ctx, (compute_precision)p, dims[i], outputs[i], 2, 0, true, true);
+        }
+    }
+    spoor_context_free(ctx);
+}
+
 /* ---- convolution in groups ---- */
 
 typedef struct grouped {
@@ -337,7 +400,8 @@ static void test_no_gradient(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ops),       cmocka_unit_test(test_grouped),     cmocka_unit_test(test_grouped_alike),
+        cmocka_unit_test(test_ops),       cmocka_unit_test(test_fused),
+        cmocka_unit_test(test_grouped),     cmocka_unit_test(test_grouped_alike),
         cmocka_unit_test(test_attention), cmocka_unit_test(test_no_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,7 @@ typedef struct conv {
     conv_shape s;
     const kernels *k;
     tensor *x, *w, *b, *y;
+    compute_finish finish;  /* packed weights */
     int64_t places;         /* output positions of a clip */
     int64_t rows, blocks;   /* places of a block, blocks of a clip */
     int64_t depth;          /* columns of the matrix */
@@ -194,8 +195,7 @@ static void packed_item(void *arg, int64_t item, unsigned worker) {
         rows = scratch;
     }
     if (err->status == SPOOR_OK) {
-        (void)compute_weight_apply(c->compute, worker, c->w->packed, count, rows, stride,
-                                   c->b != NULL ? c->b->data : NULL, OP_ACT_NONE,
+        (void)compute_weight_apply(c->compute, worker, c->w->packed, count, rows, stride, &c->finish,
                                    c->y->data + (clip * c->places + place) * s->out, s->out, err);
     }
 }
@@ -400,12 +400,14 @@ static void backward(tape *t, void *saved) {
     add_parts(c, c->db, db, c->s.out);
 }
 
-tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor *b, tensor *y) {
+tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor *b, const compute_finish *finish,
+                 tensor *y) {
     conv *c = tape_alloc(t, 1, sizeof *c);
     if (c == NULL || y == NULL) {
         return NULL;
     }
     *c = (conv){.s = *shape, .k = tape_kernels(t), .x = x, .w = w, .b = b, .y = y,
+                .finish = finish != NULL ? *finish : (compute_finish){.act = OP_ACT_NONE},
                 .places = shape->out_height * shape->out_width,
                 .depth = shape->taps_h * shape->taps_w * (shape->channels / shape->groups)};
     c->direct = shape->taps_h == 1 && shape->taps_w == 1 && shape->stride_h == 1 && shape->stride_w == 1 &&
@@ -422,6 +424,7 @@ tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor 
         return NULL;
     }
     if (w->packed != NULL) {
+        c->finish.bias = b != NULL ? b->data : NULL;
         return run_packed(t, c);
     }
     if (c->panels) {

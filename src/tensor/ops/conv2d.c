@@ -28,5 +28,5 @@ tensor *op_conv2d(tape *t, tensor *x, tensor *w, tensor *b, int64_t stride_h, in
                     .out_height = height, .out_width = width, .out = w->dim[0], .taps_h = w->dim[1],
                     .taps_w = w->dim[2], .groups = 1, .stride_h = stride_h, .stride_w = stride_w, .dilation = 1,
                     .pad_top = pad_h, .pad_left = pad_w};
-    return conv_run(t, &s, x, w, b, tape_tensor(t, 4, (int64_t[]){s.clips, height, width, s.out}));
+    return conv_run(t, &s, x, w, b, NULL, tape_tensor(t, 4, (int64_t[]){s.clips, height, width, s.out}));
 }

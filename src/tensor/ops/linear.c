@@ -132,9 +132,9 @@ static void packed_item(void *arg, int64_t item, unsigned worker) {
     const linear *s = p->s;
     int64_t begin = item * LINEAR_ROWS, rows = s->rows - begin < LINEAR_ROWS ? s->rows - begin : LINEAR_ROWS;
     if (p->errors[worker].status == SPOOR_OK) {
-        (void)compute_weight_apply(p->c, worker, s->w->packed, rows, s->x->data + begin * s->k, s->k,
-                                   s->b == NULL ? NULL : s->b->data, (int)s->act, s->out->data + begin * s->n, s->n,
-                                   &p->errors[worker]);
+        compute_finish finish = {.bias = s->b == NULL ? NULL : s->b->data, .act = (int)s->act};
+        (void)compute_weight_apply(p->c, worker, s->w->packed, rows, s->x->data + begin * s->k, s->k, &finish,
+                                   s->out->data + begin * s->n, s->n, &p->errors[worker]);
     }
 }
 

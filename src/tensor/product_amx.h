@@ -1,0 +1,29 @@
+/* product_amx.h: products with laid out weights by AMX, the matrix unit of newer Intel processors, in bfloat16 and in 8
+ * bits. oneDNN has such products too, but chooses among routines by the number of rows, which changes a row's bits in
+ * bfloat16; here a row has the same bits beside any others. Only compute_product_onednn.c uses it. */
+#ifndef TENSOR_PRODUCT_AMX_H
+#define TENSOR_PRODUCT_AMX_H
+#include "tensor/compute_product.h"
+#include <stddef.h>
+
+enum { AMX_ROWS_MOST = 256, AMX_ALIGN = 64 };
+
+/* Whether processor and system have it, and SPOOR_ISA asks for no less. */
+bool amx_ready(void);
+
+/* What the processor is told of its eight tiles: 16 rows of 64 bytes each. */
+extern const unsigned char amx_tiles[64];
+
+/* kind: bfloat16 or int8. W[n,k], row-major, into `room`, which has amx_weight_bytes at a multiple of AMX_ALIGN. */
+size_t amx_weight_bytes(product_kind kind, int64_t n, int64_t k);
+void amx_weight_lay(product_kind kind, int64_t n, int64_t k, const void *w, void *room);
+
+/* m <= AMX_ROWS_MOST rows of x, ldx numbers apart (they may overlap), into `rows`, which has amx_rows_bytes at a multiple
+ * of AMX_ALIGN. */
+size_t amx_rows_bytes(product_kind kind, int64_t m, int64_t k);
+void amx_rows_lay(product_kind kind, int64_t m, int64_t k, const void *x, int64_t ldx, void *rows);
+
+/* y[m,n] = x W^T, m <= AMX_ROWS_MOST, as float or int32, rows of y ldy apart; with add, y += (bfloat16 only). */
+void amx_product(product_kind kind, int64_t m, int64_t n, int64_t k, const void *rows, const void *w, bool add, void *y,
+                 int64_t ldy);
+#endif
