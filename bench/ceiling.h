@@ -138,7 +138,7 @@ __attribute__((target("avx512f,avx512vnni"))) static float int8_dots(long rounds
 enum { TILE_OPS = 2 * 16 * 16 * 32 };
 
 __attribute__((target("amx-tile,amx-bf16,amx-int8"))) static void tile_dots(bool int8, long rounds) {
-    _tile_loadconfig(amx_tiles);
+    _tile_loadconfig(&amx_tiles);
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);

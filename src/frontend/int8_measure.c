@@ -292,8 +292,8 @@ static spoor_status try_product(measure *m, const product *p, const double *fact
         status = compute_weight_new(m->ctx, values, p->n, p->k, precision, &w, err);
     }
     if (status == SPOOR_OK) {
-        status = compute_weight_apply(neural_scratch_compute(m->scratch), 0, w, in->kept, rows, p->k, NULL, y,
-                                       p->n, err);
+        status = compute_weight_apply(neural_scratch_compute(m->scratch), 0, w, in->kept, rows, p->k, NULL, y, p->n,
+                                      err);
     }
     compute_weight_free(w);
     ctx_free(m->ctx, values);

@@ -305,7 +305,7 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
     const float *x = c->x + begin * c->ldx;
     bool own = product_own(w->panels[0]);
     bool in_place = w->precision == COMPUTE_F32 && padded == rows && (own || c->ldx == w->k);
-    bool out_place = (w->kind != PRODUCT_INT8 && w->n_panels == 1 && c->ldy == w->n && padded == rows);
+    bool out_place = w->kind != PRODUCT_INT8 && w->n_panels == 1 && c->ldy == w->n && padded == rows;
     size_t row_bytes = (size_t)w->k * compute_number_bytes(w->kind);
     if (!in_place) {
         for (int64_t i = 0; i < rows; i++) {

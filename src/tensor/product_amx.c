@@ -1,9 +1,10 @@
 /* product_amx.c: see product_amx.h.
  *
- * A tile is 16 rows of 64 bytes. Of x it holds 16 rows and a step of 32 (bfloat16) or 64 (int8) columns; of W 16 outputs
- * and the same columns, 2 or 4 of which lie side by side for each output. Four tiles of sums, 32 rows x 32 outputs, stay
- * in registers over STEPS steps, so that each tile that is loaded serves two products. The weights of 32 outputs and
- * STEPS steps stay in the first cache for all rows, and while they are multiplied the ones behind them are fetched.
+ * A tile is 16 rows of 64 bytes. Of x it holds 16 rows and a step of 32 (bfloat16) or 64 (int8) columns; of W 16
+ * outputs and the same columns, 2 or 4 of which lie side by side for each output. Four tiles of sums, 32 rows x 32
+ * outputs, stay in registers over STEPS steps, so that each tile that is loaded serves two products. The weights of 32
+ * outputs and STEPS steps stay in the first cache for all rows, and while they are multiplied the ones behind them are
+ * fetched.
  *
  * This file is compiled for such a processor: nothing here may be called where amx_ready() is false. */
 #include "tensor/product_amx.h"
@@ -12,11 +13,11 @@
 #include <string.h>
 
 enum {
-    ROWS = 16,        /* of a tile */
-    ROW = 64,         /* bytes */
+    ROWS = 16, /* of a tile */
+    ROW = 64,  /* bytes */
     TILE = ROWS * ROW,
-    OUTS = 2 * ROWS,  /* outputs of a block */
-    STEPS = 16        /* steps between which sums go to memory */
+    OUTS = 2 * ROWS, /* outputs of a block */
+    STEPS = 16       /* steps between which sums go to memory */
 };
 
 /* ---- layout ---- */
@@ -65,23 +66,23 @@ void amx_rows_lay(product_kind kind, int64_t m, int64_t k, const void *x, int64_
 
 /* ---- the product ---- */
 
-/* Sums of 32 rows (or, with `two` false, of 16) and 32 outputs over some steps, in registers 0 to 3. `apart`: bytes from
- * the first 16 rows to the others. fetch: how many lines to fetch at each step, from `next` on. */
-#define SUM_STEPS(multiply)                                                \
-    for (int64_t s = 0; s < steps; s++, x += TILE, w += 2 * TILE) {        \
-        _tile_loadd(6, w, ROW);                                            \
-        _tile_loadd(7, w + TILE, ROW);                                     \
-        _tile_loadd(4, x, ROW);                                            \
-        multiply(0, 4, 6);                                                 \
-        multiply(1, 4, 7);                                                 \
-        for (int64_t f = 0; f < fetch; f++, next += ROW) {                 \
-            _mm_prefetch((const char *)next, _MM_HINT_T1);                 \
-        }                                                                  \
-        if (two) {                                                         \
-            _tile_loadd(5, x + apart, ROW);                                \
-            multiply(2, 5, 6);                                             \
-            multiply(3, 5, 7);                                             \
-        }                                                                  \
+/* Sums of 32 rows (or, with `two` false, of 16) and 32 outputs over some steps, in registers 0 to 3. `apart`: bytes
+ * from the first 16 rows to the others. fetch: how many lines to fetch at each step, from `next` on. */
+#define SUM_STEPS(multiply)                                                                                            \
+    for (int64_t s = 0; s < steps; s++, x += TILE, w += 2 * TILE) {                                                    \
+        _tile_loadd(6, w, ROW);                                                                                        \
+        _tile_loadd(7, w + TILE, ROW);                                                                                 \
+        _tile_loadd(4, x, ROW);                                                                                        \
+        multiply(0, 4, 6);                                                                                             \
+        multiply(1, 4, 7);                                                                                             \
+        for (int64_t f = 0; f < fetch; f++, next += ROW) {                                                             \
+            _mm_prefetch((const char *)next, _MM_HINT_T1);                                                             \
+        }                                                                                                              \
+        if (two) {                                                                                                     \
+            _tile_loadd(5, x + apart, ROW);                                                                            \
+            multiply(2, 5, 6);                                                                                         \
+            multiply(3, 5, 7);                                                                                         \
+        }                                                                                                              \
     }
 
 static void sum_steps(product_kind kind, int64_t steps, const unsigned char *x, int64_t apart, bool two,
@@ -127,7 +128,7 @@ void amx_product(product_kind kind, int64_t m, int64_t n, int64_t k, const void 
     int64_t steps = steps_of(kind, k), blocks = up(m, OUTS);
     const unsigned char *x = rows, *block = w;
     written();
-    _tile_loadconfig(amx_tiles);
+    _tile_loadconfig(&amx_tiles);
     for (int64_t o = 0; o < n; o += OUTS, block += steps * 2 * TILE) {
         size_t outs = (size_t)(n - o < OUTS ? n - o : OUTS) * sizeof *sums;
         float *to = (float *)y + o;

@@ -11,15 +11,21 @@ enum { AMX_ROWS_MOST = 256, AMX_ALIGN = 64 };
 /* Whether processor and system have it, and SPOOR_ISA asks for no less. */
 bool amx_ready(void);
 
-/* What the processor is told of its eight tiles: 16 rows of 64 bytes each. */
-extern const unsigned char amx_tiles[64];
+/* What the processor is told of its eight tiles (16 rows of 64 bytes each), as it wants to read it. */
+typedef struct amx_config {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} amx_config;
+_Static_assert(sizeof(amx_config) == 64, "as the processor reads it");
+extern const amx_config amx_tiles;
 
 /* kind: bfloat16 or int8. W[n,k], row-major, into `room`, which has amx_weight_bytes at a multiple of AMX_ALIGN. */
 size_t amx_weight_bytes(product_kind kind, int64_t n, int64_t k);
 void amx_weight_lay(product_kind kind, int64_t n, int64_t k, const void *w, void *room);
 
-/* m <= AMX_ROWS_MOST rows of x, ldx numbers apart (they may overlap), into `rows`, which has amx_rows_bytes at a multiple
- * of AMX_ALIGN. */
+/* m <= AMX_ROWS_MOST rows of x, ldx numbers apart (they may overlap), into `rows`, which has amx_rows_bytes at a
+ * multiple of AMX_ALIGN. */
 size_t amx_rows_bytes(product_kind kind, int64_t m, int64_t k);
 void amx_rows_lay(product_kind kind, int64_t m, int64_t k, const void *x, int64_t ldx, void *rows);
 

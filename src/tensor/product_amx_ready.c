@@ -2,9 +2,8 @@
 #define _GNU_SOURCE /* syscall */
 #include "tensor/product_amx.h"
 
-/* Palette 1; bytes of a row from byte 16 on, two bytes for each tile; rows from byte 48 on. */
-const unsigned char amx_tiles[64] = {1,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 64, 0, 64, 0, 64, 0, 64, 0, 64, 0, 64, 0,
-                                     64, 0, 64, 0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 16, 16, 16, 16, 16, 16, 16, 16};
+const amx_config amx_tiles = {
+    .palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
 #if defined(SPOOR_X86) && !defined(SPOOR_DOUBLE) && defined(__linux__)
 #include <cpuid.h>
@@ -18,9 +17,9 @@ enum {
     TILE_STATE = 3 << 17 /* configuration and data, in the mask of what the system saves */
 };
 
-bool amx_ready(void) {
+static bool find(void) {
     unsigned a, b, c, d, low, high;
-    if (getenv("SPOOR_ISA") != NULL || __get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0) {
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0) {
         return false;
     }
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -28,6 +27,14 @@ bool amx_ready(void) {
     unsigned need = 1u << 22 | 1u << 24 | 1u << 25; /* bfloat16, tiles, 8 bits */
     return (low & (unsigned)TILE_STATE) == (unsigned)TILE_STATE && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
            (d & need) == need && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+bool amx_ready(void) {
+    static _Atomic int known; /* 0: not yet; asking costs a guest a visit to its host */
+    if (known == 0) {
+        known = find() ? 2 : 1;
+    }
+    return known == 2 && getenv("SPOOR_ISA") == NULL;
 }
 
 #else
