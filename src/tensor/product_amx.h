@@ -6,7 +6,14 @@
 #include "tensor/compute_product.h"
 #include <stddef.h>
 
-enum { AMX_ROWS_MOST = 256, AMX_ALIGN = 64 };
+enum {
+    AMX_ROWS = 16, /* of a tile */
+    AMX_ROW = 64,  /* bytes of one */
+    AMX_TILE = AMX_ROWS * AMX_ROW,
+    AMX_OUTS = 2 * AMX_ROWS, /* outputs whose tiles lie side by side */
+    AMX_ROWS_MOST = 256,
+    AMX_ALIGN = 64
+};
 
 /* Whether processor and system have it, and SPOOR_ISA asks for no less. */
 bool amx_ready(void);
@@ -19,6 +26,12 @@ typedef struct amx_config {
 } amx_config;
 _Static_assert(sizeof(amx_config) == 64, "as the processor reads it");
 extern const amx_config amx_tiles;
+
+static inline int64_t amx_up(int64_t n, int64_t step) { return (n + step - 1) / step; }
+/* Tiles that k columns take. */
+static inline int64_t amx_steps(product_kind kind, int64_t k) {
+    return amx_up(k * (kind == PRODUCT_BF16 ? 2 : 1), AMX_ROW);
+}
 
 /* kind: bfloat16 or int8. W[n,k], row-major, into `room`, which has amx_weight_bytes at a multiple of AMX_ALIGN. */
 size_t amx_weight_bytes(product_kind kind, int64_t n, int64_t k);
