@@ -2,18 +2,19 @@
  * groups); see compute.h.
  *
  * The matrix of a group, one row of taps x channels for each place, would be `taps` times the input. Instead rows of
- * STEP taps are laid side by side for all frames; the product is the sum over chunks of STEP taps, and the rows of
- * chunk j are the same rows, begun j * STEP later. So each chunk multiplies STEP x channels columns without another
- * copy. */
+ * STEP taps are laid out for all frames; the product is the sum over chunks of STEP taps, and the rows of chunk j are
+ * the same rows, begun j * STEP later. So each chunk multiplies STEP x channels columns without another copy. */
 #include "tensor/compute.h"
 #ifndef SPOOR_DOUBLE
 #include "tensor/compute_state.h"
 #include <string.h>
 
 enum {
-    STEP = 8,          /* taps of a chunk */
+    STEP = 16,         /* taps of a chunk */
     PLACES_MOST = 256  /* places of a block */
 };
+
+_Static_assert((int)STEP % (int)PRODUCT_FIRST_STEP == 0 && (int)PLACES_MOST <= (int)PRODUCT_ROWS_MOST, "as products want it");
 
 static int64_t chunks(const compute_weight *w) { return (w->taps + STEP - 1) / STEP; }
 
@@ -103,7 +104,7 @@ typedef struct block {
     float *y;
     int64_t frames, first, places, padded, rows; /* first: frame under the first place's first tap; rows: of the
                                                   * matrix */
-    unsigned char *line, *matrix; /* frames of a group side by side; its matrix */
+    unsigned char *line, *matrix; /* frames of a group side by side; for oneDNN, its matrix */
     float *sums;
 } block;
 
@@ -120,24 +121,34 @@ static void lay_side_by_side(const block *b, int64_t group) {
             memset(b->line + (size_t)i * frame, 0, frame);
         }
     }
-    for (int64_t i = 0; i < b->rows; i++) {
-        memcpy(b->matrix + (size_t)i * frame * STEP, b->line + (size_t)i * frame, frame * STEP);
+}
+
+/* The product of each chunk, added up in b->sums. */
+static spoor_status sum_chunks(product_cache *products, const block *b, product_weight **panels, spoor_error *err) {
+    const compute_weight *w = b->w;
+    size_t frame = (size_t)w->channels * compute_number_bytes(w->kind), row = frame * STEP;
+    int64_t outs = w->n / w->groups, n = chunks(w);
+    if (product_own(panels[0])) {
+        TRY(product_bring(products, panels[0], b->rows, b->line, w->channels, err));
+        for (int64_t j = 0; j < n; j++) {
+            product_run_own(products, panels[j], j * STEP, b->places, b->sums, outs, j > 0);
+        }
+        return SPOOR_OK;
     }
+    for (int64_t i = 0; i < b->rows; i++) {
+        memcpy(b->matrix + (size_t)i * row, b->line + (size_t)i * frame, row);
+    }
+    for (int64_t j = 0; j < n; j++) {
+        TRY(product_run(products, panels[j], b->padded, b->matrix + (size_t)j * STEP * row, b->sums, j > 0, err));
+    }
+    return SPOOR_OK;
 }
 
 static spoor_status run_group(product_cache *products, const block *b, int64_t group, spoor_error *err) {
     const compute_weight *w = b->w;
-    int64_t outs = w->n / w->groups, n = chunks(w);
-    size_t chunk = (size_t)(w->channels * STEP * STEP) * compute_number_bytes(w->kind);
+    int64_t outs = w->n / w->groups;
     lay_side_by_side(b, group);
-    for (int64_t j = 0; j < n; j++) {
-        const product_weight *panel = w->panels[group * n + j];
-        const unsigned char *x = b->matrix + (size_t)j * chunk;
-        if (product_own(panel)) {
-            TRY(product_bring(products, panel, b->padded, x, STEP * w->channels, err));
-        }
-        TRY(product_run(products, panel, b->padded, x, b->sums, outs, j > 0, err));
-    }
+    TRY(sum_chunks(products, b, w->panels + group * chunks(w), err));
     for (int64_t i = 0; i < b->places; i++) {
         float *y = b->y + i * w->n + group * outs;
         memcpy(y, b->sums + i * outs, (size_t)outs * sizeof *y);
@@ -158,7 +169,8 @@ spoor_status compute_weight_convolve(compute *c, unsigned worker, const compute_
     int64_t rows = most + (chunks(w) - 1) * STEP;
     size_t frame = (size_t)w->channels * compute_number_bytes(w->kind);
     unsigned char *line = compute_buffer_need(c->ctx, &own->in, (size_t)(rows + 2 * STEP) * frame);
-    unsigned char *matrix = compute_buffer_need(c->ctx, &own->extra, (size_t)rows * STEP * frame);
+    bool copied = !product_own(w->panels[0]);
+    unsigned char *matrix = compute_buffer_need(c->ctx, &own->extra, copied ? (size_t)rows * STEP * frame : 0);
     float *sums = compute_buffer_need(c->ctx, &own->out, (size_t)(most * (w->n / w->groups)) * sizeof *sums);
     if (line == NULL || matrix == NULL || sums == NULL) {
         return error_memory(err, "a convolution with frozen weights");

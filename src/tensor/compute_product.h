@@ -33,15 +33,18 @@ void product_cache_free(product_cache *c);
 bool product_own(const product_weight *w); /* by a kernel of our own, not by oneDNN */
 /* m below must be a multiple of this, for a row to have the same bits beside any others. */
 int64_t product_row_step(const product_weight *w);
-/* For products of our own alone: lays out m <= KERNELS_STRIP_ROWS rows of x (numbers of w's kind), ldx numbers apart, for
- * products with weights of as many columns as w. */
-spoor_status product_bring(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx,
+/* For products of our own alone: lays out rows of x (numbers of w's kind), ldx numbers apart, for products with weights
+ * of as many columns as w. */
+spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, const void *x, int64_t ldx,
                            spoor_error *err);
-/* y[m,n] = x[m,k] W^T, m >= 1, rows of x side by side; with add, y += (float results only). With a kernel of our own
- * x is what was brought last (and is ignored), and rows of y are ldy numbers apart; else ldy is n. On the calling thread
- * alone. */
-spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, int64_t ldy,
-                         bool add, spoor_error *err);
+enum { PRODUCT_ROWS_MOST = 256, PRODUCT_FIRST_STEP = 16 };
+/* y[m,n] = x[m,k] W^T, 1 <= m <= PRODUCT_ROWS_MOST; with add, y += (float results only). By oneDNN, rows of x and of y
+ * side by side. On the calling thread alone. */
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
+                         spoor_error *err);
+/* The same by a kernel of our own, for m of the rows that were brought last, from `first` on (a multiple of
+ * PRODUCT_FIRST_STEP); rows of y are ldy numbers apart. */
+void product_run_own(product_cache *c, const product_weight *w, int64_t first, int64_t m, void *y, int64_t ldy, bool add);
 
 /* The two products of attention over heads side by side, for some rows of a clip: q[rows, heads * size], k and v
  * [frames, heads * size], s[heads, rows, frames]. scores: s = q k^T as floats; values: y[rows, heads * size] = s v, s

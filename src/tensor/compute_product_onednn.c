@@ -241,6 +241,7 @@ struct product_cache {
     void *rows_block; /* of rows that were brought for a product of our own: rows_room bytes from `rows` on */
     void *rows;
     size_t rows_room;
+    int64_t laid;     /* how many they are */
     cached items[CACHE_SIZE];
 };
 
@@ -407,9 +408,9 @@ static size_t rows_bytes(const product_weight *w, int64_t m) {
     return w->amx ? amx_rows_bytes(w->kind, m, w->k) : (size_t)w->kernels->strips_room(m, w->k) * sizeof(float);
 }
 
-spoor_status product_bring(product_cache *c, const product_weight *w, int64_t m, const void *x, int64_t ldx,
+spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, const void *x, int64_t ldx,
                            spoor_error *err) {
-    size_t need = rows_bytes(w, m);
+    size_t need = rows_bytes(w, rows);
     if (c->rows_room < need) {
         ctx_free(c->ctx, c->rows_block);
         c->rows_room = 0;
@@ -420,24 +421,25 @@ spoor_status product_bring(product_cache *c, const product_weight *w, int64_t m,
         c->rows = (unsigned char *)c->rows_block + (ALIGNMENT - (uintptr_t)c->rows_block % ALIGNMENT);
         c->rows_room = need;
     }
+    c->laid = rows;
     if (w->amx) {
-        amx_rows_lay(w->kind, m, w->k, x, ldx, c->rows);
+        amx_rows_lay(w->kind, rows, w->k, x, ldx, c->rows);
     } else {
-        w->kernels->strips_rows(m, w->k, x, ldx, c->rows);
+        w->kernels->strips_rows(rows, w->k, x, ldx, c->rows);
     }
     return SPOOR_OK;
 }
 
-spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, int64_t ldy,
-                         bool add, spoor_error *err) {
-    if (w->kernels != NULL) {
-        w->kernels->strips(m, w->n, w->k, c->rows, w->own, add, y, ldy);
-        return SPOOR_OK;
-    }
+void product_run_own(product_cache *c, const product_weight *w, int64_t first, int64_t m, void *y, int64_t ldy, bool add) {
     if (w->amx) {
-        amx_product(w->kind, m, w->n, w->k, c->rows, w->own, add, y, ldy);
-        return SPOOR_OK;
+        amx_product(w->kind, first, m, w->n, w->k, c->rows, w->own, add, y, ldy);
+    } else {
+        w->kernels->strips(m, w->n, w->k, c->laid, first, c->rows, w->own, add, y, ldy);
     }
+}
+
+spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
+                         spoor_error *err) {
     shape wanted = {add ? PLAIN_ADD : PLAIN, w->kind, m, w->n, w->k, 0};
     return run(c, &wanted, w, x, NULL, y, err);
 }

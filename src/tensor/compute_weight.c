@@ -321,7 +321,11 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
         int64_t n = panel_size(w, p), ld = out_place ? c->ldy : n;
         float *y = c->y + begin * c->ldy + p * COMPUTE_PANEL;
         unsigned char *to = out_place ? (unsigned char *)(void *)y : c->out;
-        TRY(product_run(worker->products, w->panels[p], padded, from, to, ld, false, err));
+        if (own) {
+            product_run_own(worker->products, w->panels[p], 0, rows, to, ld, false);
+        } else {
+            TRY(product_run(worker->products, w->panels[p], padded, from, to, false, err));
+        }
         for (int64_t i = 0; i < rows; i++) {
             finish_row(c, i, p * COMPUTE_PANEL, n, to + (size_t)(i * ld) * 4, y + i * c->ldy);
         }

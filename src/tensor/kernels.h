@@ -9,8 +9,7 @@
 enum {
     KERNELS_LANES = 16, /* partial sums of a reduction; columns of a slab (correlate) */
     KERNELS_BLOCK = 16, /* rows that correlate makes at a time */
-    KERNELS_STRIP = 16, /* outputs whose weights lie side by side (strips) */
-    KERNELS_STRIP_ROWS = 256 /* at most so many rows at once */
+    KERNELS_STRIP = 16  /* outputs whose weights lie side by side (strips) */
 };
 
 /* Of panel: y[i][j] (+)= bias[j] + sum_s sum_q a[i a_row + q a_step + s a_segment] * b[q b_step + s b_segment + j],
@@ -89,13 +88,14 @@ typedef struct kernels {
     void (*panel)(const kernels_panel *p); /* kernels_panel.h */
 
     /* ---- products with weights in strips (kernels_product.h) ---- */
-    /* y[m,n] = x[m,k] W^T, m <= KERNELS_STRIP_ROWS; y += with add. x as strips_rows put it, of which strips_room values
-     * are needed. w holds W[n,k] as strips of KERNELS_STRIP outputs, the last filled up with zeros: output
-     * s * KERNELS_STRIP + j, column i at (s * k + i) * KERNELS_STRIP + j. Rows of x, which may overlap, are ldx apart,
-     * those of y ldy. A row of y has the same bits whatever other rows there are. */
+    /* strips_rows lays out m rows of x[m,k], which are ldx apart and may overlap; they take strips_room values. strips:
+     * y[m,n] = x W^T, y += with add, for m of `laid` rows, from row `first` on; rows of y are ldy apart. w holds W[n,k]
+     * as strips of KERNELS_STRIP outputs, the last filled up with zeros: output s * KERNELS_STRIP + j, column i at
+     * (s * k + i) * KERNELS_STRIP + j. A row of y has the same bits whatever other rows there are. */
     int64_t (*strips_room)(int64_t m, int64_t k);
     void (*strips_rows)(int64_t m, int64_t k, const real *x, int64_t ldx, real *rows);
-    void (*strips)(int64_t m, int64_t n, int64_t k, const real *rows, const real *w, bool add, real *y, int64_t ldy);
+    void (*strips)(int64_t m, int64_t n, int64_t k, int64_t laid, int64_t first, const real *rows, const real *w, bool add,
+                   real *y, int64_t ldy);
 
     /* ---- reduced precision (kernels_reduced.h) ---- */
     /* y[i] = x[i] rounded to bfloat16, the upper half of a float: to nearest, ties to even */

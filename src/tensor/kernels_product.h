@@ -131,10 +131,10 @@ static void k_strips_rows(int64_t m, int64_t k, const real *x, int64_t ldx, real
     }
 }
 
-static void k_strips(int64_t m, int64_t n, int64_t k, const real *rows, const real *w, bool add, real *y,
-                     int64_t ldy) {
-    for (int64_t begin = 0; begin < k; begin += TILE_COLUMNS, rows += m * TILE_STRIDE) {
+static void k_strips(int64_t m, int64_t n, int64_t k, int64_t laid, int64_t first, const real *rows, const real *w,
+                     bool add, real *y, int64_t ldy) {
+    for (int64_t begin = 0; begin < k; begin += TILE_COLUMNS, rows += laid * TILE_STRIDE) {
         int64_t columns = k - begin < TILE_COLUMNS ? k - begin : TILE_COLUMNS;
-        strips_block(m, n, k, begin, columns, rows, w, begin == 0 && !add, y, ldy);
+        strips_block(m, n, k, begin, columns, rows + first * TILE_STRIDE, w, begin == 0 && !add, y, ldy);
     }
 }

@@ -70,11 +70,11 @@ static void store_sums(bool two, float *to, int64_t ld) {
     }
 }
 
-void amx_product(product_kind kind, int64_t m, int64_t n, int64_t k, const void *rows, const void *w, bool add, void *y,
-                 int64_t ldy) {
-    _Alignas(AMX_ALIGN) float sums[AMX_ROWS_MOST * AMX_OUTS]; /* of a block; int32 where those are made */
+void amx_product(product_kind kind, int64_t first_row, int64_t m, int64_t n, int64_t k, const void *rows, const void *w,
+                 bool add, void *y, int64_t ldy) {
+    _Alignas(AMX_ALIGN) float sums[PRODUCT_ROWS_MOST * AMX_OUTS]; /* of a block; int32 where those are made */
     int64_t steps = amx_steps(kind, k), blocks = amx_up(m, AMX_OUTS);
-    const unsigned char *x = rows, *block = w;
+    const unsigned char *x = (const unsigned char *)rows + first_row / AMX_ROWS * steps * AMX_TILE, *block = w;
     written();
     _tile_loadconfig(&amx_tiles);
     for (int64_t o = 0; o < n; o += AMX_OUTS, block += steps * 2 * AMX_TILE) {
@@ -108,8 +108,8 @@ void amx_product(product_kind kind, int64_t m, int64_t n, int64_t k, const void 
 
 #else
 
-void amx_product(product_kind kind, int64_t m, int64_t n, int64_t k, const void *rows, const void *w, bool add, void *y,
-                 int64_t ldy) {
-    (void)kind, (void)m, (void)n, (void)k, (void)rows, (void)w, (void)add, (void)y, (void)ldy;
+void amx_product(product_kind kind, int64_t first_row, int64_t m, int64_t n, int64_t k, const void *rows, const void *w,
+                 bool add, void *y, int64_t ldy) {
+    (void)kind, (void)first_row, (void)m, (void)n, (void)k, (void)rows, (void)w, (void)add, (void)y, (void)ldy;
 }
 #endif

@@ -11,7 +11,6 @@ enum {
     AMX_ROW = 64,  /* bytes of one */
     AMX_TILE = AMX_ROWS * AMX_ROW,
     AMX_OUTS = 2 * AMX_ROWS, /* outputs whose tiles lie side by side */
-    AMX_ROWS_MOST = 256,
     AMX_ALIGN = 64
 };
 
@@ -37,12 +36,13 @@ static inline int64_t amx_steps(product_kind kind, int64_t k) {
 size_t amx_weight_bytes(product_kind kind, int64_t n, int64_t k);
 void amx_weight_lay(product_kind kind, int64_t n, int64_t k, const void *w, void *room);
 
-/* m <= AMX_ROWS_MOST rows of x, ldx numbers apart (they may overlap), into `rows`, which has amx_rows_bytes at a
- * multiple of AMX_ALIGN. */
+/* m rows of x, ldx numbers apart (they may overlap), into `rows`, which has amx_rows_bytes at a multiple of AMX_ALIGN.
+ */
 size_t amx_rows_bytes(product_kind kind, int64_t m, int64_t k);
 void amx_rows_lay(product_kind kind, int64_t m, int64_t k, const void *x, int64_t ldx, void *rows);
 
-/* y[m,n] = x W^T, m <= AMX_ROWS_MOST, as float or int32, rows of y ldy apart; with add, y += (bfloat16 only). */
-void amx_product(product_kind kind, int64_t m, int64_t n, int64_t k, const void *rows, const void *w, bool add, void *y,
-                 int64_t ldy);
+/* y[m,n] = x W^T as float or int32, for m <= PRODUCT_ROWS_MOST rows that were laid out, from `first` on, a multiple of
+ * AMX_ROWS; rows of y ldy apart; with add, y += (bfloat16 only). */
+void amx_product(product_kind kind, int64_t first, int64_t m, int64_t n, int64_t k, const void *rows, const void *w,
+                 bool add, void *y, int64_t ldy);
 #endif

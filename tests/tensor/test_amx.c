@@ -73,8 +73,8 @@ static void emulate_int8(int c, int a, int b) {
 #define _tile_dpbf16ps emulate_bf16
 #define _tile_dpbusd emulate_int8
 #define amx_product emulated_product
-void emulated_product(product_kind kind, int64_t m, int64_t n, int64_t k, const void *rows, const void *w, bool add,
-                      void *y, int64_t ldy);
+void emulated_product(product_kind kind, int64_t first, int64_t m, int64_t n, int64_t k, const void *rows,
+                      const void *w, bool add, void *y, int64_t ldy);
 #include "tensor/product_amx.c"
 
 static uint32_t next_bits(uint32_t *state) { return *state = *state * 1664525u + 1013904223u; }
@@ -94,12 +94,13 @@ static int draw(product_kind kind, bool weight, uint32_t *state, unsigned char *
     return v;
 }
 
-static void check(product_kind kind, int64_t m, int64_t n, int64_t k, int64_t ldx, int64_t ldy, bool add) {
-    size_t bytes = kind == PRODUCT_BF16 ? 2 : 1, count = (size_t)((m - 1) * ldx + k);
+static void check(product_kind kind, int64_t first, int64_t m, int64_t n, int64_t k, int64_t ldx, int64_t ldy,
+                  bool add) {
+    size_t bytes = kind == PRODUCT_BF16 ? 2 : 1, count = (size_t)((first + m - 1) * ldx + k);
     uint32_t state = (uint32_t)(m * 31 + n * 7 + k);
     unsigned char *x = malloc(count * bytes), *w = malloc((size_t)(n * k) * bytes);
     int *xi = malloc(count * sizeof *xi), *wi = malloc((size_t)(n * k) * sizeof *wi);
-    size_t rows_bytes = amx_rows_bytes(kind, m, k), w_bytes = amx_weight_bytes(kind, n, k);
+    size_t rows_bytes = amx_rows_bytes(kind, first + m, k), w_bytes = amx_weight_bytes(kind, n, k);
     void *rows = aligned_alloc(AMX_ALIGN, rows_bytes), *laid = aligned_alloc(AMX_ALIGN, w_bytes);
     float *y = malloc((size_t)(m * ldy) * sizeof *y);
     assert_true(x != NULL && w != NULL && xi != NULL && wi != NULL && rows != NULL && laid != NULL && y != NULL);
@@ -114,12 +115,12 @@ static void check(product_kind kind, int64_t m, int64_t n, int64_t k, int64_t ld
     }
     memset(rows, 0x7f, rows_bytes);
     amx_weight_lay(kind, n, k, w, laid);
-    amx_rows_lay(kind, m, k, x, ldx, rows);
-    emulated_product(kind, m, n, k, rows, laid, add, y, ldy);
+    amx_rows_lay(kind, first + m, k, x, ldx, rows);
+    emulated_product(kind, first, m, n, k, rows, laid, add, y, ldy);
     for (int64_t i = 0; i < m * ldy; i++) {
         double want = add || i % ldy >= n ? 77 : 0, got = y[i];
         for (int64_t j = 0; i % ldy < n && j < k; j++) {
-            want += (double)xi[i / ldy * ldx + j] * wi[i % ldy * k + j];
+            want += (double)xi[(first + i / ldy) * ldx + j] * wi[i % ldy * k + j];
         }
         if (kind == PRODUCT_INT8 && i % ldy < n) {
             int32_t sum;
@@ -147,11 +148,11 @@ static void test_products(void **state) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int64_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
         for (int kind = PRODUCT_BF16; kind <= PRODUCT_INT8; kind++) {
-            check((product_kind)kind, m, n, k, k, n, false);
-            check((product_kind)kind, m, n, k, (k * 2 + 2) / 3, n + 5,
+            check((product_kind)kind, 0, m, n, k, k, n, false);
+            check((product_kind)kind, AMX_ROWS, m, n, k, (k * 2 + 2) / 3, n + 5,
                   false); /* overlapping rows, a gap behind each of y */
         }
-        check(PRODUCT_BF16, m, n, k, k, n, true);
+        check(PRODUCT_BF16, 3 * AMX_ROWS, m, n, k, k, n, true);
     }
 }
 
