@@ -14,7 +14,8 @@ enum {
     PLACES_MOST = 256  /* places of a block */
 };
 
-_Static_assert((int)STEP % (int)PRODUCT_FIRST_STEP == 0 && (int)PLACES_MOST <= (int)PRODUCT_ROWS_MOST, "as products want it");
+_Static_assert((int)STEP % (int)PRODUCT_FIRST_STEP == 0 && (int)PLACES_MOST <= (int)PRODUCT_ROWS_MOST,
+               "as products want it");
 
 static int64_t chunks(const compute_weight *w) { return (w->taps + STEP - 1) / STEP; }
 

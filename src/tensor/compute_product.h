@@ -44,7 +44,8 @@ spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, c
                          spoor_error *err);
 /* The same by a kernel of our own, for m of the rows that were brought last, from `first` on (a multiple of
  * PRODUCT_FIRST_STEP); rows of y are ldy numbers apart. */
-void product_run_own(product_cache *c, const product_weight *w, int64_t first, int64_t m, void *y, int64_t ldy, bool add);
+void product_run_own(product_cache *c, const product_weight *w, int64_t first, int64_t m, void *y, int64_t ldy,
+                     bool add);
 
 /* The two products of attention over heads side by side, for some rows of a clip: q[rows, heads * size], k and v
  * [frames, heads * size], s[heads, rows, frames]. scores: s = q k^T as floats; values: y[rows, heads * size] = s v, s

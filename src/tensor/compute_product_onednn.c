@@ -430,7 +430,8 @@ spoor_status product_bring(product_cache *c, const product_weight *w, int64_t ro
     return SPOOR_OK;
 }
 
-void product_run_own(product_cache *c, const product_weight *w, int64_t first, int64_t m, void *y, int64_t ldy, bool add) {
+void product_run_own(product_cache *c, const product_weight *w, int64_t first, int64_t m, void *y, int64_t ldy,
+                     bool add) {
     if (w->amx) {
         amx_product(w->kind, first, m, w->n, w->k, c->rows, w->own, add, y, ldy);
     } else {

@@ -94,8 +94,8 @@ typedef struct kernels {
      * (s * k + i) * KERNELS_STRIP + j. A row of y has the same bits whatever other rows there are. */
     int64_t (*strips_room)(int64_t m, int64_t k);
     void (*strips_rows)(int64_t m, int64_t k, const real *x, int64_t ldx, real *rows);
-    void (*strips)(int64_t m, int64_t n, int64_t k, int64_t laid, int64_t first, const real *rows, const real *w, bool add,
-                   real *y, int64_t ldy);
+    void (*strips)(int64_t m, int64_t n, int64_t k, int64_t laid, int64_t first, const real *rows, const real *w,
+                   bool add, real *y, int64_t ldy);
 
     /* ---- reduced precision (kernels_reduced.h) ---- */
     /* y[i] = x[i] rounded to bfloat16, the upper half of a float: to nearest, ties to even */

@@ -27,32 +27,30 @@ static float from_bf16(const unsigned char *two) {
     return f;
 }
 
-/* sums[i][j] += the 2 products of pair q of row i of a and of column j of b, for all q. */
-static void emulate_bf16(int c, int a, int b) {
-    for (int i = 0; i < AMX_ROWS; i++) {
-        for (int q = 0; q < AMX_ROWS; q++) {
-            for (int j = 0; j < AMX_ROWS; j++) {
-                float sum;
-                memcpy(&sum, &tiles[c][i][4 * j], sizeof sum);
-                for (int e = 0; e < 4; e += 2) {
-                    sum += from_bf16(&tiles[a][i][4 * q + e]) * from_bf16(&tiles[b][q][4 * j + e]);
-                }
-                memcpy(&tiles[c][i][4 * j], &sum, sizeof sum);
-            }
-        }
+/* sum += the products of four bytes of a row and four of a column */
+static void add_bf16(unsigned char *sum, const unsigned char *x, const unsigned char *w) {
+    float f;
+    memcpy(&f, sum, sizeof f);
+    for (int e = 0; e < 4; e += 2) {
+        f += from_bf16(x + e) * from_bf16(w + e);
     }
+    memcpy(sum, &f, sizeof f);
 }
 
-static void emulate_int8(int c, int a, int b) {
+static void add_int8(unsigned char *sum, const unsigned char *x, const unsigned char *w) {
+    int32_t v;
+    memcpy(&v, sum, sizeof v);
+    for (int e = 0; e < 4; e++) {
+        v += x[e] * (int8_t)w[e];
+    }
+    memcpy(sum, &v, sizeof v);
+}
+
+static void emulate(int c, int a, int b, void (*add)(unsigned char *, const unsigned char *, const unsigned char *)) {
     for (int i = 0; i < AMX_ROWS; i++) {
         for (int q = 0; q < AMX_ROWS; q++) {
             for (int j = 0; j < AMX_ROWS; j++) {
-                int32_t sum;
-                memcpy(&sum, &tiles[c][i][4 * j], sizeof sum);
-                for (int e = 0; e < 4; e++) {
-                    sum += tiles[a][i][4 * q + e] * (int8_t)tiles[b][q][4 * j + e];
-                }
-                memcpy(&tiles[c][i][4 * j], &sum, sizeof sum);
+                add(&tiles[c][i][4 * j], &tiles[a][i][4 * q], &tiles[b][q][4 * j]);
             }
         }
     }
@@ -70,8 +68,8 @@ static void emulate_int8(int c, int a, int b) {
 #define _tile_zero(t) memset(tiles[t], 0, sizeof tiles[t])
 #define _tile_loadd(t, base, stride) emulate_load(t, base, (size_t)(stride))
 #define _tile_stored(t, base, stride) emulate_store(t, base, (size_t)(stride))
-#define _tile_dpbf16ps emulate_bf16
-#define _tile_dpbusd emulate_int8
+#define _tile_dpbf16ps(c, a, b) emulate(c, a, b, add_bf16)
+#define _tile_dpbusd(c, a, b) emulate(c, a, b, add_int8)
 #define amx_product emulated_product
 void emulated_product(product_kind kind, int64_t first, int64_t m, int64_t n, int64_t k, const void *rows,
                       const void *w, bool add, void *y, int64_t ldy);

@@ -17,7 +17,8 @@ typedef struct conv_shape {
  * range. */
 int64_t conv_places(int64_t n, int64_t taps, int64_t stride, int64_t dilation, int64_t pad_before, int64_t pad_after);
 
-/* Runs the convolution into y, which has the shape that `shape` says, and records it. finish: what becomes of each place
- * beside the bias, with frozen weights without groups only; NULL: nothing. Returns y, or NULL. */
-tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor *b, const compute_finish *finish, tensor *y);
+/* Runs the convolution into y, which has the shape that `shape` says, and records it. finish: what becomes of each
+ * place beside the bias, with frozen weights without groups only; NULL: nothing. Returns y, or NULL. */
+tensor *conv_run(tape *t, const conv_shape *shape, tensor *x, tensor *w, tensor *b, const compute_finish *finish,
+                 tensor *y);
 #endif
