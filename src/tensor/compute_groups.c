@@ -130,7 +130,7 @@ static spoor_status sum_chunks(product_cache *products, const block *b, product_
     size_t frame = (size_t)w->channels * compute_number_bytes(w->kind), row = frame * STEP;
     int64_t outs = w->n / w->groups, n = chunks(w);
     if (product_own(panels[0])) {
-        TRY(product_bring(products, panels[0], b->rows, b->line, w->channels, err));
+        TRY(product_bring(products, panels[0], b->rows, true, b->line, w->channels, err));
         for (int64_t j = 0; j < n; j++) {
             product_run_own(products, panels[j], j * STEP, b->places, b->sums, outs, j > 0);
         }

@@ -34,8 +34,8 @@ bool product_own(const product_weight *w); /* by a kernel of our own, not by one
 /* m below must be a multiple of this, for a row to have the same bits beside any others. */
 int64_t product_row_step(const product_weight *w);
 /* For products of our own alone: lays out rows of x (numbers of w's kind), ldx numbers apart, for products with weights
- * of as many columns as w. */
-spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, const void *x, int64_t ldx,
+ * of as many columns as w; with shifts, for products with some of the rows, too. */
+spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, bool shifts, const void *x, int64_t ldx,
                            spoor_error *err);
 enum { PRODUCT_ROWS_MOST = 256, PRODUCT_FIRST_STEP = 16 };
 /* y[m,n] = x[m,k] W^T, 1 <= m <= PRODUCT_ROWS_MOST; with add, y += (float results only). By oneDNN, rows of x and of y
@@ -43,7 +43,7 @@ enum { PRODUCT_ROWS_MOST = 256, PRODUCT_FIRST_STEP = 16 };
 spoor_status product_run(product_cache *c, const product_weight *w, int64_t m, const void *x, void *y, bool add,
                          spoor_error *err);
 /* The same by a kernel of our own, for m of the rows that were brought last, from `first` on (a multiple of
- * PRODUCT_FIRST_STEP); rows of y are ldy numbers apart. */
+ * PRODUCT_FIRST_STEP), or, without shifts, for all of them; rows of y are ldy numbers apart. */
 void product_run_own(product_cache *c, const product_weight *w, int64_t first, int64_t m, void *y, int64_t ldy,
                      bool add);
 

@@ -242,6 +242,7 @@ struct product_cache {
     void *rows;
     size_t rows_room;
     int64_t laid;     /* how many they are */
+    bool shifts;     /* laid out so */
     cached items[CACHE_SIZE];
 };
 
@@ -408,7 +409,7 @@ static size_t rows_bytes(const product_weight *w, int64_t m) {
     return w->amx ? amx_rows_bytes(w->kind, m, w->k) : (size_t)w->kernels->strips_room(m, w->k) * sizeof(float);
 }
 
-spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, const void *x, int64_t ldx,
+spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, bool shifts, const void *x, int64_t ldx,
                            spoor_error *err) {
     size_t need = rows_bytes(w, rows);
     if (c->rows_room < need) {
@@ -422,10 +423,11 @@ spoor_status product_bring(product_cache *c, const product_weight *w, int64_t ro
         c->rows_room = need;
     }
     c->laid = rows;
+    c->shifts = shifts;
     if (w->amx) {
         amx_rows_lay(w->kind, rows, w->k, x, ldx, c->rows);
     } else {
-        w->kernels->strips_rows(rows, w->k, x, ldx, c->rows);
+        w->kernels->strips_rows(rows, w->k, shifts, x, ldx, c->rows);
     }
     return SPOOR_OK;
 }
@@ -434,8 +436,10 @@ void product_run_own(product_cache *c, const product_weight *w, int64_t first, i
                      bool add) {
     if (w->amx) {
         amx_product(w->kind, first, m, w->n, w->k, c->rows, w->own, add, y, ldy);
+    } else if (c->shifts) {
+        w->kernels->strips_shifted(m, w->n, w->k, c->laid, first, c->rows, w->own, add, y, ldy);
     } else {
-        w->kernels->strips(m, w->n, w->k, c->laid, first, c->rows, w->own, add, y, ldy);
+        w->kernels->strips(c->laid, w->n, w->k, c->rows, w->own, add, y, ldy);
     }
 }
 

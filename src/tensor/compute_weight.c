@@ -315,7 +315,7 @@ static spoor_status run_block(compute_worker *worker, const call *c, int64_t beg
     }
     const void *from = in_place ? (const void *)x : c->in;
     if (own) {
-        TRY(product_bring(worker->products, w->panels[0], rows, from, in_place ? c->ldx : w->k, err));
+        TRY(product_bring(worker->products, w->panels[0], rows, false, from, in_place ? c->ldx : w->k, err));
     }
     for (int64_t p = 0; p < w->n_panels; p++) {
         int64_t n = panel_size(w, p), ld = out_place ? c->ldy : n;

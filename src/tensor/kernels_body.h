@@ -205,6 +205,7 @@ const kernels KERNELS_TABLE = {
     .strips_room = k_strips_room,
     .strips_rows = k_strips_rows,
     .strips = k_strips,
+    .strips_shifted = k_strips_shifted,
     .to_bf16 = k_to_bf16,
     .quantise = k_quantise,
     .dequantise = k_dequantise,

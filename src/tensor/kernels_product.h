@@ -2,7 +2,8 @@
  * same bits beside any others, which oneDNN's routines without AVX-512 do not give. A tile of rows x outputs stays in
  * registers over a block of columns; the block of the tile's strips stays in the first caches for all rows, the rows'
  * block in the second, so that weights come from memory once, and while they are multiplied the next strips' are
- * fetched. Included by kernels_body.h only. */
+ * fetched. Rows lie interleaved, TILE_ROWS of them number by number, so that a tile reads one stream; rows that are
+ * multiplied again from another one on lie one behind another. Included by kernels_body.h only. */
 #include "tensor/kernels_vec.h"
 
 enum {
@@ -16,11 +17,12 @@ enum {
 
 typedef vec tile_sums[TILE_ROWS][TILE_STRIPS * TILE_VECS];
 
-/* rows and strips are constants at every call. */
-static inline __attribute__((always_inline)) void tile_columns(int rows, int strips, int64_t begin, int64_t end,
-                                                               const real *x, const real *w, int64_t apart,
-                                                               tile_sums sum) {
+/* rows, strips and the layout are constants at every call. */
+static inline __attribute__((always_inline)) void tile_columns(int rows, int strips, bool shifts, int64_t begin,
+                                                               int64_t end, const real *x, const real *w,
+                                                               int64_t apart, tile_sums sum) {
     int vecs = strips * TILE_VECS;
+#pragma GCC unroll 4
     for (int64_t i = begin; i < end; i++) {
         vec line[TILE_STRIPS * TILE_VECS];
 #pragma GCC unroll 8
@@ -29,7 +31,7 @@ static inline __attribute__((always_inline)) void tile_columns(int rows, int str
         }
 #pragma GCC unroll 12
         for (int r = 0; r < rows; r++) {
-            real a = x[r * TILE_STRIDE + i];
+            real a = shifts ? x[r * TILE_STRIDE + i] : x[i * TILE_ROWS + r];
 #pragma GCC unroll 8
             for (int v = 0; v < vecs; v++) {
                 sum[r][v] += a * line[v];
@@ -40,8 +42,8 @@ static inline __attribute__((always_inline)) void tile_columns(int rows, int str
 
 /* Strips of w are `apart`. next: an address (perhaps behind the weights) from which a line is fetched for each `fetch`
  * columns, none where fetch is 0. fresh: y is the sum, else the sum is added to it. */
-static inline __attribute__((always_inline)) void tile(int rows, int strips, int64_t k, const real *x, const real *w,
-                                                       int64_t apart, uintptr_t next, int64_t fetch, bool fresh,
+static inline __attribute__((always_inline)) void tile(int rows, int strips, bool shifts, int64_t k, const real *x,
+                                                       const real *w, int64_t apart, uintptr_t next, int64_t fetch, bool fresh,
                                                        real *y, int64_t ldy) {
     tile_sums sum;
     int vecs = strips * TILE_VECS;
@@ -56,9 +58,9 @@ static inline __attribute__((always_inline)) void tile(int rows, int strips, int
     int64_t done = 0;
     for (; fetch > 0 && done + fetch <= k; done += fetch, next += TILE_LINE * sizeof *w) {
         __builtin_prefetch((const void *)next, 0, 2);
-        tile_columns(rows, strips, done, done + fetch, x, w, apart, sum);
+        tile_columns(rows, strips, shifts, done, done + fetch, x, w, apart, sum);
     }
-    tile_columns(rows, strips, done, k, x, w, apart, sum);
+    tile_columns(rows, strips, shifts, done, k, x, w, apart, sum);
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 8
@@ -69,23 +71,33 @@ static inline __attribute__((always_inline)) void tile(int rows, int strips, int
     }
 }
 
+/* Row i of a block of columns. */
+static inline const real *tile_row(bool shifts, const real *block, int64_t i, int64_t columns) {
+    return shifts ? block + i * TILE_STRIDE : block + i / TILE_ROWS * TILE_ROWS * columns + i % TILE_ROWS;
+}
+
 /* A strip of which only n outputs are wanted. */
-static void tile_edge(int64_t rows, int64_t n, int64_t k, const real *x, const real *w, bool fresh, real *y,
+static void tile_edge(bool shifts, int64_t rows, int64_t n, int64_t k, const real *block, const real *w, bool fresh, real *y,
                       int64_t ldy) {
     for (int64_t r = 0; r < rows; r++) {
         real line[KERNELS_STRIP] = {0};
+        const real *x = tile_row(shifts, block, r, k);
         memcpy(line, y + r * ldy, (fresh ? 0 : (size_t)n) * sizeof *line);
-        tile(1, 1, k, x + r * TILE_STRIDE, w, 0, 0, 0, fresh, line, KERNELS_STRIP);
+        if (shifts) {
+            tile(1, 1, true, k, x, w, 0, 0, 0, fresh, line, KERNELS_STRIP);
+        } else {
+            tile(1, 1, false, k, x, w, 0, 0, 0, fresh, line, KERNELS_STRIP);
+        }
         memcpy(y + r * ldy, line, (size_t)n * sizeof *line);
     }
 }
 
 /* All rows of a wide tile's outputs. The strips behind them are fetched on the way: each tile fetches its share. */
-static inline __attribute__((always_inline)) void tile_rows(int strips, int64_t m, int64_t columns, const real *block,
-                                                            const real *w, int64_t apart, bool fresh, real *y,
-                                                            int64_t ldy) {
+static inline __attribute__((always_inline)) void tile_rows(int strips, bool shifts, int64_t m, int64_t columns,
+                                                            const real *block, const real *w, int64_t apart, bool fresh,
+                                                            real *y, int64_t ldy) {
     int64_t tiles = m / TILE_ROWS, lines = columns * KERNELS_STRIP / TILE_LINE, i = 0, share = 0, fetch = 0;
-    if (strips > 1 && tiles > 0) {
+    if (tiles > 0) {
         share = (strips * lines + tiles - 1) / tiles;
         fetch = columns / share;
         fetch = fetch < 1 ? 1 : fetch;
@@ -93,48 +105,89 @@ static inline __attribute__((always_inline)) void tile_rows(int strips, int64_t 
     for (; i + TILE_ROWS <= m; i += TILE_ROWS) {
         int64_t at = i / TILE_ROWS * share;
         uintptr_t next = (uintptr_t)w + (uintptr_t)((strips + at / lines) * apart + at % lines * TILE_LINE) * sizeof *w;
-        tile(TILE_ROWS, strips, columns, block + i * TILE_STRIDE, w, apart, next, fetch, fresh, y + i * ldy, ldy);
+        tile(TILE_ROWS, strips, shifts, columns, tile_row(shifts, block, i, columns), w, apart, next, fetch, fresh,
+             y + i * ldy, ldy);
     }
     for (; i + TILE_ROWS / 2 <= m; i += TILE_ROWS / 2) {
-        tile(TILE_ROWS / 2, strips, columns, block + i * TILE_STRIDE, w, apart, 0, 0, fresh, y + i * ldy, ldy);
+        tile(TILE_ROWS / 2, strips, shifts, columns, tile_row(shifts, block, i, columns), w, apart, 0, 0, fresh,
+             y + i * ldy, ldy);
     }
     for (; i < m; i++) {
-        tile(1, strips, columns, block + i * TILE_STRIDE, w, apart, 0, 0, fresh, y + i * ldy, ldy);
+        tile(1, strips, shifts, columns, tile_row(shifts, block, i, columns), w, apart, 0, 0, fresh, y + i * ldy, ldy);
     }
 }
 
 /* One block of columns of the rows, which lie in `block`. */
-static void strips_block(int64_t m, int64_t n, int64_t k, int64_t begin, int64_t columns, const real *block,
-                         const real *w, bool fresh, real *y, int64_t ldy) {
+static inline __attribute__((always_inline)) void strips_block(bool shifts, int64_t m, int64_t n, int64_t k,
+                                                               int64_t columns, const real *block, const real *w,
+                                                               bool fresh, real *y, int64_t ldy) {
     int64_t o = 0, apart = k * KERNELS_STRIP;
-    w += begin * KERNELS_STRIP;
     for (; TILE_STRIPS > 1 && o + TILE_STRIPS * KERNELS_STRIP <= n; o += TILE_STRIPS * KERNELS_STRIP) {
-        tile_rows(TILE_STRIPS, m, columns, block, w + o * k, apart, fresh, y + o, ldy);
+        tile_rows(TILE_STRIPS, shifts, m, columns, block, w + o * k, apart, fresh, y + o, ldy);
     }
     for (; o + KERNELS_STRIP <= n; o += KERNELS_STRIP) {
-        tile_rows(1, m, columns, block, w + o * k, apart, fresh, y + o, ldy);
+        tile_rows(1, shifts, m, columns, block, w + o * k, apart, fresh, y + o, ldy);
     }
     if (o < n) {
-        tile_edge(m, n - o, columns, block, w + o * k, fresh, y + o, ldy);
+        tile_edge(shifts, m, n - o, columns, block, w + o * k, fresh, y + o, ldy);
     }
 }
 
-static int64_t k_strips_room(int64_t m, int64_t k) { return (k + TILE_COLUMNS - 1) / TILE_COLUMNS * m * TILE_STRIDE; }
+static int64_t tile_columns_at(int64_t k, int64_t begin) {
+    return k - begin < TILE_COLUMNS ? k - begin : TILE_COLUMNS;
+}
 
-/* Block of columns by block of columns, rows TILE_STRIDE apart. */
-static void k_strips_rows(int64_t m, int64_t k, const real *x, int64_t ldx, real *rows) {
-    for (int64_t begin = 0; begin < k; begin += TILE_COLUMNS, rows += m * TILE_STRIDE) {
-        int64_t columns = k - begin < TILE_COLUMNS ? k - begin : TILE_COLUMNS;
-        for (int64_t i = 0; i < m; i++) {
-            memcpy(rows + i * TILE_STRIDE, x + i * ldx + begin, (size_t)columns * sizeof *x);
+static int64_t tile_fill_up(int64_t m) { return (m + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
+
+static int64_t k_strips_room(int64_t m, int64_t k) {
+    return (k + TILE_COLUMNS - 1) / TILE_COLUMNS * tile_fill_up(m) * TILE_STRIDE;
+}
+
+static void interleave(int64_t m, int64_t columns, const real *x, int64_t ldx, real *rows) {
+    int64_t i = 0;
+    for (; i + TILE_ROWS <= m; i += TILE_ROWS, rows += TILE_ROWS * columns) {
+        for (int64_t c = 0; c < columns; c++) {
+#pragma GCC unroll 12
+            for (int64_t r = 0; r < TILE_ROWS; r++) {
+                rows[c * TILE_ROWS + r] = x[(i + r) * ldx + c];
+            }
+        }
+    }
+    for (int64_t r = 0; i + r < m; r++) {
+        for (int64_t c = 0; c < columns; c++) {
+            rows[c * TILE_ROWS + r] = x[(i + r) * ldx + c];
         }
     }
 }
 
-static void k_strips(int64_t m, int64_t n, int64_t k, int64_t laid, int64_t first, const real *rows, const real *w,
-                     bool add, real *y, int64_t ldy) {
+/* Block of columns by block of columns. */
+static void k_strips_rows(int64_t m, int64_t k, bool shifts, const real *x, int64_t ldx, real *rows) {
+    for (int64_t begin = 0; begin < k; begin += TILE_COLUMNS) {
+        int64_t columns = tile_columns_at(k, begin);
+        for (int64_t i = 0; shifts && i < m; i++) {
+            memcpy(rows + i * TILE_STRIDE, x + i * ldx + begin, (size_t)columns * sizeof *x);
+        }
+        if (shifts) {
+            rows += m * TILE_STRIDE;
+        } else {
+            interleave(m, columns, x + begin, ldx, rows);
+            rows += tile_fill_up(m) * columns;
+        }
+    }
+}
+
+static void k_strips(int64_t m, int64_t n, int64_t k, const real *rows, const real *w, bool add, real *y, int64_t ldy) {
+    for (int64_t begin = 0; begin < k; begin += TILE_COLUMNS) {
+        int64_t columns = tile_columns_at(k, begin);
+        strips_block(false, m, n, k, columns, rows, w + begin * KERNELS_STRIP, begin == 0 && !add, y, ldy);
+        rows += tile_fill_up(m) * columns;
+    }
+}
+
+static void k_strips_shifted(int64_t m, int64_t n, int64_t k, int64_t laid, int64_t first, const real *rows,
+                             const real *w, bool add, real *y, int64_t ldy) {
     for (int64_t begin = 0; begin < k; begin += TILE_COLUMNS, rows += laid * TILE_STRIDE) {
-        int64_t columns = k - begin < TILE_COLUMNS ? k - begin : TILE_COLUMNS;
-        strips_block(m, n, k, begin, columns, rows + first * TILE_STRIDE, w, begin == 0 && !add, y, ldy);
+        strips_block(true, m, n, k, tile_columns_at(k, begin), rows + first * TILE_STRIDE, w + begin * KERNELS_STRIP,
+                     begin == 0 && !add, y, ldy);
     }
 }
