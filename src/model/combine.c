@@ -233,8 +233,8 @@ static bool move_joint(const combine_source *s, size_t task, json_t *head) {
     return good;
 }
 
-/* The settings of heads that a member has, without those of tasks that it leaves to others; the human class of a
- * one-class head moves with the order of the classes. */
+/* The settings of heads that a member has, without those of tasks that it leaves to others; the human class of a head that
+ * names it moves with the order of the classes. */
 static bool set_heads(const combine_source *s, const json_t *tasks, json_t *member) {
     const json_t *own = json_object_get(member, "task_heads");
     own = own == NULL ? json_object_get(s->network, "task_heads") : own;
@@ -243,12 +243,14 @@ static bool set_heads(const combine_source *s, const json_t *tasks, json_t *memb
     for (size_t i = 0; i < json_array_size(tasks); i++) {
         const char *name = json_string_value(json_array_get(tasks, i));
         json_t *head = json_deep_copy(json_object_get(own, name));
-        const int32_t *order = s->order[model_find_task(s->model, name)];
+        size_t task = model_find_task(s->model, name);
+        const int32_t *order = s->order[task];
         if (head != NULL && json_object_get(head, "parents") != NULL) {
-            good = move_joint(s, model_find_task(s->model, name), head) && good;
+            good = move_joint(s, task, head) && good;
         } else if (head != NULL && order != NULL && json_object_get(head, "human") != NULL) {
             json_int_t human = json_integer_value(json_object_get(head, "human"));
-            good = json_object_set_new(head, "human", json_integer(order[0] == human ? 0 : 1)) == 0 && good;
+            human = moved_to(order, s->model->tasks[task].n_classes, human);
+            good = json_object_set_new(head, "human", json_integer(human)) == 0 && good;
         }
         good = (head == NULL || json_object_set_new(heads, name, head) == 0) && good;
     }

@@ -302,10 +302,15 @@ static bool has_rows(const char *end) {
     return strcmp(end, ".weight") == 0 || strcmp(end, ".bias") == 0 || strcmp(end, ".centroids") == 0;
 }
 
-/* The new name of a tensor of input s's network, "" where it is left out; *order: how its rows move. */
-static void network_name(const combine_source *s, const char *name, char out[NAME_ROOM], const int32_t **order) {
+typedef struct ordered { /* rows of a tensor in another order */
+    const safetensors_tensor *from;
+    const int32_t *order; /* [classes], NULL: as they are; rows behind them (further kinds of human speech) stay */
+    size_t classes;
+} ordered;
+
+/* The new name of a tensor of input s's network, "" where it is left out; how its rows move. */
+static void network_name(const combine_source *s, const char *name, char out[NAME_ROOM], ordered *how) {
     size_t member = 0;
-    *order = NULL;
     out[0] = '\0';
     if (json_object_get(s->network, "members") != NULL) {
         int length = 0;
@@ -319,14 +324,10 @@ static void network_name(const combine_source *s, const char *name, char out[NAM
         return;
     }
     bool rows = task != SIZE_MAX && has_rows(strrchr(name, '.'));
-    *order = rows ? s->order[task] : NULL;
+    how->order = rows ? s->order[task] : NULL;
+    how->classes = rows ? s->model->tasks[task].n_classes : 0;
     (void)snprintf(out, NAME_ROOM, "members.%lld.%s", (long long)s->place[member], name);
 }
-
-typedef struct ordered { /* rows of a tensor in another order */
-    const safetensors_tensor *from;
-    const int32_t *order;
-} ordered;
 
 /* A safetensors_read_fn. */
 static spoor_status read_source(void *user, size_t number, void *elements, spoor_error *err) {
@@ -338,7 +339,7 @@ static spoor_status read_source(void *user, size_t number, void *elements, spoor
     }
     size_t rows = (size_t)o->from->shape[0], row = o->from->bytes / rows;
     for (size_t i = 0; i < rows; i++) {
-        memcpy((unsigned char *)elements + i * row, o->from->data + (size_t)o->order[i] * row, row);
+        memcpy((unsigned char *)elements + i * row, o->from->data + (i < o->classes ? (size_t)o->order[i] : i) * row, row);
     }
     return SPOOR_OK;
 }
@@ -358,16 +359,15 @@ static spoor_status add_source(combine_plan *p, size_t s, ordered *list, size_t 
     char name[NAME_ROOM];
     for (size_t i = 0; i < safetensors_count(from->file); i++) {
         const safetensors_tensor *t = safetensors_at(from->file, i);
-        const int32_t *order = NULL;
+        list[*n] = (ordered){.from = t};
         if (strncmp(t->name, "frontend.", 9) == 0) {
             combine_part_name(p, s, t->name, name, sizeof name);
         } else if (params_find(own, t->name) != NULL) {
-            network_name(from, t->name, name, &order);
+            network_name(from, t->name, name, &list[*n]);
         } else { /* statistics of the known score */
             (void)snprintf(name, sizeof name, "%s", s == p->known && p->options->fusion == NULL ? t->name : "");
         }
         if (name[0] != '\0') {
-            list[*n] = (ordered){t, order};
             TRY(safetensors_writer_add_later(p->writer, name, t->dtype, t->rank, t->shape, read_source, list, *n, err));
             ++*n;
         }
@@ -428,7 +428,7 @@ static spoor_status add_unchanged(const safetensors *f, ordered *list, const mod
         while (k < n && strcmp(changed[k].name, t->name) != 0) {
             k++;
         }
-        list[i] = (ordered){t, NULL};
+        list[i] = (ordered){.from = t};
         TRY(k < n ? SPOOR_OK
                   : safetensors_writer_add_later(w, t->name, t->dtype, t->rank, t->shape, read_source, list, i, err));
     }

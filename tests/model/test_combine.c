@@ -308,6 +308,29 @@ static void heads_of_all_kinds_are_averaged(void **state) {
     }
 }
 
+/* Further kinds of human speech have rows behind those of the classes, and stay there when the classes move. */
+static void kinds_of_human_speech_go_along(void **state) {
+    (void)state;
+    static const char *const tasks[2] = {"{\"name\":\"t\",\"classes\":[\"human\",\"a\",\"b\"]}",
+                                         "{\"name\":\"t\",\"classes\":[\"b\",\"a\",\"human\"]}"};
+    small_answer a[2], got;
+    double p[2][3];
+    for (int i = 0; i < 2; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "{" SMALL_POOLED ",\"task_heads\":{\"t\":{\"kind\":\"linear\",\"human\":%d,\"kinds\":3}}}", 2 * i);
+        small_model(ctx, at(i == 0 ? "m1" : "m2"), NULL, SMALL_FAST, text, tasks[i], "", (uint64_t)i + 1);
+        small_ask_file(ctx, at(i == 0 ? "m1" : "m2"), 1, &a[i]);
+        assert_int_equal(a[i].n_logits, 3);
+        log_softmax(a[i].logits, 3, p[i]);
+    }
+    combine(three, 2, "{\"method\":\"average\"}", at("fused"));
+    small_ask_file(ctx, at("fused"), 1, &got);
+    for (size_t c = 0; c < 3; c++) {
+        support_close((double)got.logits[c], log(0.5 * exp(p[0][c]) + 0.5 * exp(p[1][2 - c])), 1e-5, "mean of both");
+    }
+    assert_true(fabs(p[1][0] - p[1][2]) > 1e-3 && fabs(p[1][0] - p[1][1]) > 1e-3);
+}
+
 /* A joint head moves with its classes and with those of its parents, in an average; side by side with another model's task it
  * stays one, and its evidence is there. Without its parents it cannot be kept. */
 static void joint_heads_go_along(void **state) {
@@ -557,7 +580,7 @@ int main(void) {
         cmocka_unit_test(a_calibration_goes_where_its_score_changed),
         cmocka_unit_test(equal_parts_are_there_once),          cmocka_unit_test(checkpoints_outside_are_found),
         cmocka_unit_test(averages_are_those_by_hand),
-        cmocka_unit_test(heads_of_all_kinds_are_averaged),     cmocka_unit_test(joint_heads_go_along),
+        cmocka_unit_test(heads_of_all_kinds_are_averaged),     cmocka_unit_test(joint_heads_go_along), cmocka_unit_test(kinds_of_human_speech_go_along),
         cmocka_unit_test(heads_are_those_by_hand),             cmocka_unit_test(what_does_not_go_together_is_named),
         cmocka_unit_test(hostile_files_are_refused),           cmocka_unit_test(failing_memory_leaves_nothing),
     };
