@@ -233,8 +233,8 @@ static bool move_joint(const combine_source *s, size_t task, json_t *head) {
     return good;
 }
 
-/* The settings of heads that a member has, without those of tasks that it leaves to others; the human class of a head that
- * names it moves with the order of the classes. */
+/* The settings of heads that a member has, without those of tasks that it leaves to others; the human class of a head
+ * that names it moves with the order of the classes. */
 static bool set_heads(const combine_source *s, const json_t *tasks, json_t *member) {
     const json_t *own = json_object_get(member, "task_heads");
     own = own == NULL ? json_object_get(s->network, "task_heads") : own;

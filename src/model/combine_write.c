@@ -339,7 +339,8 @@ static spoor_status read_source(void *user, size_t number, void *elements, spoor
     }
     size_t rows = (size_t)o->from->shape[0], row = o->from->bytes / rows;
     for (size_t i = 0; i < rows; i++) {
-        memcpy((unsigned char *)elements + i * row, o->from->data + (i < o->classes ? (size_t)o->order[i] : i) * row, row);
+        size_t old = i < o->classes ? (size_t)o->order[i] : i;
+        memcpy((unsigned char *)elements + i * row, o->from->data + old * row, row);
     }
     return SPOOR_OK;
 }

@@ -35,8 +35,8 @@ bool product_own(const product_weight *w); /* by a kernel of our own, not by one
 int64_t product_row_step(const product_weight *w);
 /* For products of our own alone: lays out rows of x (numbers of w's kind), ldx numbers apart, for products with weights
  * of as many columns as w; with shifts, for products with some of the rows, too. */
-spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, bool shifts, const void *x, int64_t ldx,
-                           spoor_error *err);
+spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, bool shifts, const void *x,
+                           int64_t ldx, spoor_error *err);
 enum { PRODUCT_ROWS_MOST = 256, PRODUCT_FIRST_STEP = 16 };
 /* y[m,n] = x[m,k] W^T, 1 <= m <= PRODUCT_ROWS_MOST; with add, y += (float results only). By oneDNN, rows of x and of y
  * side by side. On the calling thread alone. */

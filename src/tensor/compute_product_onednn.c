@@ -409,8 +409,8 @@ static size_t rows_bytes(const product_weight *w, int64_t m) {
     return w->amx ? amx_rows_bytes(w->kind, m, w->k) : (size_t)w->kernels->strips_room(m, w->k) * sizeof(float);
 }
 
-spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, bool shifts, const void *x, int64_t ldx,
-                           spoor_error *err) {
+spoor_status product_bring(product_cache *c, const product_weight *w, int64_t rows, bool shifts, const void *x,
+                           int64_t ldx, spoor_error *err) {
     size_t need = rows_bytes(w, rows);
     if (c->rows_room < need) {
         ctx_free(c->ctx, c->rows_block);

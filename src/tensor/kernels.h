@@ -89,15 +89,15 @@ typedef struct kernels {
 
     /* ---- products with weights in strips (kernels_product.h) ---- */
     /* strips_rows lays out m rows of x[m,k], which are ldx apart and may overlap; they take strips_room values. strips:
-     * y[m,n] = x W^T, y += with add, for the m rows; rows of y are ldy apart. w holds W[n,k] as strips of KERNELS_STRIP
-     * outputs, the last filled up with zeros: output s * KERNELS_STRIP + j, column i at (s * k + i) * KERNELS_STRIP + j.
-     * strips_shifted: the same for m of `laid` rows, from row `first` on, that were laid out with `shifts`; slower. A row
-     * of y has the same bits whatever other rows there are, and either way. */
+     * y[m,n] = x W^T, y += with add, for the m rows; rows of y are ldy apart. w holds W[n,k] as strips of
+     * KERNELS_STRIP outputs, the last filled up with zeros: output s * KERNELS_STRIP + j, column i at
+     * (s * k + i) * KERNELS_STRIP + j. strips_shifted: the same for m of `laid` rows, from row `first` on, that were
+     * laid out with `shifts`; slower. A row of y has the same bits whatever other rows there are, and either way. */
     int64_t (*strips_room)(int64_t m, int64_t k);
     void (*strips_rows)(int64_t m, int64_t k, bool shifts, const real *x, int64_t ldx, real *rows);
     void (*strips)(int64_t m, int64_t n, int64_t k, const real *rows, const real *w, bool add, real *y, int64_t ldy);
-    void (*strips_shifted)(int64_t m, int64_t n, int64_t k, int64_t laid, int64_t first, const real *rows, const real *w,
-                           bool add, real *y, int64_t ldy);
+    void (*strips_shifted)(int64_t m, int64_t n, int64_t k, int64_t laid, int64_t first, const real *rows,
+                           const real *w, bool add, real *y, int64_t ldy);
 
     /* ---- reduced precision (kernels_reduced.h) ---- */
     /* y[i] = x[i] rounded to bfloat16, the upper half of a float: to nearest, ties to even */

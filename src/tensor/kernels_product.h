@@ -43,8 +43,8 @@ static inline __attribute__((always_inline)) void tile_columns(int rows, int str
 /* Strips of w are `apart`. next: an address (perhaps behind the weights) from which a line is fetched for each `fetch`
  * columns, none where fetch is 0. fresh: y is the sum, else the sum is added to it. */
 static inline __attribute__((always_inline)) void tile(int rows, int strips, bool shifts, int64_t k, const real *x,
-                                                       const real *w, int64_t apart, uintptr_t next, int64_t fetch, bool fresh,
-                                                       real *y, int64_t ldy) {
+                                                       const real *w, int64_t apart, uintptr_t next, int64_t fetch,
+                                                       bool fresh, real *y, int64_t ldy) {
     tile_sums sum;
     int vecs = strips * TILE_VECS;
 #pragma GCC unroll 12
@@ -77,17 +77,13 @@ static inline const real *tile_row(bool shifts, const real *block, int64_t i, in
 }
 
 /* A strip of which only n outputs are wanted. */
-static void tile_edge(bool shifts, int64_t rows, int64_t n, int64_t k, const real *block, const real *w, bool fresh, real *y,
-                      int64_t ldy) {
+static inline __attribute__((always_inline)) void tile_edge(bool shifts, int64_t rows, int64_t n, int64_t k,
+                                                            const real *block, const real *w, bool fresh, real *y,
+                                                            int64_t ldy) {
     for (int64_t r = 0; r < rows; r++) {
         real line[KERNELS_STRIP] = {0};
-        const real *x = tile_row(shifts, block, r, k);
         memcpy(line, y + r * ldy, (fresh ? 0 : (size_t)n) * sizeof *line);
-        if (shifts) {
-            tile(1, 1, true, k, x, w, 0, 0, 0, fresh, line, KERNELS_STRIP);
-        } else {
-            tile(1, 1, false, k, x, w, 0, 0, 0, fresh, line, KERNELS_STRIP);
-        }
+        tile(1, 1, shifts, k, tile_row(shifts, block, r, k), w, 0, 0, 0, fresh, line, KERNELS_STRIP);
         memcpy(y + r * ldy, line, (size_t)n * sizeof *line);
     }
 }
@@ -143,6 +139,7 @@ static int64_t k_strips_room(int64_t m, int64_t k) {
     return (k + TILE_COLUMNS - 1) / TILE_COLUMNS * tile_fill_up(m) * TILE_STRIDE;
 }
 
+/* Tile by tile, of each column the TILE_ROWS numbers side by side; places of rows behind the last are not written. */
 static void interleave(int64_t m, int64_t columns, const real *x, int64_t ldx, real *rows) {
     int64_t i = 0;
     for (; i + TILE_ROWS <= m; i += TILE_ROWS, rows += TILE_ROWS * columns) {
